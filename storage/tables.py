@@ -17,7 +17,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
-    String,
     Text,
     UniqueConstraint,
 )
@@ -285,7 +284,8 @@ class InvoicingSchedule(Table, table=True):
 
 class IngestCounter(Table, table=True):
     """The last batch number given. Its row is locked by every transaction that writes usage, so numbers follow
-    the order of commits, and a close that reads it knows that nothing below will still appear."""
+    the order of commits, and a close that reads it knows that nothing below will still appear.
+    """
 
     __tablename__ = "ingest_counter"
     __table_args__: ClassVar[Any] = (CheckConstraint("id = 1", name="one_row"),)
@@ -352,7 +352,10 @@ class BoundaryValue(Table, table=True):
     """What a register stood at, at a period boundary; stored at the close and kept for good."""
 
     __tablename__ = "boundary_value"
-    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("object_id", "metric_id", "at"), {"sqlite_with_rowid": False})
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("object_id", "metric_id", "at"),
+        {"sqlite_with_rowid": False},
+    )
     object_id: int = Field(sa_type=Integer)
     metric_id: int = Field(sa_type=Integer)
     at: datetime = Field(sa_type=Instant)
@@ -542,7 +545,3 @@ class LineShare(Table, table=True):
     amount: Fraction = Field(sa_type=Exact)
     share_minor: int = Field(sa_type=BigInteger)
     """The schedule's part of the line's rounded amount; the parts add up to the line."""
-
-
-__all__ = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, SQLModel)]
-_ = String  # imported for the migrations' sake

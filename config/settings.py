@@ -1,0 +1,59 @@
+"""Settings: from the environment (`METERGATE_*`) or a `metergate.toml`; each has a unit and a reason, none is unsafe."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+SETTINGS_FILE = Path("metergate.toml")
+
+
+class Settings(BaseSettings):
+    """Every setting of Metergate, with its default."""
+
+    model_config = SettingsConfigDict(env_prefix="METERGATE_", extra="forbid", frozen=True)
+
+    database_url: str = Field("sqlite:///metergate.db", description="SQLAlchemy URL of the database.")
+    broker_url: str = Field(
+        "mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://, with user and password where needed."
+    )
+    mqtt_version: Literal["5", "3.1.1"] = Field("5", description="The protocol spoken to the broker.")
+    client_id: str = Field(
+        "metergate", min_length=1, description="Fixed: the broker keeps this client's session."
+    )
+    clock: str = Field("system", description="`system`, or `virtual:` and an instant.")
+    topic_devices: str = Field("devices", min_length=1, description="Prefix of the objects' topics.")
+    topic_control: str = Field("control", min_length=1, description="Prefix of the back office's topics.")
+    receive_window: int = Field(
+        1000, ge=1, le=65535, description="Messages in flight without acknowledgement: bounds the memory."
+    )
+    batch_max: int = Field(1000, ge=1, description="Most messages of one transaction.")
+    payload_limit_bytes: int = Field(65536, ge=64, description="A larger payload is quarantined, cut.")
+    plausible_past_days: int = Field(3650, ge=1, description="Older than this is refused.")
+    plausible_future_hours: int = Field(24, ge=0, description="Further ahead than this is refused.")
+    unkeyed_deltas: Literal["accept", "refuse"] = Field(
+        "accept", description="A delta with neither id nor time cannot be told from its repeat."
+    )
+    close_cron: str = Field("", description="When to close (five cron fields, UTC); empty: only by command.")
+    close_grace_hours: int = Field(0, ge=0, description="Wait this long after a month's end for late usage.")
+    command_expiry_seconds: int = Field(
+        86400, ge=1, description="A command not delivered by then is dropped."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=SETTINGS_FILE)

@@ -1,0 +1,136 @@
+"""One database behind one URL: short transactions that write, snapshots that read.
+
+The law: a transaction is committed whole at its end or not at all, and on SQLite it is the only writer from its
+first statement, so that what it read cannot have changed before it writes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlmodel import Session
+
+from storage.errors import DatabaseBusy, DatabaseUnreachable, SchemaOutdated, StorageError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_MS = 10_000
+"""How long a SQLite writer waits for another one: longer than any batch, shorter than a person's patience."""
+SERIALIZATION_FAILURES = {"40001", "40P01", "55P03"}
+
+
+class Database:
+    """The engine behind `url` (`sqlite:///file.db` or `postgresql://...`)."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+            if parsed.drivername in {"postgresql", "postgres"}:
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            self.is_sqlite = parsed.get_backend_name() == "sqlite"
+            self.engine = create_engine(parsed, pool_pre_ping=not self.is_sqlite)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise StorageError(
+                f"the database URL is not usable ({error}); write sqlite:///metergate.db or postgresql://user@host/name"
+            ) from None
+        if self.is_sqlite:
+            _prepare_sqlite(self.engine)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session whose work is committed at the end of the block, and undone if the block raises."""
+        with self._session({}) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session that reads one state of the database, whatever is committed meanwhile, and writes nothing."""
+        options: dict[str, Any] = (
+            {"metergate_reading": True}
+            if self.is_sqlite
+            else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
+        with self._session(options) as session:
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the tables to this release; nothing happens when they are."""
+        with self._faults(), self.engine.connect() as connection:
+            config = _alembic(connection)
+            command.upgrade(config, "head")
+            connection.commit()
+
+    def require_schema(self) -> None:
+        """Raise SchemaOutdated when the tables are not those of this release."""
+        with self._faults(), self.engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        wanted = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        if found != wanted:
+            raise SchemaOutdated(
+                f"the database is at schema {found or 'none'}, this release needs {wanted}; run `metergate migrate`"
+            )
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _session(self, options: dict[str, Any]) -> Iterator[Session]:
+        with self._faults(), self.engine.connect().execution_options(**options) as connection:
+            with Session(bind=connection, expire_on_commit=False) as session:
+                yield session
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise _translated(error) or error from error
+
+
+def _translated(error: DBAPIError) -> StorageError | None:
+    """The error of ours that says what a driver's error means, or None when it is a fault of the program."""
+    reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    if getattr(error.orig, "sqlstate", None) in SERIALIZATION_FAILURES or "database is locked" in reason:
+        return DatabaseBusy(f"the database is busy ({reason}); try again")
+    if "no such table" in reason or getattr(error.orig, "sqlstate", None) == "42P01":
+        return SchemaOutdated(
+            f"the database has no tables of this release ({reason}); run `metergate migrate`"
+        )
+    if isinstance(error, OperationalError):
+        return DatabaseUnreachable(f"the database cannot be used ({reason}); check METERGATE_DATABASE_URL")
+    return None
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL with full synchronisation, foreign keys on, and transactions that we begin ourselves."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("metergate_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _alembic(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
