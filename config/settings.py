@@ -1,4 +1,4 @@
-"""Settings: from the environment (`METERGATE_*`) or a `metergate.toml`; each has a unit and a reason, none is unsafe."""
+"""Settings: from the environment (`METERGATE_*`) or a `metergate.toml`; each has its unit, none is unsafe."""
 
 from pathlib import Path
 from typing import Literal
@@ -24,9 +24,7 @@ class Settings(BaseSettings):
         "mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://, with user and password where needed."
     )
     mqtt_version: Literal["5", "3.1.1"] = Field("5", description="The protocol spoken to the broker.")
-    client_id: str = Field(
-        "metergate", min_length=1, description="Fixed: the broker keeps this client's session."
-    )
+    client_id: str = Field("metergate", min_length=1, description="Fixed: the broker keeps this client's session.")
     clock: str = Field("system", description="`system`, or `virtual:` and an instant.")
     topic_devices: str = Field("devices", min_length=1, description="Prefix of the objects' topics.")
     topic_control: str = Field("control", min_length=1, description="Prefix of the back office's topics.")
@@ -42,9 +40,7 @@ class Settings(BaseSettings):
     )
     close_cron: str = Field("", description="When to close (five cron fields, UTC); empty: only by command.")
     close_grace_hours: int = Field(0, ge=0, description="Wait this long after a month's end for late usage.")
-    command_expiry_seconds: int = Field(
-        86400, ge=1, description="A command not delivered by then is dropped."
-    )
+    command_expiry_seconds: int = Field(86400, ge=1, description="A command not delivered by then is dropped.")
 
     @classmethod
     def settings_customise_sources(

@@ -83,9 +83,12 @@ class Database:
 
     @contextmanager
     def _session(self, options: dict[str, Any]) -> Iterator[Session]:
-        with self._faults(), self.engine.connect().execution_options(**options) as connection:
-            with Session(bind=connection, expire_on_commit=False) as session:
-                yield session
+        with (
+            self._faults(),
+            self.engine.connect().execution_options(**options) as connection,
+            Session(bind=connection, expire_on_commit=False) as session,
+        ):
+            yield session
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -101,9 +104,7 @@ def _translated(error: DBAPIError) -> StorageError | None:
     if getattr(error.orig, "sqlstate", None) in SERIALIZATION_FAILURES or "database is locked" in reason:
         return DatabaseBusy(f"the database is busy ({reason}); try again")
     if "no such table" in reason or getattr(error.orig, "sqlstate", None) == "42P01":
-        return SchemaOutdated(
-            f"the database has no tables of this release ({reason}); run `metergate migrate`"
-        )
+        return SchemaOutdated(f"the database has no tables of this release ({reason}); run `metergate migrate`")
     if isinstance(error, OperationalError):
         return DatabaseUnreachable(f"the database cannot be used ({reason}); check METERGATE_DATABASE_URL")
     return None

@@ -140,7 +140,7 @@ class Contract(Table, table=True):
     grouping: list[str] = Field(sa_column=Column(Json, nullable=False))
     payment_terms_days: int = 30
     revision: int = 0
-    """Raised by every change to the contract's items or schedules; a close that planned on another revision plans again."""
+    """Raised by every change to the items or schedules; a close that planned on another revision plans again."""
 
 
 class Subscription(Table, table=True):
@@ -283,8 +283,10 @@ class InvoicingSchedule(Table, table=True):
 
 
 class IngestCounter(Table, table=True):
-    """The last batch number given. Its row is locked by every transaction that writes usage, so numbers follow
-    the order of commits, and a close that reads it knows that nothing below will still appear.
+    """The last batch number given.
+
+    Its row is locked by every transaction that writes usage, so numbers follow the order of commits, and a close
+    that reads it knows that nothing below will still appear.
     """
 
     __tablename__ = "ingest_counter"
@@ -326,9 +328,7 @@ class UsageRollup(Table, table=True):
     __tablename__ = "usage_rollup"
     __table_args__: ClassVar[Any] = (
         PrimaryKeyConstraint("object_id", "metric_id", "day"),
-        CheckConstraint(
-            "quantity_sum BETWEEN -9200000000000000000 AND 9200000000000000000", name="quantity_sum"
-        ),
+        CheckConstraint("quantity_sum BETWEEN -9200000000000000000 AND 9200000000000000000", name="quantity_sum"),
         Index("ix_usage_rollup_batch", "batch"),
         {"sqlite_with_rowid": False},
     )

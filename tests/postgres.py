@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,21 +35,20 @@ def server() -> Iterator[str]:
     try:
         if user:
             shutil.chown(home, user)
-        subprocess.run(
-            [folder / "initdb", "-D", home / "data", "-U", "metergate", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
-            check=True, capture_output=True, user=user, cwd=home,
-        )  # fmt: skip
+
+        def run(*words: str | Path, check: bool = True) -> None:
+            subprocess.run(words, check=check, capture_output=True, user=user, cwd=home)
+
+        run(folder / "initdb", "-D", home / "data", "-U", "metergate", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         control = [str(folder / "pg_ctl"), "-D", str(home / "data"), "-w", "-t", "60"]
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        subprocess.run([*control, "-o", options, "-l", str(home / "log"), "start"], check=True, capture_output=True, user=user, cwd=home)  # fmt: skip
+        run(*control, "-o", options, "-l", str(home / "log"), "start")
         try:
             yield f"postgresql://metergate@127.0.0.1:{port}"
         finally:
-            subprocess.run(
-                [*control, "-m", "immediate", "stop"], check=False, capture_output=True, user=user, cwd=home
-            )
+            run(*control, "-m", "immediate", "stop", check=False)
     finally:
         shutil.rmtree(home, ignore_errors=True)

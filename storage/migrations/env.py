@@ -1,6 +1,6 @@
 """How Alembic meets our connection and our tables."""
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from sqlmodel import SQLModel
@@ -9,7 +9,7 @@ import storage.tables  # noqa: F401 - declares the tables
 from storage.types import Exact, Instant, Json, Word
 
 
-def render_item(kind: str, value: Any, _context: Any) -> str | bool:
+def render_item(kind: str, value: Any, _context: Any) -> str | Literal[False]:
     """Migrations name the stored type, so that a later change of ours does not change history."""
     if kind == "type" and isinstance(value, Exact | Json):
         return "sa.Text()"

@@ -68,9 +68,7 @@ def test_the_month_of_the_next_records_has_its_own_partition(database: Database)
     with database.transaction() as session:
         made = ensure_partitions(session, today=date(2022, 11, 30), months_ahead=2)
         again = ensure_partitions(session, today=date(2022, 11, 30), months_ahead=2)
-    expected = (
-        [] if database.is_sqlite else ["usage_record_2022_11", "usage_record_2022_12", "usage_record_2023_01"]
-    )
+    expected = [] if database.is_sqlite else ["usage_record_2022_11", "usage_record_2022_12", "usage_record_2023_01"]
     assert made == expected
     assert again == []
 
