@@ -1,0 +1,96 @@
+"""Exact amounts, the one rounding, and the parts of a rounded whole: parts always add up to their whole."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from types import MappingProxyType
+
+from billing.core.errors import Invalid
+
+_CODES_BY_DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE "
+    "CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL "
+    "HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR "
+    "MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK "
+    "SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD "
+    "XCG YER ZAR ZMW ZWG",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+MINOR_DIGITS = MappingProxyType({code: digits for digits, codes in _CODES_BY_DIGITS.items() for code in codes.split()})
+"""Decimals of each currency's minor unit (ISO 4217, list one)."""
+
+
+def minor_digits(currency: str) -> int:
+    """Decimals of the currency's minor unit: 2 for EUR, 0 for JPY, 3 for KWD. Raises Invalid for an unknown code."""
+    try:
+        return MINOR_DIGITS[currency]
+    except KeyError:
+        raise Invalid(
+            f"currency {currency!r} is not an ISO 4217 code; write three capital letters, for example EUR"
+        ) from None
+
+
+def round_half_away(x: Fraction) -> int:
+    """The nearest integer, halves away from zero: what invoices do, and the same for a debit and its credit."""
+    magnitude = (2 * abs(x.numerator) + x.denominator) // (2 * x.denominator)
+    return magnitude if x >= 0 else -magnitude
+
+
+def to_minor(amount: Fraction, currency: str) -> int:
+    """An exact amount in the currency's minor units, rounded once. Raises Invalid for an unknown currency."""
+    return round_half_away(amount * 10 ** minor_digits(currency))
+
+
+def format_minor(minor: int, digits: int) -> str:
+    """Minor units as a plain decimal: 3000 with 2 digits is "30.00", -5 is "-0.05"."""
+    sign = "-" if minor < 0 else ""
+    whole, rest = divmod(abs(minor), 10**digits)
+    return f"{sign}{whole}.{rest:0{digits}d}" if digits else f"{sign}{whole}"
+
+
+def exact_text(value: Fraction) -> str:
+    """The shortest exact text: "2.5" where a finite decimal exists, else "22/31"."""
+    rest, twos, fives = value.denominator, 0, 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        return str(value)
+    digits = max(twos, fives)
+    return format_minor((value * 10**digits).numerator, digits)
+
+
+def allocate(total: int, weights: Sequence[tuple[str, Fraction]]) -> dict[str, int]:
+    """Integer parts of `total` by weight, by largest remainder, ties by key; the parts add up to `total`.
+
+    Weights of one sign are proportions. Weights of both signs (a line whose adjustments go both ways), or all
+    zero, have no proportion: each is then its own part's exact worth, and only what rounding leaves is spread.
+    Parts cut toward zero keep a credit the mirror of its invoice. Raises Invalid for a key given twice, and for a
+    total other than zero without parts.
+    """
+    worths = dict(weights)
+    if len(worths) != len(weights):
+        raise Invalid(f"each part of {total} needs a key of its own, but a key was given twice")
+    if not worths:
+        if total:
+            raise Invalid(f"there are no parts to spread {total} over")
+        return {}
+    signs = {weight > 0 for weight in worths.values() if weight}
+    if len(signs) == 1:
+        whole = sum(worths.values())
+        worths = {key: total * weight / whole for key, weight in worths.items()}
+    parts = {key: _toward_zero(worth) for key, worth in worths.items()}
+    rest = total - sum(parts.values())
+    step = 1 if rest > 0 else -1
+    order = sorted(worths, key=lambda key: (-step * (worths[key] - parts[key]), key))
+    every, more = divmod(abs(rest), len(order))
+    for place, key in enumerate(order):
+        parts[key] += step * (every + (place < more))
+    return parts
+
+
+def _toward_zero(x: Fraction) -> int:
+    magnitude = abs(x.numerator) // x.denominator
+    return magnitude if x >= 0 else -magnitude

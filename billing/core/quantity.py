@@ -1,0 +1,56 @@
+"""Quantities at the door: a number becomes an integer scaled by the metric's decimals, rounded at most once."""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+from billing.core.errors import Invalid
+from billing.core.money import round_half_away
+
+QUANTITY_LIMIT = 10**17
+"""Largest scaled quantity of one record, so that a day's sums fit 64 bits."""
+
+Excess = Literal["round", "refuse"]
+
+
+def parse_quantity(value: Decimal | int, decimals: int, excess: Excess) -> int:
+    """`value` times ten to the power of `decimals`; more digits are rounded half away from zero, or refused.
+
+    Raises Invalid for NaN, an infinity, a boolean, digits in excess when they are to be refused, and a scaled
+    value beyond plus or minus 10**17.
+    """
+    if isinstance(value, bool):
+        raise Invalid(f"a quantity is a number, got {value}", code="invalid_quantity")
+    number = Decimal(value)
+    if not number.is_finite():
+        raise Invalid(f"a quantity is a finite number, got {number}", code="invalid_quantity")
+    if not number:
+        return 0
+    # Exponents are checked before any power of ten is computed: 1E+999999999 must cost nothing.
+    magnitude = number.adjusted() + decimals
+    if magnitude > len(str(QUANTITY_LIMIT)):
+        raise _too_large(number, decimals)
+    tiny = magnitude < -1
+    exact = Fraction(0) if tiny else Fraction(number) * 10**decimals
+    if excess == "refuse" and (tiny or exact.denominator != 1):
+        raise Invalid(
+            f"quantity {number} has more than {decimals} decimals; send fewer digits or let the metric round",
+            code="excess_digits",
+        )
+    scaled = round_half_away(exact)
+    if abs(scaled) > QUANTITY_LIMIT:
+        raise _too_large(number, decimals)
+    return scaled
+
+
+def unscale(scaled: int, decimals: int) -> Fraction:
+    """The exact quantity behind a scaled integer: 12500000 with 6 decimals is 25/2."""
+    return Fraction(scaled, 10**decimals)
+
+
+def _too_large(number: Decimal, decimals: int) -> Invalid:
+    return Invalid(
+        f"quantity {number} is too large: with {decimals} decimals the limit is 1E+{17 - decimals}; "
+        "give the metric fewer decimals or a larger unit",
+        code="quantity_too_large",
+    )
