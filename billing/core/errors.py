@@ -23,25 +23,25 @@ class BillingError(Exception):
         self.allowed = tuple(allowed)
 
 
-class Refused(BillingError):  # noqa: N818 - the glossary's word
+class Refused(BillingError):
     """The transition does not exist from the present state."""
 
     default_code = "refused"
 
 
-class Invalid(BillingError):  # noqa: N818 - the glossary's word
+class Invalid(BillingError):
     """The value itself is wrong."""
 
     default_code = "invalid"
 
 
-class Conflict(BillingError):  # noqa: N818 - the glossary's word
+class Conflict(BillingError):
     """The key is taken by another content."""
 
     default_code = "conflict"
 
 
-class NotFound(BillingError):  # noqa: N818 - the glossary's word
+class NotFound(BillingError):
     """Nothing has this name."""
 
     default_code = "not_found"
