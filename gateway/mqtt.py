@@ -1,0 +1,58 @@
+"""How a paho client is made and how a broker's URL is read; the receiver and the publisher share it."""
+
+import ssl
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+
+KEEPALIVE_SECONDS = 30
+"""A dead connection is noticed within one and a half of these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the broker is and as whom we speak."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str | None
+    password: str | None
+
+
+def address_from(url: str) -> Address:
+    """Read `mqtt://user:password@host:1883` or `mqtts://...`; ValueError says what is wrong with it."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
+        raise ValueError(
+            f"the broker URL {parts.scheme}://... is not usable; write mqtt://host:1883 or mqtts://host:8883"
+        )
+    tls = parts.scheme == "mqtts"
+    return Address(
+        host=parts.hostname,
+        port=parts.port or (8883 if tls else 1883),
+        tls=tls,
+        user=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+    )
+
+
+def new_client(address: Address, *, client_id: str, mqtt_version: str, manual_ack: bool, clean: bool) -> Client:
+    """A paho client with every option that matters made explicit; `clean` is the session of MQTT 3.1.1."""
+    five = mqtt_version == "5"
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        clean_session=None if five else clean,
+        protocol=MQTTv5 if five else MQTTv311,
+        manual_ack=manual_ack,
+        reconnect_on_failure=True,
+    )
+    client.reconnect_delay_set(min_delay=1, max_delay=30)
+    if address.user is not None:
+        client.username_pw_set(address.user, address.password)
+    if address.tls:
+        client.tls_set_context(ssl.create_default_context())
+    return client

@@ -1,0 +1,101 @@
+"""Publishes the outbox: what a transaction decided leaves after it, in order, at least once."""
+
+import logging
+import threading
+from datetime import datetime
+
+from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from config.clock import Clock
+from gateway.mqtt import KEEPALIVE_SECONDS, Address, new_client
+from storage import outbox
+from storage.database import Database
+from storage.errors import StorageError
+from storage.tables import Outbox
+
+log = logging.getLogger(__name__)
+PUBLISH_SECONDS = 10
+"""How long one batch may wait for the broker's acknowledgement before it is tried again."""
+POLL_SECONDS = 1.0
+"""How soon a row written by another process (a command line) is noticed."""
+
+
+class OutboxPublisher:
+    """A thread and a connection of its own: a slow broker never holds up what is received."""
+
+    def __init__(
+        self, database: Database, clock: Clock, address: Address, *, client_id: str, mqtt_version: str
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._address = address
+        self._five = mqtt_version == "5"
+        self._client: Client = new_client(
+            address, client_id=f"{client_id}-outbox", mqtt_version=mqtt_version, manual_ack=False, clean=True
+        )
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        self._client.connect_async(self._address.host, self._address.port, KEEPALIVE_SECONDS)
+        self._client.loop_start()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now: a transaction has just written something."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Publish what waits, when the broker is there, and end."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(PUBLISH_SECONDS + 1)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping.is_set()
+            self._wake.clear()
+            try:
+                while self._client.is_connected() and self._publish_some():
+                    pass
+            except (StorageError, RuntimeError, ValueError) as error:
+                log.warning("the outbox waits: %s", error)
+            if stopping:
+                return
+            self._wake.wait(POLL_SECONDS)
+
+    def _publish_some(self) -> bool:
+        """Publish the oldest rows and note that they left; False when none waited."""
+        now = self._clock.now()
+        with self._database.snapshot() as session:
+            rows = list(outbox.waiting(session))
+        if not rows:
+            return False
+        expired = [
+            row.id for row in rows if row.id is not None and row.expires_at is not None and row.expires_at <= now
+        ]
+        infos = [(row.id, self._send(row, now)) for row in rows if row.id is not None and row.id not in expired]
+        sent = []
+        for row_id, info in infos:
+            info.wait_for_publish(PUBLISH_SECONDS)
+            if info.is_published():
+                sent.append(row_id)
+        with self._database.transaction() as session:
+            outbox.mark_sent(session, sent, now=now)
+            outbox.mark_expired(session, expired)
+        return bool(sent or expired)
+
+    def _send(self, row: Outbox, now: datetime) -> MQTTMessageInfo:
+        properties = None
+        if self._five:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho leaves it untyped
+            if row.correlation_data is not None:
+                properties.CorrelationData = row.correlation_data
+            if row.expires_at is not None:
+                properties.MessageExpiryInterval = max(1, int((row.expires_at - now).total_seconds()))
+        return self._client.publish(row.topic, row.payload, qos=1, retain=bool(row.retain), properties=properties)

@@ -1,0 +1,54 @@
+"""APScheduler as an alarm clock: it only says "look now"; what is due is in rows.
+
+Every option is explicit: a tick that was missed runs once, late, and never twice at a time.
+"""
+
+import logging
+from collections.abc import Callable
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+log = logging.getLogger(__name__)
+
+
+class Alarms:
+    """Named calls, repeated by interval or by cron, each caught and reported when it fails."""
+
+    def __init__(self) -> None:
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+
+    def every(self, seconds: int, name: str, call: Callable[[], object]) -> None:
+        """Call every `seconds`."""
+        self._scheduler.add_job(_reported(name, call), IntervalTrigger(seconds=seconds, timezone="UTC"), id=name)
+
+    def cron(self, expression: str, name: str, call: Callable[[], object]) -> None:
+        """Call when the five-field cron `expression` (UTC) says; ValueError when it cannot be read."""
+        try:
+            trigger = CronTrigger.from_crontab(expression, timezone="UTC")
+        except ValueError as error:
+            raise ValueError(
+                f"the cron expression {expression!r} cannot be read ({error}); five fields, as in `0 3 1 * *`"
+            ) from None
+        self._scheduler.add_job(_reported(name, call), trigger, id=name)
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Stop, after the call that runs."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+
+
+def _reported(name: str, call: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            call()
+        except Exception:
+            log.exception("%s failed; it is tried again at the next tick", name)
+
+    return run
