@@ -1,0 +1,40 @@
+"""The invoicing schedules of a contract item, planned for its whole term when it is activated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from billing.core.charges import Charge
+from billing.core.periods import DAY, Anchor, Period, tile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSchedule:
+    """One charge over one period; `charge_position` is its place, from 0, in the charges that were planned."""
+
+    charge_position: int
+    period: Period
+    due_on: date
+
+
+def plan_schedules(
+    charges: Sequence[Charge], starts_on: date, ends_on: date, anchor: Anchor = "calendar"
+) -> tuple[PlannedSchedule, ...]:
+    """The schedules of every charge over the local days `[starts_on, ends_on)`, charge by charge in time order.
+
+    In arrears a period is due on its own last day; in advance on the day before it begins, and the first on its
+    first day, so that it goes on the invoice of the activation month. Raises Invalid for an empty or endless term.
+    """
+    return tuple(
+        PlannedSchedule(charge_position=position, period=period, due_on=_due_on(charge, period, first=number == 0))
+        for position, charge in enumerate(charges)
+        for number, period in enumerate(tile(starts_on, ends_on, charge.months, anchor))
+    )
+
+
+def _due_on(charge: Charge, period: Period, *, first: bool) -> date:
+    match charge.timing:
+        case "arrears":
+            return period.ends_on - DAY
+        case "advance":
+            return period.starts_on if first else period.starts_on - DAY
