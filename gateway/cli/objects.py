@@ -1,0 +1,328 @@
+"""`metergate objects`: the registry, over the same use cases as the control topics."""
+
+import csv
+from datetime import date
+from pathlib import Path
+
+import click
+
+from billing.core.errors import BillingError
+from gateway.cli.context import house
+from gateway.cli.output import show_json, show_rows
+
+CHUNK = 2_000
+"""Rows of an import that share a transaction: short enough for the gateway to write in between."""
+COLUMNS = {"reference", "kind", "customer", "contract", "subscription", "activate", "starts_on", "term_months"}
+
+
+@click.group()
+def objects() -> None:
+    """The registry: create, import, activate, suspend, terminate, show."""
+
+
+class _Day(click.ParamType):
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it as 2022-04-01", param, ctx)
+
+
+DAY = _Day()
+
+
+def _refused(error: BillingError) -> int:
+    allowed = f" Possible now: {', '.join(error.allowed)}." if error.allowed else ""
+    click.echo(f"metergate: {error.message}{allowed}", err=True)
+    return 1
+
+
+def _attribute(pair: str) -> tuple[str, str]:
+    name, separator, value = pair.partition("=")
+    if not separator or not name:
+        raise click.UsageError(f"the attribute {pair!r} has no name; write name=value")
+    return name, value
+
+
+@objects.command()
+@click.argument("reference")
+@click.option("--kind", default="", help="What it is: tracker, meter, charger.")
+@click.option("--attribute", "attributes", multiple=True, help="name=value, any number of times.")
+@click.option("--customer")
+@click.option("--contract")
+@click.option("--subscription")
+@click.option("--pending", is_flag=True, help="Create it confirmed.")
+@click.option("--activate", is_flag=True, help="Activate at once; needs customer, contract and subscription.")
+@click.option("--starts-on", type=DAY, help="First day of service, with --activate.")
+@click.option("--term-months", type=click.IntRange(1, 1200), default=12, show_default=True)
+def create(
+    reference: str,
+    kind: str,
+    attributes: tuple[str, ...],
+    customer: str | None,
+    contract: str | None,
+    subscription: str | None,
+    *,
+    pending: bool,
+    activate: bool,
+    starts_on: date | None,
+    term_months: int,
+) -> int:
+    """Create one object by hand: a draft."""
+    from billing import registry
+
+    new = registry.NewObject(
+        reference=reference,
+        kind=kind,
+        attributes=dict(map(_attribute, attributes)),
+        customer=customer,
+        contract=contract,
+        subscription=subscription,
+        activate=activate,
+        starts_on=starts_on,
+        term_months=term_months,
+    )
+    with house() as parts, parts.database.transaction() as session:
+        (outcome,) = registry.create_objects(
+            session, [new], status="pending" if pending else "draft", now=parts.clock.now(), origin="cli"
+        )
+    if isinstance(outcome, BillingError):
+        return _refused(outcome)
+    click.echo(f"{reference} is {outcome.status}")
+    return 0
+
+
+@objects.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--all-or-nothing", is_flag=True, help="One bad row refuses the whole file.")
+def import_(file: Path, *, all_or_nothing: bool) -> int:
+    """Create a fleet from a CSV file; columns that are no field of an object become attributes.
+
+    Fields: reference, kind, customer, contract, subscription, activate, starts_on, term_months.
+    """
+    from billing import registry
+
+    bad: list[tuple[int, str]] = []
+    good: list[tuple[int, registry.NewObject]] = []
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream, strict=True)
+        if "reference" not in (reader.fieldnames or ()):
+            raise click.ClickException(f"{file} has no column `reference`; its first line must name the columns")
+        try:
+            for row in reader:
+                try:
+                    good.append((reader.line_num, _new_object(row)))
+                except ValueError as error:
+                    bad.append((reader.line_num, str(error)))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise click.ClickException(f"{file}, line {reader.line_num}: {error}") from None
+    created = 0
+    with house() as parts, click.progressbar(length=len(good), label="Objects") as progress:
+        size = max(len(good), 1) if all_or_nothing else CHUNK
+        for start in range(0, len(good), size):
+            chunk = good[start : start + size]
+            try:
+                with parts.database.transaction() as session:
+                    outcomes = registry.create_objects(
+                        session, [new for _, new in chunk], status="pending", now=parts.clock.now(), origin="import"
+                    )
+                    refused = [
+                        (line, outcome.message)
+                        for (line, _), outcome in zip(chunk, outcomes, strict=True)
+                        if isinstance(outcome, BillingError)
+                    ]
+                    bad += refused
+                    if all_or_nothing and bad:
+                        raise _NothingKept
+                    created += len(chunk) - len(refused)
+            except _NothingKept:
+                pass
+            progress.update(len(chunk))
+    for line, message in sorted(bad):
+        click.echo(f"{file}:{line}: {message}", err=True)
+    kept = "nothing was kept" if all_or_nothing and bad else f"{created} created"
+    click.echo(f"{kept}, {len(bad)} refused")
+    return 1 if bad else 0
+
+
+class _NothingKept(Exception):
+    """Undoes an import of which a row was refused."""
+
+
+def _new_object(row: dict[str, str]) -> "registry.NewObject":  # type: ignore[name-defined] # noqa: F821
+    from billing import registry
+
+    if None in row or any(value is None for value in row.values()):
+        raise ValueError("the row has another number of cells than the first line")
+    activate = row.get("activate", "").strip().lower()
+    if activate not in {"", "yes", "no", "true", "false", "1", "0"}:
+        raise ValueError(f"activate is {activate!r}; write yes or no")
+    term = row.get("term_months", "").strip() or "12"
+    if not term.isascii() or not term.isdigit():
+        raise ValueError(f"term_months is {term!r}; write a whole number of months")
+    starts_on = row.get("starts_on", "").strip()
+    return registry.NewObject(
+        reference=row["reference"],
+        kind=row.get("kind", ""),
+        attributes={name: value for name, value in row.items() if name not in COLUMNS and value},
+        customer=row.get("customer") or None,
+        contract=row.get("contract") or None,
+        subscription=row.get("subscription") or None,
+        activate=activate in {"yes", "true", "1"},
+        starts_on=date.fromisoformat(starts_on) if starts_on else None,
+        term_months=int(term),
+    )
+
+
+@objects.command("list")
+@click.option("--status", type=click.Choice(["draft", "pending", "active", "suspended", "terminated"]))
+@click.option("--contract")
+@click.option("--after", default="", help="Continue after this reference.")
+@click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(status: str | None, contract: str | None, after: str, limit: int, *, as_json: bool) -> None:
+    """List objects, by reference."""
+    from storage import registry
+
+    with house() as parts, parts.database.snapshot() as session:
+        found = registry.list_objects(session, status=status, contract=contract, after=after, limit=limit)
+    rows = [
+        {
+            "reference": it.reference,
+            "kind": it.kind,
+            "status": it.status,
+            "customer": it.customer,
+            "contract": it.contract,
+            "subscription": it.subscription,
+        }
+        for it in found
+    ]
+    show_rows(rows, as_json=as_json, nothing="No object matches.")
+
+
+@objects.command()
+@click.argument("reference")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(reference: str, *, as_json: bool) -> int:
+    """One object: its timeline, its contract items and their schedules."""
+    from storage import items, registry
+
+    with house() as parts, parts.database.snapshot() as session:
+        found = registry.list_objects(session, references=[reference])
+        if not found:
+            click.echo(f"no object is called {reference!r}; `metergate objects list` shows those that are", err=True)
+            return 1
+        it = found[0]
+        presence = registry.presence(session, it.id)
+        whole = {
+            "reference": it.reference,
+            "kind": it.kind,
+            "status": it.status,
+            "customer": it.customer,
+            "contract": it.contract,
+            "subscription": it.subscription,
+            "attributes": it.attributes,
+            "created_at": it.created_at,
+            "last_seen_at": presence.last_seen_at if presence else None,
+            "online": presence.online if presence else None,
+            "timeline": [
+                {"occurred_at": event.occurred_at, "event": event.kind, "origin": event.origin, "detail": event.detail}
+                for event in registry.timeline(session, it.id)
+            ],
+            "contract_items": [
+                {
+                    "name": item.name,
+                    "contract": item.contract,
+                    "subscription": item.subscription,
+                    "status": item.status,
+                    "starts_on": item.starts_on,
+                    "ends_on": date.fromordinal(item.ends_on.toordinal() - 1),
+                    "schedules": [
+                        {
+                            "starts_on": schedule.starts_on,
+                            "ends_on": date.fromordinal(schedule.ends_on.toordinal() - 1),
+                            "due_on": schedule.due_on,
+                            "status": schedule.status,
+                            "quantity": schedule.quantity,
+                            "amount": schedule.amount,
+                        }
+                        for schedule in items.schedules(session, item.id)
+                    ],
+                }
+                for item in items.of_objects(session, [it.id])
+            ],
+        }
+    if as_json:
+        show_json(whole)
+        return 0
+    for key, value in whole.items():
+        if key not in {"timeline", "contract_items", "attributes"}:
+            click.echo(f"{key.replace('_', ' ')}: {'' if value is None else value}")
+    click.echo("\nTimeline")
+    show_rows(whole["timeline"], as_json=False, nothing="empty")  # type: ignore[arg-type]
+    for contract_item in whole["contract_items"]:  # type: ignore[union-attr]
+        schedules = contract_item.pop("schedules")
+        click.echo("\nContract item " + ", ".join(f"{key}: {value}" for key, value in contract_item.items()))
+        show_rows(schedules, as_json=False, nothing="no schedules")
+    return 0
+
+
+@objects.command()
+@click.argument("reference")
+@click.option("--customer")
+@click.option("--contract")
+@click.option("--subscription")
+@click.option("--starts-on", type=DAY, help="First day of service; today in the contract's zone unless given.")
+@click.option("--term-months", type=click.IntRange(1, 1200), default=12, show_default=True)
+def activate(
+    reference: str,
+    customer: str | None,
+    contract: str | None,
+    subscription: str | None,
+    starts_on: date | None,
+    term_months: int,
+) -> int:
+    """Put an object on its subscription: a contract item with its schedules."""
+    from billing import lifecycle
+
+    wanted = lifecycle.Activation(
+        reference=reference,
+        customer=customer,
+        contract=contract,
+        subscription=subscription,
+        starts_on=starts_on,
+        term_months=term_months,
+    )
+    with house() as parts, parts.database.transaction() as session:
+        (outcome,) = lifecycle.activate(session, [wanted], now=parts.clock.now(), origin="cli", key="")
+    if isinstance(outcome, BillingError):
+        return _refused(outcome)
+    click.echo(f"{reference} is active")
+    return 0
+
+
+def _simple(name: str, summary: str) -> None:
+    """Add a command that moves one object, from a day on."""
+
+    @objects.command(name, help=summary)
+    @click.argument("reference")
+    @click.option("--on", type=DAY, help="The day from which it holds; today unless given.")
+    def move(reference: str, on: date | None) -> int:
+        from billing import lifecycle
+
+        with house() as parts, parts.database.transaction() as session:
+            call = getattr(lifecycle, name)
+            outcome = call(session, reference, on=on, now=parts.clock.now(), origin="cli", key="")
+        click.echo(f"{reference} is {outcome.status}")
+        return 0
+
+
+for _name, _summary in {
+    "confirm": "Confirm a draft: it becomes pending.",
+    "suspend": "Suspend an active object.",
+    "resume": "Resume a suspended object.",
+    "terminate": "End an object's service for good; the day given is the last day of service.",
+}.items():
+    _simple(_name, _summary)
