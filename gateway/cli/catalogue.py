@@ -8,10 +8,6 @@ from gateway.cli.context import house
 from gateway.cli.output import show_rows
 
 
-class _DryRun(Exception):
-    """Undoes what was only to be shown."""
-
-
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
@@ -30,15 +26,10 @@ def apply(file: Path, *, dry_run: bool, as_json: bool) -> int:
             click.echo(f"{file}:{problem.line}: {problem.place}: {problem.message}", err=True)
         click.echo(f"{file} was refused; nothing was changed", err=True)
         return 1
-    changes: list[catalogue.Change] = []
-    with house() as parts:
-        try:
-            with parts.database.transaction() as session:
-                changes = catalogue.apply(session, declared, parts.clock.now())
-                if dry_run:
-                    raise _DryRun
-        except _DryRun:
-            pass
+    with house() as parts, parts.database.transaction() as session:
+        changes = catalogue.apply(session, declared, parts.clock.now())
+        if dry_run:
+            session.rollback()
     rows = [{"change": it.kind, "what": it.noun, "name": it.name, "detail": it.detail} for it in changes]
     show_rows(rows, as_json=as_json, nothing="The file declares nothing.")
     if dry_run and not as_json:

@@ -123,32 +123,26 @@ def import_(file: Path, *, all_or_nothing: bool) -> int:
         size = max(len(good), 1) if all_or_nothing else CHUNK
         for start in range(0, len(good), size):
             chunk = good[start : start + size]
-            try:
-                with parts.database.transaction() as session:
-                    outcomes = registry.create_objects(
-                        session, [new for _, new in chunk], status="pending", now=parts.clock.now(), origin="import"
-                    )
-                    refused = [
-                        (line, outcome.message)
-                        for (line, _), outcome in zip(chunk, outcomes, strict=True)
-                        if isinstance(outcome, BillingError)
-                    ]
-                    bad += refused
-                    if all_or_nothing and bad:
-                        raise _NothingKept
+            with parts.database.transaction() as session:
+                outcomes = registry.create_objects(
+                    session, [new for _, new in chunk], status="pending", now=parts.clock.now(), origin="import"
+                )
+                refused = [
+                    (line, outcome.message)
+                    for (line, _), outcome in zip(chunk, outcomes, strict=True)
+                    if isinstance(outcome, BillingError)
+                ]
+                bad += refused
+                if all_or_nothing and bad:
+                    session.rollback()
+                else:
                     created += len(chunk) - len(refused)
-            except _NothingKept:
-                pass
             progress.update(len(chunk))
     for line, message in sorted(bad):
         click.echo(f"{file}:{line}: {message}", err=True)
     kept = "nothing was kept" if all_or_nothing and bad else f"{created} created"
     click.echo(f"{kept}, {len(bad)} refused")
     return 1 if bad else 0
-
-
-class _NothingKept(Exception):
-    """Undoes an import of which a row was refused."""
 
 
 def _new_object(row: dict[str, str]) -> "registry.NewObject":  # type: ignore[name-defined] # noqa: F821

@@ -76,7 +76,7 @@ def replay(identities: tuple[int, ...], reason: str | None) -> int:
             chosen = [it.id for it in waiting if it.id is not None and (not identities or it.id in identities)]
         for identity in chosen:
             with parts.database.transaction() as session:
-                refusal = ingest.replay(session, identity, parts.settings, now=parts.clock.now())
+                refusal = ingest.replay(session, identity, ingest.Rules.of(parts.settings), now=parts.clock.now())
             if refusal is None:
                 done += 1
             else:
