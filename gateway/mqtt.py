@@ -1,5 +1,6 @@
 """How a paho client is made and how a broker's URL is read; the receiver and the publisher share it."""
 
+import socket
 import ssl
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -56,3 +57,12 @@ def new_client(address: Address, *, client_id: str, mqtt_version: str, manual_ac
     if address.tls:
         client.tls_set_context(ssl.create_default_context())
     return client
+
+
+def reachable(address: Address, *, seconds: float = 3) -> str | None:
+    """None when something accepts connections there, else a sentence."""
+    try:
+        with socket.create_connection((address.host, address.port), timeout=seconds):
+            return None
+    except OSError as error:
+        return f"nothing answers at {address.host}:{address.port} ({error}); check METERGATE_BROKER_URL"
