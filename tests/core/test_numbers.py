@@ -1,0 +1,146 @@
+"""Money and quantities: rounded once, allocated from the whole, refused before they can do harm."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.core.errors import Invalid
+from billing.core.money import allocate, exact_text, format_minor, minor_digits, round_half_away, to_minor
+from billing.core.quantity import Excess, parse_quantity, unscale
+
+fractions = st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6)
+weights = st.dictionaries(st.text(max_size=4), fractions, min_size=1, max_size=12).map(lambda d: list(d.items()))
+
+
+@pytest.mark.parametrize(
+    "value,expected", [("0.5", 1), ("-0.5", -1), ("1.5", 2), ("2.5", 3), ("-2.5", -3), ("0.49", 0), ("-1/3", 0)]
+)
+def test_halves_round_away_from_zero(value: str, expected: int) -> None:
+    assert round_half_away(Fraction(value)) == expected
+
+
+@given(value=fractions)
+def test_rounding_is_near_and_the_same_for_a_debit_and_its_credit(value: Fraction) -> None:
+    assert abs(round_half_away(value) - value) <= Fraction(1, 2)
+    assert round_half_away(-value) == -round_half_away(value)
+
+
+@pytest.mark.parametrize(
+    "amount,currency,expected",
+    # flexprice/flexprice@e4b5303fd:internal/ee/service/billing_rounding_test.go
+    [("10.275", "USD", 1028), ("1023.5", "JPY", 1024), ("1.2345", "KWD", 1235)],
+)
+def test_amounts_are_rounded_to_the_minor_unit(amount: str, currency: str, expected: int) -> None:
+    assert to_minor(Fraction(amount), currency) == expected
+
+
+def test_an_unknown_currency_is_refused() -> None:
+    assert [minor_digits(code) for code in ("EUR", "JPY", "KWD", "CLF")] == [2, 0, 3, 4]
+    with pytest.raises(Invalid, match="'eur'"):
+        minor_digits("eur")
+
+
+@pytest.mark.parametrize(
+    "minor,digits,text", [(3000, 2, "30.00"), (-5, 2, "-0.05"), (0, 2, "0.00"), (1024, 0, "1024"), (-1, 3, "-0.001")]
+)
+def test_minor_units_as_text(minor: int, digits: int, text: str) -> None:
+    assert format_minor(minor, digits) == text
+
+
+@pytest.mark.parametrize("value,text", [("5/2", "2.5"), ("22/31", "22/31"), ("-1/8", "-0.125"), ("30", "30")])
+def test_exact_values_as_text(value: str, text: str) -> None:
+    assert exact_text(Fraction(value)) == text
+
+
+@given(value=fractions)
+def test_exact_text_loses_nothing(value: Fraction) -> None:
+    assert Fraction(exact_text(value)) == value
+
+
+@given(total=st.integers(-(10**12), 10**12), parts=weights)
+def test_parts_add_up_to_the_whole_in_any_order(total: int, parts: list[tuple[str, Fraction]]) -> None:
+    allocated = allocate(total, parts)
+    assert sum(allocated.values()) == total
+    assert allocate(total, parts[::-1]) == allocated
+
+
+@given(parts=weights)
+def test_parts_of_a_rounded_sum_stay_within_one_of_their_worth(parts: list[tuple[str, Fraction]]) -> None:
+    total = round_half_away(sum((worth for _, worth in parts), Fraction(0)))
+    allocated = allocate(total, parts)
+    if {worth > 0 for _, worth in parts if worth} == {True, False}:
+        assert all(abs(allocated[key] - worth) <= 1 for key, worth in parts)
+
+
+@given(total=st.integers(-(10**6), 10**6), parts=weights)
+def test_a_credit_mirrors_its_invoice_part_by_part(total: int, parts: list[tuple[str, Fraction]]) -> None:
+    mirrored = allocate(-total, [(key, -worth) for key, worth in parts])
+    assert mirrored == {key: -part for key, part in allocate(total, parts).items()}
+
+
+def test_ties_go_to_the_first_key() -> None:
+    assert allocate(100, [("b", Fraction(1)), ("c", Fraction(1)), ("a", Fraction(1))]) == {"a": 34, "b": 33, "c": 33}
+    assert allocate(-100, [("b", Fraction(1)), ("c", Fraction(1)), ("a", Fraction(1))]) == {
+        "a": -34,
+        "b": -33,
+        "c": -33,
+    }
+    assert allocate(0, []) == {}
+
+
+@pytest.mark.parametrize("total,parts", [(1, []), (1, [("a", Fraction(1)), ("a", Fraction(1))])])
+def test_parts_that_cannot_be_told_apart_or_are_not_there_are_refused(
+    total: int, parts: list[tuple[str, Fraction]]
+) -> None:
+    with pytest.raises(Invalid):
+        allocate(total, parts)
+
+
+@pytest.mark.parametrize(
+    "value,decimals,expected",
+    [
+        (12, 6, 12_000_000),
+        ("12.5", 6, 12_500_000),
+        ("0.0000005", 6, 1),
+        ("-0.0000005", 6, -1),
+        ("0.00000049", 6, 0),
+        ("1E-999999", 6, 0),
+        ("0E+999999", 6, 0),
+        ("1E+11", 6, 10**17),
+        ("-1E+11", 6, -(10**17)),
+    ],
+)
+def test_a_quantity_is_scaled_and_rounded_once(value: str | int, decimals: int, expected: int) -> None:
+    assert parse_quantity(Decimal(value), decimals, "round") == expected
+
+
+@pytest.mark.parametrize(
+    "value,excess,code",
+    [
+        ("NaN", "round", "invalid_quantity"),
+        ("-Infinity", "round", "invalid_quantity"),
+        ("1E+999999", "round", "quantity_too_large"),
+        ("100000000000.000001", "round", "quantity_too_large"),
+        ("0.0000005", "refuse", "excess_digits"),
+        ("1E-999999", "refuse", "excess_digits"),
+    ],
+)
+def test_a_quantity_that_cannot_be_kept_is_refused(value: str, excess: Excess, code: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        parse_quantity(Decimal(value), 6, excess)
+    assert refusal.value.code == code
+
+
+def test_a_boolean_is_not_a_quantity() -> None:
+    with pytest.raises(Invalid, match="True"):
+        parse_quantity(True, 6, "round")
+
+
+@given(scaled=st.integers(-(10**17), 10**17), decimals=st.integers(0, 9))
+def test_what_was_scaled_comes_back(scaled: int, decimals: int) -> None:
+    value = unscale(scaled, decimals)
+    assert value * 10**decimals == scaled
+    assert parse_quantity(Decimal(exact_text(value)), decimals, "refuse") == scaled
