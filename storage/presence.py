@@ -1,0 +1,97 @@
+"""When objects were last heard and whether they are online, and the events that they report themselves.
+
+The law: an older report never overrides a newer one, and a repeated event is the same event.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from storage.tables import ObjectEvent, ObjectPresence
+
+LOOKUP_CHUNK = 500
+"""Ids in one IN list: below SQLite's smallest limit on bound values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """An event as an object reported it; `online` is what it says of the connection, None when nothing.
+
+    `stated` marks a report without a key of its own: it counts as a state, so its repeat makes no event.
+    """
+
+    object_id: int
+    kind: str
+    occurred_at: datetime
+    key: str
+    detail: Mapping[str, Any]
+    online: bool | None
+    stated: bool
+
+
+def touch(
+    session: Session,
+    *,
+    heard: Mapping[int, datetime],
+    reports: Iterable[Reported],
+    now: datetime,
+    origin: str,
+) -> int:
+    """Move `last_seen_at` of the objects in `heard`, and write the reported events; returns how many were new."""
+    reports = list(reports)
+    presences = _presences(session, {*heard, *(report.object_id for report in reports)})
+    for object_id, instant in heard.items():
+        presence = presences.get(object_id)
+        if presence is None:
+            presence = presences[object_id] = ObjectPresence(object_id=object_id, last_seen_at=instant)
+            session.add(presence)
+        elif presence.last_seen_at < instant:
+            presence.last_seen_at = instant
+    written = 0
+    for report in reports:
+        presence = presences[report.object_id]
+        if report.stated and report.online is not None and presence.online == report.online:
+            continue
+        written += _event(session, report, now=now, origin=origin)
+        newer = presence.online_since is None or presence.online_since <= report.occurred_at
+        if report.online is not None and newer and presence.online != report.online:
+            presence.online, presence.online_since = report.online, report.occurred_at
+    session.flush()
+    return written
+
+
+def _presences(session: Session, ids: set[int]) -> dict[int, ObjectPresence]:
+    ordered = sorted(ids)
+    found: dict[int, ObjectPresence] = {}
+    for start in range(0, len(ordered), LOOKUP_CHUNK):
+        chunk = ordered[start : start + LOOKUP_CHUNK]
+        for presence in session.exec(select(ObjectPresence).where(col(ObjectPresence.object_id).in_(chunk))):
+            found[presence.object_id] = presence
+    return found
+
+
+def _event(session: Session, report: Reported, *, now: datetime, origin: str) -> int:
+    same = select(ObjectEvent.id).where(
+        ObjectEvent.object_id == report.object_id,
+        ObjectEvent.occurred_at == report.occurred_at,
+        ObjectEvent.kind == report.kind,
+        ObjectEvent.key == report.key,
+    )
+    if session.exec(same).first() is not None:
+        return 0
+    session.add(
+        ObjectEvent(
+            object_id=report.object_id,
+            kind=report.kind,
+            occurred_at=report.occurred_at,
+            recorded_at=now,
+            key=report.key,
+            origin=origin,
+            detail=dict(report.detail),
+        )
+    )
+    session.flush()
+    return 1

@@ -1,0 +1,281 @@
+"""Usage records and their daily rollup, written together.
+
+The law: what is in the rollup is exactly what is in the facts; a fact is written once; batch numbers follow the
+order of commits, because the counter's row is locked until the transaction ends.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete
+from sqlmodel import Session, col, select
+
+from storage.tables import ConnectedObject, MessageInbox, Metric
+from storage.types import DAY_MICROS, to_micros
+
+LOOKUP_CHUNK = 500
+"""Names in one IN list: below SQLite's smallest limit on bound values."""
+
+Key = tuple[int, int, int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One value of one metric of one object at one time; times in microseconds since 1970 UTC, quantity scaled."""
+
+    occurred_at: int
+    object_id: int
+    metric_id: int
+    discriminator: str
+    quantity: int
+    received_at: int
+    origin: str
+    unkeyed: bool = False
+
+    @property
+    def key(self) -> Key:
+        """What makes its repeat recognisable: the table's primary key."""
+        return (self.occurred_at, self.object_id, self.metric_id, self.discriminator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a call of `record` did; a conflict is a fact whose key is taken by the quantity beside it."""
+
+    inserted: int
+    duplicates: int
+    conflicts: list[tuple[Fact, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """What the door needs to know of a metric."""
+
+    id: int
+    kind: str
+    decimals: int
+    excess_digits: str
+
+
+def record(session: Session, facts: Sequence[Fact]) -> Recorded:
+    """Write the facts that are new, and add exactly those to the rollup, in the session's transaction.
+
+    A fact that is there already with the same quantity is a duplicate; with another one it is a conflict, and
+    nothing is changed. Raises IntegrityError when a day's sum would leave 64 bits.
+    """
+    first: dict[Key, Fact] = {}
+    repeats: list[Fact] = []
+    for fact in facts:
+        if fact.key in first:
+            repeats.append(fact)
+        else:
+            first[fact.key] = fact
+    if not first:
+        return Recorded(inserted=0, duplicates=0, conflicts=[])
+    connection = session.connection()
+    batch = _next_batch(connection)
+    # In key order: neighbouring writes share pages, and two transactions never lock in opposite orders.
+    wanted = [first[key] for key in sorted(first)]
+    count = _insert(connection, wanted, batch)
+    taken = {} if count == len(wanted) else _taken_before(connection, wanted, batch)
+    new = [fact for fact in wanted if fact.key not in taken]
+    if len(new) != count:
+        raise AssertionError(f"batch {batch}: {count} usage records were inserted, {len(new)} are accounted for")
+    _roll_up(connection, new, batch)
+    conflicts = [(fact, taken[fact.key]) for fact in wanted if taken.get(fact.key, fact.quantity) != fact.quantity]
+    for fact in repeats:
+        stands = taken.get(fact.key, first[fact.key].quantity)
+        if stands != fact.quantity:
+            conflicts.append((fact, stands))
+    return Recorded(inserted=count, duplicates=len(facts) - count - len(conflicts), conflicts=conflicts)
+
+
+def object_ids(session: Session, references: Iterable[str]) -> dict[str, int]:
+    """The ids of the objects with these references; unknown ones are absent."""
+    found: dict[str, int] = {}
+    for chunk in _chunks(sorted(set(references))):
+        query = select(ConnectedObject.reference, ConnectedObject.id).where(col(ConnectedObject.reference).in_(chunk))
+        found.update({reference: identity for reference, identity in session.exec(query) if identity is not None})
+    return found
+
+
+def metrics_named(session: Session, names: Iterable[str]) -> dict[str, MetricRow]:
+    """The metrics with these names; unknown ones are absent."""
+    found: dict[str, MetricRow] = {}
+    for chunk in _chunks(sorted(set(names))):
+        for metric in session.exec(select(Metric).where(col(Metric.name).in_(chunk))):
+            if metric.id is not None:
+                found[metric.name] = MetricRow(
+                    id=metric.id, kind=metric.kind, decimals=metric.decimals, excess_digits=metric.excess_digits
+                )
+    return found
+
+
+def remember_times(session: Session, times: Sequence[tuple[int, str, int]]) -> dict[tuple[int, str], int]:
+    """The time first given to each (object id, sender id), where `times` proposes (object id, sender id, micros).
+
+    What the inbox does not know yet gets the time proposed here, and keeps it.
+    """
+    proposed: dict[tuple[int, str], int] = {}
+    for object_id, sender_id, micros in times:
+        proposed.setdefault((object_id, sender_id), micros)
+    known: dict[tuple[int, str], int] = {}
+    for chunk in _chunks(sorted({sender_id for _, sender_id in proposed})):
+        query = select(MessageInbox.object_id, MessageInbox.sender_id, MessageInbox.occurred_at).where(
+            col(MessageInbox.sender_id).in_(chunk),
+            col(MessageInbox.object_id).in_({identity for identity, _ in proposed})
+            if len(proposed) <= LOOKUP_CHUNK
+            else col(MessageInbox.object_id).is_not(None),
+        )
+        for object_id, sender_id, occurred_at in session.exec(query):
+            known[object_id, sender_id] = to_micros(occurred_at)
+    new = [(*key, micros, micros) for key, micros in sorted(proposed.items()) if key not in known]
+    if new:
+        _many(
+            session.connection(),
+            "INSERT INTO message_inbox (object_id, sender_id, occurred_at, received_at) VALUES (?, ?, ?, ?)",
+            new,
+        )
+    return {**proposed, **{key: micros for key, micros in known.items() if key in proposed}}
+
+
+def forget_times(session: Session, *, before: datetime) -> int:
+    """Drop what the inbox remembered before that instant; returns how many. A repeat that comes later is new."""
+    result = session.connection().execute(delete(MessageInbox).where(col(MessageInbox.received_at) < before))
+    return int(result.rowcount)
+
+
+def rollup_differences(session: Session) -> list[tuple[int, int, int]]:
+    """(object id, metric id, UTC day) of every rollup row that is not what its facts add up to; empty is right."""
+    connection = session.connection()
+    facts = {
+        (row[0], row[1], int(row[2])): tuple(int(value) for value in row[3:])
+        for row in connection.exec_driver_sql(
+            "SELECT object_id, metric_id, occurred_at / 86400000000, count(*), sum(quantity), "
+            "max(quantity), min(quantity), min(occurred_at), max(occurred_at), max(batch) "
+            "FROM usage_record GROUP BY 1, 2, 3"
+        )
+    }
+    rollup = {
+        (row[0], row[1], row[2]): tuple(row[3:])
+        for row in connection.exec_driver_sql(
+            "SELECT object_id, metric_id, day, record_count, quantity_sum, quantity_max, quantity_min, "
+            "first_at, last_at, batch FROM usage_rollup"
+        )
+    }
+    return sorted(key for key in facts.keys() | rollup.keys() if facts.get(key) != rollup.get(key))
+
+
+def _next_batch(connection: Connection) -> int:
+    row = connection.exec_driver_sql(
+        "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) "
+        "ON CONFLICT (id) DO UPDATE SET last_batch = ingest_counter.last_batch + 1 RETURNING last_batch"
+    ).one()
+    return int(row[0])
+
+
+def _insert(connection: Connection, facts: Sequence[Fact], batch: int) -> int:
+    return _many(
+        connection,
+        "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, received_at, "
+        "batch, origin, unkeyed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING",
+        [(*fact.key, fact.quantity, fact.received_at, batch, fact.origin, int(fact.unkeyed)) for fact in facts],
+    )
+
+
+def _taken_before(connection: Connection, facts: Sequence[Fact], batch: int) -> dict[Key, int]:
+    """The quantities that stood under these keys before this batch."""
+    if _is_sqlite(connection):
+        # CROSS JOIN is SQLite's way to say: walk the list, seek in the table.
+        rows = connection.exec_driver_sql(
+            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity "
+            "FROM json_each(?) AS k CROSS JOIN usage_record AS u "
+            "ON u.occurred_at = json_extract(k.value, '$[0]') AND u.object_id = json_extract(k.value, '$[1]') "
+            "AND u.metric_id = json_extract(k.value, '$[2]') AND u.discriminator = json_extract(k.value, '$[3]') "
+            "WHERE u.batch <> ?",
+            (json.dumps([fact.key for fact in facts]), batch),
+        )
+    else:
+        columns = tuple(list(column) for column in zip(*(fact.key for fact in facts), strict=True))
+        rows = connection.exec_driver_sql(
+            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity "
+            "FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[]) AS k(occurred_at, object_id, metric_id, "
+            "discriminator) JOIN usage_record AS u USING (occurred_at, object_id, metric_id, discriminator) "
+            "WHERE u.batch <> %s",
+            (*columns, batch),
+        )
+    return {(row[0], row[1], row[2], row[3]): row[4] for row in rows}
+
+
+def _roll_up(connection: Connection, facts: Sequence[Fact], batch: int) -> None:
+    """Add new facts to their days.
+
+    At one instant the smaller quantity counts as first and the greater as last: the order of arrival is nothing.
+    """
+    days: dict[tuple[int, int, int], list[Fact]] = {}
+    for fact in facts:
+        days.setdefault((fact.object_id, fact.metric_id, fact.occurred_at // DAY_MICROS), []).append(fact)
+    rows = []
+    for key, members in sorted(days.items()):
+        quantities = [fact.quantity for fact in members]
+        first_at, first_quantity = min((fact.occurred_at, fact.quantity) for fact in members)
+        last_at, last_quantity = max((fact.occurred_at, fact.quantity) for fact in members)
+        rows.append(
+            (
+                *(*key, len(members), sum(quantities), max(quantities), min(quantities)),
+                *(first_at, first_quantity, last_at, last_quantity, batch),
+            )
+        )
+    greatest, least = ("max", "min") if _is_sqlite(connection) else ("greatest", "least")
+    earlier = "(excluded.first_at, excluded.first_quantity) < (usage_rollup.first_at, usage_rollup.first_quantity)"
+    later = "(excluded.last_at, excluded.last_quantity) > (usage_rollup.last_at, usage_rollup.last_quantity)"
+    _many(
+        connection,
+        "INSERT INTO usage_rollup (object_id, metric_id, day, record_count, quantity_sum, quantity_max, "
+        "quantity_min, first_at, first_quantity, last_at, last_quantity, batch) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (object_id, metric_id, day) DO UPDATE SET "
+        "record_count = usage_rollup.record_count + excluded.record_count, "
+        "quantity_sum = usage_rollup.quantity_sum + excluded.quantity_sum, "
+        f"quantity_max = {greatest}(usage_rollup.quantity_max, excluded.quantity_max), "
+        f"quantity_min = {least}(usage_rollup.quantity_min, excluded.quantity_min), "
+        f"first_at = CASE WHEN {earlier} THEN excluded.first_at ELSE usage_rollup.first_at END, "
+        f"first_quantity = CASE WHEN {earlier} THEN excluded.first_quantity ELSE usage_rollup.first_quantity END, "
+        f"last_at = CASE WHEN {later} THEN excluded.last_at ELSE usage_rollup.last_at END, "
+        f"last_quantity = CASE WHEN {later} THEN excluded.last_quantity ELSE usage_rollup.last_quantity END, "
+        "batch = excluded.batch",
+        rows,
+    )
+
+
+def _many(connection: Connection, sql: str, rows: list[tuple[Any, ...]]) -> int:
+    """Run `sql` (with `?` for values) for every row; returns how many rows were written."""
+    if not rows:
+        return 0
+    statement = sql if _is_sqlite(connection) else sql.replace("?", "%s")
+    result = connection.execution_options(preserve_rowcount=True).exec_driver_sql(statement, rows)
+    return int(result.rowcount)
+
+
+def _is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+def _chunks(values: list[str]) -> Iterable[list[str]]:
+    return (values[start : start + LOOKUP_CHUNK] for start in range(0, len(values), LOOKUP_CHUNK))
+
+
+__all__ = [
+    "Fact",
+    "MetricRow",
+    "Recorded",
+    "forget_times",
+    "metrics_named",
+    "object_ids",
+    "record",
+    "remember_times",
+    "rollup_differences",
+]
