@@ -41,7 +41,7 @@ contracts:
     customer: FLEET
     starts_on: 2022-01-01
     subscriptions: [Premium Fleet Subscription]
-  - name: City Chargers
+  - name: Town Chargers
     customer: CITY
     starts_on: 2022-01-01
     grouping: [subscription, charge, "attribute:site"]

@@ -3,9 +3,11 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from config.settings import Settings
 from gateway.ingest import Applied, Message, Rules, ingest_batch, replay
 from storage import quarantine, usage
 from storage.database import Database
@@ -74,7 +76,7 @@ def test_a_conflict_inside_one_batch_keeps_the_first(database: Database, rules: 
     assert (applied.records, applied.duplicates, applied.refused) == (1, 1, {"conflict": 1})
 
 
-REFUSED = {
+REFUSED: dict[str, list[Any]] = {
     "bad_json": [b"{", b"\xff", b"", b'{"id": "\\ud800", "metrics": {"usage": 1}}', b"[" * 60_000],
     "bad_number": [
         b'{"metrics": {"usage": NaN}}',
@@ -156,8 +158,6 @@ def test_deltas_without_a_key_are_all_counted_and_flagged(database: Database, ru
 
 
 def test_a_setting_refuses_deltas_without_a_key(database: Database, message: Make) -> None:
-    from config.settings import Settings
-
     rules = Rules.of(Settings(unkeyed_deltas="refuse"))
     applied = take(database, rules, message({"metrics": {"usage": 1}}), message({"metrics": {"energy": 5}}))
     assert (applied.records, applied.refused) == (1, {"unkeyed": 1})

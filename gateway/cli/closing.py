@@ -1,0 +1,39 @@
+"""`metergate close`."""
+
+from datetime import date
+
+import click
+
+from gateway.cli.context import house
+from gateway.cli.output import show_json, show_table
+
+
+@click.command()
+@click.option("--until", required=True, metavar="DATE", help="Close the months that have ended by this day.")
+@click.option("--dry-run", is_flag=True, help="Show the invoices it would issue, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def close(until: str, *, dry_run: bool, as_json: bool) -> int:
+    """Value what is due month by month and issue the invoices."""
+    from billing import close as closing
+    from gateway.cli.invoices import summary
+
+    try:
+        day = date.fromisoformat(until)
+    except ValueError:
+        raise click.UsageError(f"{until!r} is not a date; write it as 2022-04-30") from None
+    with house() as parts:
+        report = closing.close(parts.database, day, parts.clock.now(), dry_run=dry_run)
+    rows = [summary(invoice) for invoice in report.invoices]
+    failures = [{"contract": it.contract, "month": it.month_starts_on, "message": it.message} for it in report.failures]
+    if as_json:
+        show_json({"until": day, "dry_run": dry_run, "invoices": rows, "failures": failures})
+    else:
+        if rows:
+            show_table([key.replace("_", " ") for key in rows[0]], [list(row.values()) for row in rows])
+        else:
+            click.echo(f"Nothing to invoice until {day}.")
+        if dry_run:
+            click.echo("Nothing was written: this was a dry run.")
+        for failure in failures:
+            click.echo(f"{failure['contract']} was not closed: {failure['message']}", err=True)
+    return 1 if failures else 0

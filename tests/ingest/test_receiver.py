@@ -1,0 +1,242 @@
+"""The receiver on a real broker: acknowledged is committed, and each speaks only under its own name."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from sqlalchemy import func
+from sqlmodel import select
+
+from config.clock import SystemClock
+from config.settings import Settings
+from gateway.receiver import BrokerError, ControlProperties, Receiver
+from storage import quarantine, usage
+from storage.database import Database
+from storage.errors import DatabaseBusy
+from storage.tables import ObjectPresence, UsageRecord
+from tests import brokers
+from tests.brokers import Broker, Peer, eventually
+from tests.conftest import missing
+from tests.ingest.conftest import REFERENCE
+
+NEIGHBOUR = "IOT_NS543"
+TOPIC = f"devices/{REFERENCE}/telemetry"
+Command = tuple[str, bytes, bool, ControlProperties]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    if brokers.binaries() is None:
+        missing("Mosquitto", brokers.FIX)
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with brokers.mosquitto(folder, users=(REFERENCE, NEIGHBOUR)) as running:
+        yield running
+
+
+@contextmanager
+def receiving(
+    broker: Broker,
+    database: Database,
+    *,
+    version: Literal["5", "3.1.1"] = "5",
+    handle: Callable[[str, bytes, bool, ControlProperties], None] = lambda *_: None,
+) -> Iterator[Receiver]:
+    settings = Settings(broker_url=broker.url(), mqtt_version=version)
+    receiver = Receiver(settings, database, SystemClock(), handle)
+    receiver.start()
+    try:
+        receiver.wait_ready(10)
+        yield receiver
+    finally:
+        receiver.stop()
+
+
+def count(database: Database) -> int:
+    with database.snapshot() as session:
+        return session.exec(select(func.count()).select_from(UsageRecord)).one()
+
+
+def sample(identity: object, value: int = 1) -> str:
+    return json.dumps({"id": str(identity), "metrics": {"usage": value}})
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_what_an_object_publishes_is_recorded(
+    broker: Broker, database: Database, version: Literal["5", "3.1.1"]
+) -> None:
+    with receiving(broker, database, version=version), Peer(broker, REFERENCE) as thing:
+        assert thing.publish(TOPIC, sample("a", 12))
+        assert thing.publish(f"devices/{REFERENCE}/lifecycle", '{"event": "online"}')
+        eventually(lambda: count(database) == 1, "the usage is recorded")
+
+        def online() -> bool:
+            with database.snapshot() as session:
+                return session.exec(select(ObjectPresence.online)).first() is True
+
+        eventually(online, "the object is online")
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize("qos", [0, 1])
+def test_what_is_published_while_the_gateway_is_away_waits(
+    broker: Broker, database: Database, version: Literal["5", "3.1.1"], qos: int
+) -> None:
+    with receiving(broker, database, version=version):
+        pass
+    with Peer(broker, REFERENCE) as thing:
+        for number in range(50):
+            thing.publish(TOPIC, sample(number), qos=qos)
+    broker.stop()
+    broker.start()
+    with receiving(broker, database, version=version):
+        eventually(lambda: count(database) == 50, "what waited is recorded")
+
+
+def test_anonymous_and_wrong_passwords_are_refused(broker: Broker, database: Database) -> None:
+    with pytest.raises(brokers.Refused), Peer(broker, None):
+        pass
+    receiver = Receiver(
+        Settings(broker_url=f"mqtt://gateway:wrong@127.0.0.1:{broker.port}"), database, SystemClock(), lambda *_: None
+    )
+    receiver.start()
+    try:
+        with pytest.raises(BrokerError, match="Not authorized"):
+            receiver.wait_ready(1)
+    finally:
+        receiver.stop()
+
+
+def test_an_object_speaks_and_hears_only_under_its_own_name(broker: Broker) -> None:
+    with Peer(broker, REFERENCE) as thing, Peer(broker, NEIGHBOUR) as neighbour, Peer(broker, "gateway") as gateway:
+        for pattern in ("devices/#", "control/#"):
+            gateway.subscribe(pattern)
+            neighbour.subscribe(pattern)
+        for topic in (
+            f"devices/{NEIGHBOUR}/telemetry",
+            f"devices/{NEIGHBOUR}/lifecycle",
+            f"devices/{REFERENCE}/state",
+            f"devices/{REFERENCE}/commands",
+            f"control/objects/{REFERENCE}/activate",
+            f"control/objects/{REFERENCE}/activate/reply",
+        ):
+            assert not thing.publish(topic, "{}"), topic
+        assert thing.publish(TOPIC, "{}")
+        assert gateway.publish(f"devices/{NEIGHBOUR}/state", "{}")
+        eventually(lambda: gateway.received and neighbour.received, "both hear what is theirs")
+        assert gateway.received == [(TOPIC, b"{}")]
+        assert neighbour.received == [(f"devices/{NEIGHBOUR}/state", b"{}")]
+
+
+def test_the_back_office_commands_and_the_commands_are_handed_over(broker: Broker, database: Database) -> None:
+    commands: list[Command] = []
+    faults = [DatabaseBusy("busy"), None]
+
+    def handle(topic: str, payload: bytes, retained: bool, properties: ControlProperties) -> None:  # noqa: FBT001
+        if faults and (fault := faults.pop(0)):
+            raise fault
+        commands.append((topic, payload, retained, properties))
+
+    with receiving(broker, database, handle=handle) as receiver, Peer(broker, "backoffice") as office:
+        topic = f"control/objects/{REFERENCE}/activate"
+        office.subscribe("control/#")
+        assert office.publish(topic, "{}", response_topic="control/replies/7")
+        assert not office.publish(TOPIC, sample("forged"))
+        eventually(lambda: commands, "the command is handed over, after a retry")
+        assert commands == [
+            (
+                topic,
+                b"{}",
+                False,
+                ControlProperties(response_topic="control/replies/7", correlation_data=b"correlation"),
+            )
+        ]
+        receiver.publish(f"{topic}/reply", "done", expiry_seconds=60)
+        eventually(lambda: office.received == [(f"{topic}/reply", b"done")], "the answer arrives")
+    assert count(database) == 0
+
+
+def test_a_command_that_breaks_is_quarantined_and_does_not_stand_in_the_way(
+    broker: Broker, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handle(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with (
+        receiving(broker, database, handle=handle),
+        Peer(broker, "backoffice") as office,
+        Peer(broker, REFERENCE) as it,
+    ):
+        office.publish(f"control/objects/{REFERENCE}/activate", "{}")
+        it.publish(TOPIC, sample("after"))
+        eventually(lambda: count(database) == 1, "the next message is recorded")
+    with database.snapshot() as session:
+        assert quarantine.counts(session) == {"failed": 1}
+    assert "quarantined" in caplog.text
+
+
+def test_a_locked_database_is_waited_out_without_loss(broker: Broker, database: Database) -> None:
+    with receiving(broker, database), Peer(broker, REFERENCE) as thing:
+        with database.transaction():
+            for number in range(20):
+                thing.publish(TOPIC, sample(number))
+            assert count(database) == 0
+        eventually(lambda: count(database) == 20, "all is recorded once the lock is gone")
+
+
+def test_killing_the_gateway_loses_nothing_and_doubles_nothing(
+    broker: Broker, database: Database, tmp_path: Path
+) -> None:
+    total, kills = 6000, 4
+    environment = {
+        **os.environ,
+        "METERGATE_DATABASE_URL": f"sqlite:///{tmp_path / 'metergate.db'}",
+        "METERGATE_BROKER_URL": broker.url(),
+    }
+
+    def gateway() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.ingest.gateway_process"], env=environment, cwd=brokers.ROOT
+        )
+
+    with receiving(broker, database):
+        pass  # the session exists from here on
+    with Peer(broker, REFERENCE) as thing:
+        done = threading.Event()
+
+        def load() -> None:
+            for number in range(total):
+                thing.post(TOPIC, sample(number, number))
+                done.wait(0.0002)
+            done.set()
+
+        publisher = threading.Thread(target=load)
+        publisher.start()
+        running = gateway()
+        try:
+            for kill in range(1, kills + 1):
+                goal = kill * total // (kills + 2)
+                eventually(lambda goal=goal: count(database) >= goal, f"{goal} records", seconds=60)
+                running.kill()
+                running.wait()
+                running = gateway()
+            publisher.join()
+            eventually(lambda: thing.flushed(total), "the broker took everything", seconds=60)
+            eventually(lambda: count(database) >= total, "everything is recorded", seconds=60)
+        finally:
+            done.set()
+            running.kill()
+            running.wait()
+            publisher.join()
+    with database.snapshot() as session:
+        added = session.exec(select(func.count(), func.sum(UsageRecord.quantity)).select_from(UsageRecord)).one()
+        assert tuple(added) == (total, sum(range(total)) * 10**6)
+        assert usage.rollup_differences(session) == []
+        assert quarantine.counts(session) == {}
