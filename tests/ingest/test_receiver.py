@@ -184,7 +184,8 @@ def test_a_command_that_breaks_is_quarantined_and_does_not_stand_in_the_way(
 
 def test_a_locked_database_is_waited_out_without_loss(broker: Broker, database: Database) -> None:
     with receiving(broker, database), Peer(broker, REFERENCE) as thing:
-        with database.transaction():
+        with database.transaction() as session:
+            session.connection()  # the lock is taken by the first use
             for number in range(20):
                 thing.publish(TOPIC, sample(number))
             assert count(database) == 0
