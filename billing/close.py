@@ -5,6 +5,7 @@ it planned on has changed; closing again changes nothing. What was charged befor
 takes the difference between what a schedule is worth now and all that was charged for it.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from billing.core.charges import Charge, Recurring, Usage, charge_from
-from billing.core.errors import Conflict, Refused
+from billing.core.errors import BillingError, Conflict, Refused
 from billing.core.invoicing import Entry, InvoiceDraft, Line, build_invoice, difference
 from billing.core.money import minor_digits
 from billing.core.numbering import number, series
@@ -26,8 +27,11 @@ from billing.core.usage import MetricKind, UsageTotals, measure
 from billing.core.valuing import suspended_days, value_recurring, value_usage
 from storage import closing, invoices
 from storage.closing import ContractToClose, Measured, ScheduleToValue
+from storage.errors import StorageError
 from storage.tables import BillingMonth, Invoice, InvoiceLine, InvoiceVat, Metric
 from storage.types import DAY_MICROS, to_micros
+
+logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
 PLAN_ATTEMPTS = 3
@@ -198,7 +202,9 @@ def _close_all(database: DatabaseLike, *, until: date, now: datetime, dry_run: b
                     continue
                 try:
                     found = _close_contract(database, reader, contract=contract, month=month, now=now)
-                except Exception as error:  # noqa: BLE001 - one contract never stops the others; the report says why
+                except Exception as error:
+                    if not isinstance(error, BillingError | StorageError):
+                        logger.exception("closing %s failed", contract.name)
                     message = str(error) or type(error).__name__
                     failures[contract.id] = Failure(contract=contract.name, month_starts_on=month[0], message=message)
                     continue
@@ -355,14 +361,14 @@ def _value(reader: MonthReader, schedules: Sequence[ScheduleToValue]) -> tuple[l
             found = totals.get(schedule.id)
             opening, closing_value = registers.ends(schedule)
             quantity = measure(
-                charge.aggregation,
-                cast("MetricKind", metric.kind),
-                metric.decimals,
-                UsageTotals()
+                aggregation=charge.aggregation,
+                metric_kind=cast("MetricKind", metric.kind),
+                decimals=metric.decimals,
+                totals=UsageTotals()
                 if found is None
                 else UsageTotals(count=found.count, sum=found.total, max=found.top, latest=found.last),
-                opening,
-                closing_value,
+                opening=opening,
+                closing=closing_value,
             )
             components = value_usage(charge, quantity)
         else:
@@ -436,7 +442,7 @@ def _read_registers(
         key = (cast("int", schedule.object_id), cast("int", schedule.metric_id))
         start, end = to_micros(schedule.start_at), to_micros(schedule.end_at)
         edge = reader.window(start // DAY_MICROS * DAY_MICROS, start, key)
-        tops = [top for top in (before.get(schedule.id), edge and edge.top) if top is not None]
+        tops = [top for top in (before.get(schedule.id), None if edge is None else edge.top) if top is not None]
         found = totals.get(schedule.id)
         if tops:
             registers.keep(key, start, max(tops), "estimated")

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, bindparam, insert, or_, text, tuple_, update
+from sqlalchemy import bindparam, insert, or_, text, tuple_, update
 from sqlmodel import Session, col, select
 
 from storage.tables import (
@@ -141,7 +141,7 @@ def _contract(row: Contract) -> ContractToClose:
 def last_closed(session: Session, contract_id: int) -> date | None:
     """First day of the contract's last closed month."""
     return session.exec(
-        select(BillingMonth.month_starts_on)
+        select(col(BillingMonth.month_starts_on))
         .where(BillingMonth.contract_id == contract_id)
         .order_by(col(BillingMonth.month_starts_on).desc())
         .limit(1)
@@ -193,8 +193,9 @@ def schedules_to_value(
     conditions = [open_or_marked, *(col(InvoicingSchedule.id).in_(ids) for ids in batched(late, CHUNK))]
     for condition in conditions:
         for schedule, subscription, reference, attributes in session.exec(query.where(condition)):
-            found[schedule.id] = ScheduleToValue(
-                id=schedule.id,
+            schedule_id = schedule.id or 0
+            found[schedule_id] = ScheduleToValue(
+                id=schedule_id,
                 status=schedule.status,
                 contract_item_id=schedule.contract_item_id,
                 object_id=schedule.object_id,
@@ -237,7 +238,7 @@ def _in_chunks(session: Session, ids: Iterable[int], table: type[T], column: Any
         yield from session.exec(select(table).where(col(column).in_(chunk)))
 
 
-def _text_chunks(session: Session, sql: str, ids: Iterable[int]) -> Iterator[Row[Any]]:
+def _text_chunks(session: Session, sql: str, ids: Iterable[int]) -> Iterator[Any]:
     statement = text(sql).bindparams(bindparam("ids", expanding=True))
     for chunk in batched(sorted(set(ids)), CHUNK):
         yield from session.connection().execute(statement, {"ids": list(chunk)})
@@ -290,7 +291,7 @@ def top_before(session: Session, schedule_ids: Iterable[int]) -> dict[int, int]:
         """,
         ids=schedule_ids,
     )
-    return {schedule_id: top for schedule_id, top in rows}
+    return dict(tuple(row) for row in rows)
 
 
 def window(session: Session, *, start: int, end: int) -> dict[Key, Measured]:

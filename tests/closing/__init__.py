@@ -1,1 +1,1 @@
-"""Tests."""
+"""The close, from rows to invoices and extractions, on both databases."""
