@@ -1,9 +1,13 @@
-"""Counts of what is there, for the demo's and the doctor's summary."""
+"""What is there, for summaries and lists."""
+
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
 
 from sqlalchemy import func
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
-from storage.tables import UsageRecord, UsageRollup
+from storage.tables import ConnectedObject, Metric, UsageRecord, UsageRollup
 
 
 def usage_record_count(session: Session) -> int:
@@ -11,6 +15,31 @@ def usage_record_count(session: Session) -> int:
     return int(session.exec(select(func.coalesce(func.sum(UsageRollup.record_count), 0))).one())
 
 
-def usage_record_count_from_facts(session: Session) -> int:
-    """The same, counted from the records themselves."""
-    return int(session.exec(select(func.count()).select_from(UsageRecord)).one())
+def usage_of(
+    session: Session, reference: str, *, since: datetime | None, until: datetime | None, limit: int
+) -> list[dict[str, Any]]:
+    """Usage records of one object in `[since, until)`, in time order, at most `limit`."""
+    statement = (
+        select(UsageRecord, Metric)
+        .join(Metric, col(UsageRecord.metric_id) == col(Metric.id))
+        .join(ConnectedObject, col(UsageRecord.object_id) == col(ConnectedObject.id))
+        .where(ConnectedObject.reference == reference)
+        .order_by(col(UsageRecord.occurred_at), col(UsageRecord.metric_id), col(UsageRecord.discriminator))
+        .limit(limit)
+    )
+    if since is not None:
+        statement = statement.where(col(UsageRecord.occurred_at) >= since)
+    if until is not None:
+        statement = statement.where(col(UsageRecord.occurred_at) < until)
+    return [
+        {
+            "occurred_at": record.occurred_at,
+            "metric": metric.name,
+            "value": Fraction(record.quantity, 10**metric.decimals),
+            "unit": metric.unit,
+            "id": record.discriminator,
+            "received_at": record.received_at,
+            "origin": record.origin,
+        }
+        for record, metric in session.exec(statement)
+    ]

@@ -18,6 +18,7 @@ COMMANDS = {
     "objects": ("gateway.cli.objects", "The registry: create, activate, suspend, terminate, show."),
     "quarantine": ("gateway.cli.quarantine", "Refused messages: list, show, replay, discard."),
     "run": ("gateway.cli.running", "Run the gateway with its alarms."),
+    "usage": ("gateway.cli.usage", "Usage entered by hand or in bulk, and listed."),
     "demo": ("gateway.cli.demo", "A virtual fleet through the whole journey, in under a minute."),
 }
 

@@ -1,9 +1,8 @@
-"""A migrated SQLite database with one object and three metrics, and messages in the domain's words."""
+"""A migrated database, on SQLite and on PostgreSQL, with one object and three metrics, and messages in the domain's words."""
 
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,8 +32,8 @@ def stored(database: Database) -> list[UsageRecord]:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'metergate.db'}")
+def database(database_url: str) -> Iterator[Database]:
+    made = Database(database_url)
     made.migrate()
     seed(made)
     yield made

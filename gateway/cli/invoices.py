@@ -1,0 +1,186 @@
+"""`metergate invoices`: read from storage."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from billing.core.money import exact_text, format_minor
+from gateway.cli.context import house
+from gateway.cli.output import show_json, show_rows, show_table
+
+if TYPE_CHECKING:
+    from gateway.extraction import Format, Level
+    from storage.invoices import InvoiceDocument, InvoiceSummary
+
+DAY = timedelta(days=1)
+
+
+@click.group()
+def invoices() -> None:
+    """List, show, export and explain invoices."""
+
+
+def summary(invoice: "InvoiceDocument | InvoiceSummary") -> dict[str, object]:
+    """One row for an invoice, amounts as decimal text."""
+    digits = invoice.minor_digits
+    return {
+        "number": invoice.number,
+        "kind": invoice.kind,
+        "contract": invoice.contract,
+        "issued_on": invoice.issued_on,
+        "due_on": invoice.due_on,
+        "currency": invoice.currency,
+        "net": format_minor(invoice.net_minor, digits),
+        "vat": format_minor(invoice.vat_minor, digits),
+        "total": format_minor(invoice.gross_minor, digits),
+    }
+
+
+def line_rows(document: "InvoiceDocument") -> list[dict[str, Any]]:
+    """The lines of an invoice as rows for a table."""
+    return [
+        {
+            "line": line.position,
+            "label": line.label,
+            "from": line.period_starts_on,
+            "to": line.period_ends_on - DAY,
+            "objects": line.object_count,
+            "quantity": exact_text(line.quantity),
+            "unit": line.unit,
+            "unit_price": exact_text(line.unit_price),
+            "vat": f"{exact_text(line.vat_rate)} %",
+            "net": format_minor(line.net_minor, document.minor_digits),
+        }
+        for line in document.lines
+    ]
+
+
+@invoices.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(*, as_json: bool) -> None:
+    """List the issued invoices and credit notes."""
+    from storage import invoices as store
+
+    with house() as parts, parts.database.snapshot() as session:
+        rows = [summary(invoice) for invoice in store.list_invoices(session)]
+    show_rows(rows, as_json=as_json, nothing="No invoice was issued yet.")
+
+
+@invoices.command()
+@click.argument("number")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(number: str, *, as_json: bool) -> None:
+    """Show one invoice: parties, lines, VAT, total."""
+    from storage import invoices as store
+
+    with house() as parts, parts.database.snapshot() as session:
+        document = store.invoice_document(session, number)
+    digits = document.minor_digits
+    vat = [
+        {
+            "category": total.category,
+            "rate": exact_text(total.rate),
+            "base": format_minor(total.base_minor, digits),
+            "vat": format_minor(total.vat_minor, digits),
+        }
+        for total in document.vat
+    ]
+    if as_json:
+        show_json(
+            summary(document)
+            | {
+                "seller": document.seller,
+                "buyer": document.buyer,
+                "corrects": document.corrects,
+                "lines": line_rows(document),
+                "vat_breakdown": vat,
+            }
+        )
+        return
+    click.echo(f"{document.number} ({document.kind.replace('_', ' ')}), {document.contract}")
+    click.echo(f"issued on {document.issued_on}, due on {document.due_on}")
+    click.echo(f"{document.seller.get('name', '')} -> {document.buyer.get('name', '')}")
+    if document.corrects:
+        click.echo(f"corrects {', '.join(document.corrects)}")
+    click.echo()
+    rows = line_rows(document)
+    show_table([key.replace("_", " ") for key in rows[0]], [list(row.values()) for row in rows])
+    click.echo()
+    for total in vat:
+        click.echo(f"VAT {total['rate']} % on {total['base']}: {total['vat']}")
+    figures = summary(document)
+    click.echo(f"net {figures['net']}, VAT {figures['vat']}, total {figures['total']} {document.currency}")
+
+
+@invoices.command()
+@click.argument("number")
+@click.option("--format", "form", type=click.Choice(["csv", "xlsx"]), required=True)
+@click.option("--level", type=click.Choice(["schedule", "usage"]), default="schedule", show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; named like the invoice.")
+def export(number: str, form: "Format", level: "Level", output: Path | None) -> None:
+    """Write the detail: a row per object, charge and period, or per usage record."""
+    from gateway.extraction import export_invoice
+
+    target = output or Path(f"{number.replace('/', '-')}.{form}")
+    with house() as parts, parts.database.snapshot() as session:
+        rows = export_invoice(session, number, target, form, level)
+    click.echo(f"{target}: {rows} rows")
+
+
+@invoices.command()
+@click.argument("number")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain(number: str, *, as_json: bool) -> None:
+    """Walk each line down to the usage records behind it."""
+    from storage import invoices as store
+
+    with house() as parts, parts.database.snapshot() as session:
+        document = store.invoice_document(session, number)
+        lines = store.explain(session, number)
+    whole = [
+        {
+            "line": line.line.position,
+            "label": line.line.label,
+            "net": format_minor(line.line.net_minor, document.minor_digits),
+            "shares": [
+                {
+                    "object": share.detail.reference,
+                    "charge": share.detail.charge,
+                    "from": share.detail.starts_on,
+                    "to": share.detail.ends_on - DAY,
+                    "quantity": share.detail.quantity,
+                    "share": format_minor(share.detail.share_minor, document.minor_digits),
+                    "register_at_start": share.opening,
+                    "register_at_end": share.closing,
+                    "records": [
+                        {
+                            "occurred_at": record.occurred_at,
+                            "received_at": record.received_at,
+                            "metric": record.metric,
+                            "quantity": record.quantity,
+                            "id": record.discriminator,
+                            "origin": record.origin,
+                        }
+                        for record in share.records
+                    ],
+                }
+                for share in line.shares
+            ],
+        }
+        for line in lines
+    ]
+    if as_json:
+        show_json(whole)
+        return
+    for line in whole:
+        click.echo(f"line {line['line']}: {line['label']}, net {line['net']}")
+        for share in line["shares"]:  # type: ignore[attr-defined]
+            quantity = exact_text(share["quantity"])
+            click.echo(f"  {share['object']} {share['from']} to {share['to']}: {quantity}, {share['share']}")
+            for record in share["records"]:
+                click.echo(
+                    f"    {record['occurred_at'].isoformat()}  {record['metric']} {exact_text(record['quantity'])}"
+                    f"  received {record['received_at'].isoformat()}  {record['id']}"
+                )

@@ -1,0 +1,121 @@
+"""`metergate usage`: entered by hand or in bulk, through the same door as the messages, and listed."""
+
+import csv
+import json
+from collections import Counter
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from gateway.cli.context import House, house
+from gateway.cli.output import show_rows
+
+CHUNK = 5_000
+
+
+@click.group()
+def usage() -> None:
+    """Usage records: add, import, list."""
+
+
+def _body(*, at: str, metric: str, value: str, identity: str) -> bytes:
+    """The native payload of one value; the number keeps every digit that was typed."""
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise ValueError(f"the value {value!r} is not a number") from None
+    if not number.is_finite():
+        raise ValueError(f"the value {value!r} is not a finite number")
+    fields = {"ts": at} | ({"id": identity} if identity else {})
+    head = json.dumps(fields)[:-1]
+    return f"{head}, {json.dumps('metrics')}: {{{json.dumps(metric)}: {number:f}}}}}".encode()
+
+
+def _take(parts: House, entries: list[tuple[str, bytes]], origin: str) -> "Counter[str]":
+    """Take entries of (object, payload); what came of them, by word."""
+    from gateway.ingest import Message, Rules, ingest_batch
+
+    now = parts.clock.now()
+    topic = parts.settings.topic_devices
+    messages = [
+        Message(topic=f"{topic}/{reference}/telemetry", payload=payload, received_at=now, origin=origin)
+        for reference, payload in entries
+    ]
+    applied = ingest_batch(parts.database, messages, Rules.of(parts.settings), now=now)
+    return Counter({"added": applied.records, "already there": applied.duplicates}) + applied.refused
+
+
+@usage.command()
+@click.argument("reference")
+@click.argument("metric")
+@click.argument("value")
+@click.option("--at", required=True, help="When it was used: RFC 3339 with a zone, 2022-04-14T10:00:00+02:00.")
+@click.option("--id", "identity", default="", help="Your key: the same key again changes nothing.")
+def add(reference: str, metric: str, value: str, at: str, identity: str) -> int:
+    """Enter one value of one metric of one object."""
+    with house() as parts:
+        came_to = _take(parts, [(reference, _body(at=at, metric=metric, value=value, identity=identity))], "cli")
+    return _say(came_to)
+
+
+@usage.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_(file: Path) -> int:
+    """Enter a CSV file with the columns object, metric, value, at and, if you have one, id."""
+    total: Counter[str] = Counter()
+    bad = 0
+    with file.open(encoding="utf-8-sig", newline="") as stream, house() as parts:
+        reader = csv.DictReader(stream, strict=True)
+        missing = {"object", "metric", "value", "at"} - set(reader.fieldnames or ())
+        if missing:
+            raise click.ClickException(f"{file} has no column {', '.join(sorted(missing))}")
+        entries: list[tuple[str, bytes]] = []
+        for row in reader:
+            try:
+                body = _body(at=row["at"], metric=row["metric"], value=row["value"], identity=row.get("id") or "")
+            except (ValueError, TypeError) as error:
+                bad += 1
+                click.echo(f"{file}:{reader.line_num}: {error}", err=True)
+                continue
+            entries.append((row["object"], body))
+            if len(entries) == CHUNK:
+                total += _take(parts, entries, "import")
+                entries.clear()
+        if entries:
+            total += _take(parts, entries, "import")
+    total["unreadable"] += bad
+    return _say(+total)
+
+
+def _say(came_to: "Counter[str]") -> int:
+    click.echo(", ".join(f"{count} {word}" for word, count in came_to.items()) or "nothing to add")
+    refused = set(came_to) - {"added", "already there"}
+    if refused:
+        click.echo("what was refused waits: `metergate quarantine list` says why", err=True)
+    return 1 if refused else 0
+
+
+@usage.command("list")
+@click.argument("reference")
+@click.option("--since", help="From this instant on, RFC 3339 with a zone.")
+@click.option("--until", help="Before this instant.")
+@click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(reference: str, since: str | None, until: str | None, limit: int, *, as_json: bool) -> None:
+    """List the usage records of an object, in time order."""
+    from storage import overview
+
+    with house() as parts, parts.database.snapshot() as session:
+        rows = overview.usage_of(session, reference, since=_instant(since), until=_instant(until), limit=limit)
+    show_rows(rows, as_json=as_json, nothing="No usage record matches.")
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write 2022-04-14T10:00:00+02:00")
+    return instant
