@@ -10,9 +10,7 @@ from typing import Any, Literal
 
 from sqlmodel import Session
 
-from billing.core.errors import BillingError, Conflict, Invalid
-from billing.core.lifecycle import check_reference
-from billing.lifecycle import (
+from billing.activation import (
     TERM_MONTHS,
     Activation,
     Names,
@@ -23,6 +21,8 @@ from billing.lifecycle import (
     event_row,
     term_for,
 )
+from billing.core.errors import BillingError, Conflict, Invalid
+from billing.core.lifecycle import check_reference
 from storage import registry
 from storage.types import canonical_json
 

@@ -1,0 +1,409 @@
+"""The activation of connected objects: for each a contract item, named like it, with the schedules of its term.
+
+The law: one object or ten thousand take the same few statements, and what cannot be activated is not touched.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session
+
+from billing.core.charges import charge_from
+from billing.core.errors import BillingError, Conflict, Invalid, NotFound
+from billing.core.lifecycle import ObjectStatus, next_status
+from billing.core.periods import DAY, add_months, local_midnight
+from billing.core.schedules import plan_schedules
+from storage import catalogue as declared
+from storage import items, outbox, registry
+from storage.tables import Charge, Contract, Customer, Subscription
+
+TERM_MONTHS = 12
+TERM_MONTHS_LIMIT = 120
+"""The longest term, in months: its schedules are written at the activation."""
+LAST_YEAR = 2200
+"""A later start is a mistake in a date."""
+SCHEDULE_ROWS = 10_000
+"""Schedules in one statement, to bound the memory of a large activation."""
+ITEM_COLUMNS = (
+    "name",
+    "contract_id",
+    "subscription_id",
+    "object_id",
+    "plan_version_id",
+    "status",
+    "term_months",
+    "starts_on",
+    "ends_on",
+    "start_at",
+    "end_at",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """A request to activate one object; names that are not given are those that the object has."""
+
+    reference: str
+    customer: str | None = None
+    contract: str | None = None
+    subscription: str | None = None
+    starts_on: date | None = None
+    """The first local day of service; the present one in the contract's zone unless given."""
+    term_months: int = TERM_MONTHS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """An object after a command: its status, and the contract item that the command made or touched, if any."""
+
+    reference: str
+    status: str
+    contract_item: Mapping[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of replies and of the retained state; the last day of service is inclusive."""
+        item = None if self.contract_item is None else dict(self.contract_item)
+        return {"reference": self.reference, "status": self.status, "contract_item": item}
+
+
+Outcome: TypeAlias = ObjectInfo | BillingError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """The customer, contract and subscription that names stand for, as far as they are known."""
+
+    customer: Customer | None
+    contract: Contract | None
+    subscription: Subscription | None
+
+    def ids(self) -> dict[str, int | None]:
+        """The three columns of an object."""
+        return {
+            "customer_id": self.customer.id if self.customer else None,
+            "contract_id": self.contract.id if self.contract else None,
+            "subscription_id": self.subscription.id if self.subscription else None,
+        }
+
+
+class Names:
+    """Resolves customers, contracts and subscriptions for many objects at once: a few queries, whatever the number."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        customers: Collection[str | None] = (),
+        contracts: Collection[str | None] = (),
+        contract_ids: Collection[int | None] = (),
+    ) -> None:
+        self.customers = declared.customers(session, {name for name in customers if name})
+        self.contracts = declared.contracts(session, {name for name in contracts if name})
+        known = {declared.key(contract.id) for contract in self.contracts.values()}
+        self.contracts_by_id = declared.contracts_by_id(session, known | {key for key in contract_ids if key})
+        self.subscriptions = declared.subscriptions(session, self.contracts_by_id)
+        self.subscriptions_by_id = {row.id: row for row in self.subscriptions.values()}
+        owners = {contract.customer_id for contract in self.contracts_by_id.values()}
+        self.customers_by_id = declared.customers_by_id(session, owners)
+
+    def owners(
+        self,
+        *,
+        customer: str | None,
+        contract: str | None,
+        subscription: str | None,
+        present: registry.ObjectRow | None = None,
+    ) -> Owners:
+        """What the names stand for, completed by what the object has. A contract says who the customer is.
+
+        Raises NotFound for an unknown name, Invalid for a subscription without a contract, and Conflict when the
+        contract is another customer's.
+        """
+        owner = self.customers.get(customer) if customer else None
+        if customer and owner is None:
+            raise NotFound(f"customer {customer!r} is not declared; apply it in a catalogue file first")
+        agreed = self.contracts.get(contract) if contract else None
+        if contract and agreed is None:
+            raise NotFound(f"contract {contract!r} is not declared; apply it in a catalogue file first")
+        if agreed is None and present is not None and present.contract_id is not None:
+            agreed = self.contracts_by_id[present.contract_id]
+        if agreed is not None:
+            if owner is not None and owner.id != agreed.customer_id:
+                raise Conflict(f"contract {agreed.name!r} is not of customer {customer!r}; name its customer or none")
+            owner = self.customers_by_id[agreed.customer_id]
+        taken = None
+        if subscription:
+            if agreed is None:
+                raise Invalid(f"subscription {subscription!r} is inside a contract; name the contract too")
+            taken = self.subscriptions.get((declared.key(agreed.id), subscription))
+            if taken is None:
+                raise NotFound(f"contract {agreed.name!r} has no subscription {subscription!r}; add it to the contract")
+        elif present is not None and present.subscription_id is not None and agreed is not None:
+            kept = self.subscriptions_by_id.get(present.subscription_id)
+            taken = kept if kept is not None and kept.contract_id == agreed.id else None
+        return Owners(customer=owner, contract=agreed, subscription=taken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """The days and the place of a contract item to come."""
+
+    contract: Contract
+    subscription: Subscription
+    starts_on: date
+    ends_on: date
+    term_months: int
+
+
+def term_for(owners: Owners, *, starts_on: date | None, term_months: int, reference: str, now: datetime) -> Term:
+    """The term that an activation asks for. Raises Invalid when something is missing or out of bounds."""
+    if owners.contract is None or owners.subscription is None:
+        missing = "contract and subscription" if owners.contract is None else "subscription"
+        raise Invalid(f"object {reference} has no {missing} yet; name the {missing} in the activation")
+    if not 1 <= term_months <= TERM_MONTHS_LIMIT:
+        raise Invalid(f"a term has 1 to {TERM_MONTHS_LIMIT} months, got {term_months}")
+    day = starts_on or local_day(now, owners.contract.timezone)
+    if day.year > LAST_YEAR:
+        raise Invalid(f"an item starts by {LAST_YEAR}, got {day}; correct the year")
+    if day < owners.contract.starts_on:
+        raise Invalid(
+            f"contract {owners.contract.name!r} starts on {owners.contract.starts_on}, so an item cannot start on {day}"
+        )
+    return Term(
+        contract=owners.contract,
+        subscription=owners.subscription,
+        starts_on=day,
+        ends_on=add_months(day, term_months),
+        term_months=term_months,
+    )
+
+
+def local_day(now: datetime, timezone: str) -> date:
+    """The local day of an instant."""
+    return now.astimezone(ZoneInfo(timezone)).date()
+
+
+def activate(
+    session: Session,
+    requests: Sequence[Activation],
+    now: datetime,
+    origin: str,
+    key: str = "",
+    *,
+    topic_devices: str = "devices",
+) -> list[Outcome]:
+    """Activate objects: for each a contract item named like it, with the schedules of its whole term at 0.
+
+    One or ten thousand take the same few statements. A draft is confirmed first, with both events. What cannot be
+    activated gives its error in its place, and the others are activated.
+    """
+    found = registry.find(session, {request.reference for request in requests}, lock=True)
+    names = Names(
+        session,
+        customers={request.customer for request in requests},
+        contracts={request.contract for request in requests},
+        contract_ids={row.contract_id for row in found.values()},
+    )
+    taken: dict[int, list[items.ItemRow]] = {}
+    for item in items.of_objects(session, [row.id for row in found.values()]):
+        taken.setdefault(item.object_id, []).append(item)
+    outcomes: list[Outcome] = []
+    granted: dict[int, tuple[registry.ObjectRow, Owners, Term]] = {}
+    for request in requests:
+        try:
+            row = known_object(found, request.reference)
+            if row.id in granted:
+                raise Conflict(f"object {request.reference} stands twice in the request; keep one")
+            next_status(ObjectStatus(row.status), "activate")
+            owners = names.owners(
+                customer=request.customer,
+                contract=request.contract,
+                subscription=request.subscription,
+                present=row,
+            )
+            term = term_for(
+                owners,
+                starts_on=request.starts_on,
+                term_months=request.term_months,
+                reference=request.reference,
+                now=now,
+            )
+            _refuse_overlap(term, taken.get(row.id, []))
+        except BillingError as error:
+            outcomes.append(error)
+            continue
+        granted[row.id] = (row, owners, term)
+        outcomes.append(_activated(row, term))
+    _write_activations(session, granted, now=now, origin=origin, key=key)
+    publish_states(session, [each for each in outcomes if isinstance(each, ObjectInfo)], now, topic_devices)
+    return outcomes
+
+
+def _activated(row: registry.ObjectRow, term: Term) -> ObjectInfo:
+    return ObjectInfo(
+        reference=row.reference,
+        status=ObjectStatus.ACTIVE.value,
+        contract_item=item_json(
+            name=row.reference,
+            contract=term.contract.name,
+            subscription=term.subscription.name,
+            starts_on=term.starts_on,
+            ends_on=term.ends_on,
+        ),
+    )
+
+
+def item_json(*, name: str, contract: str, subscription: str, starts_on: date, ends_on: date) -> dict[str, Any]:
+    return {
+        "name": name,
+        "contract": contract,
+        "subscription": subscription,
+        "starts_on": starts_on.isoformat(),
+        "last_day": (ends_on - DAY).isoformat(),
+    }
+
+
+def _refuse_overlap(term: Term, present: Sequence[items.ItemRow]) -> None:
+    for item in present:
+        same = item.subscription_id == term.subscription.id
+        if same and item.starts_on < term.ends_on and term.starts_on < item.ends_on:
+            raise Conflict(
+                f"object {item.name} is already on {item.subscription!r} from {item.starts_on} to "
+                f"{item.ends_on - DAY}; start on {item.ends_on} or later"
+            )
+
+
+def _write_activations(
+    session: Session,
+    granted: Mapping[int, tuple[registry.ObjectRow, Owners, Term]],
+    *,
+    now: datetime,
+    origin: str,
+    key: str,
+) -> None:
+    if not granted:
+        return
+    midnight = cache(lambda day, timezone: local_midnight(day, ZoneInfo(timezone)))
+    item_rows = []
+    for object_id, (row, _, term) in granted.items():
+        values = (
+            row.reference,
+            term.contract.id,
+            term.subscription.id,
+            object_id,
+            term.subscription.plan_version_id,
+            "running",
+            term.term_months,
+            term.starts_on,
+            term.ends_on,
+            midnight(term.starts_on, term.contract.timezone),
+            midnight(term.ends_on, term.contract.timezone),
+        )
+        item_rows.append(dict(zip(ITEM_COLUMNS, values, strict=True)))
+    item_ids = items.add_items(session, item_rows)
+    _write_schedules(session, {item_ids[object_id]: (object_id, term) for object_id, (_, _, term) in granted.items()})
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    events: list[dict[str, Any]] = []
+    for object_id, (row, owners, term) in granted.items():
+        ids = {name: declared.key(value) for name, value in owners.ids().items()}
+        groups.setdefault((ids["customer_id"], ids["contract_id"], ids["subscription_id"]), []).append(object_id)
+        base: dict[str, Any] = {"object_id": object_id, "now": now, "origin": origin, "key": key}
+        if row.status == ObjectStatus.DRAFT:
+            events.append(event_row("confirmed", **base))
+        detail = _activated(row, term).contract_item
+        events.append(event_row("activated", **base, detail={"contract_item": detail}))
+    for (customer_id, contract_id, subscription_id), object_ids in groups.items():
+        registry.set_status(
+            session,
+            object_ids,
+            ObjectStatus.ACTIVE.value,
+            customer_id=customer_id,
+            contract_id=contract_id,
+            subscription_id=subscription_id,
+        )
+    registry.add_events(session, events)
+    declared.raise_revisions(session, {contract_id for _, contract_id, _ in groups})
+
+
+def _write_schedules(session: Session, planned: Mapping[int, tuple[int, Term]]) -> None:
+    """The schedules of new items; equal terms on one plan version are planned once."""
+    charges = declared.charges(session, {term.subscription.plan_version_id for _, term in planned.values()})
+    templates: dict[tuple[int, date, date, str], list[dict[str, Any]]] = {}
+    rows: list[dict[str, Any]] = []
+    for item_id, (object_id, term) in planned.items():
+        version_id = term.subscription.plan_version_id
+        shape = (version_id, term.starts_on, term.ends_on, term.contract.timezone)
+        if shape not in templates:
+            templates[shape] = _schedule_template(charges[version_id], term)
+        place = {
+            "contract_id": term.contract.id,
+            "subscription_id": term.subscription.id,
+            "contract_item_id": item_id,
+            "object_id": object_id,
+        }
+        rows += [{**template, **place} for template in templates[shape]]
+        if len(rows) >= SCHEDULE_ROWS:
+            items.add_schedules(session, rows)
+            rows = []
+    items.add_schedules(session, rows)
+
+
+def _schedule_template(charges: Sequence[Charge], term: Term) -> list[dict[str, Any]]:
+    zone = ZoneInfo(term.contract.timezone)
+    plan = plan_schedules([charge_from(charge.definition) for charge in charges], term.starts_on, term.ends_on)
+    return [
+        {
+            "charge_id": charges[schedule.charge_position].id,
+            "metric_id": charges[schedule.charge_position].metric_id,
+            "starts_on": schedule.period.starts_on,
+            "ends_on": schedule.period.ends_on,
+            "nominal_starts_on": schedule.period.nominal_starts_on,
+            "nominal_ends_on": schedule.period.nominal_ends_on,
+            "start_at": local_midnight(schedule.period.starts_on, zone),
+            "end_at": local_midnight(schedule.period.ends_on, zone),
+            "due_on": schedule.due_on,
+            "status": "planned",
+            "revalue": 0,
+            "quantity": 0,
+            "amount": 0,
+        }
+        for schedule in plan
+    ]
+
+
+def event_row(
+    kind: str,
+    *,
+    object_id: int,
+    now: datetime,
+    origin: str,
+    key: str,
+    detail: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The columns of one event that happens now."""
+    return {
+        "object_id": object_id,
+        "kind": kind,
+        "occurred_at": now,
+        "recorded_at": now,
+        "key": key,
+        "origin": origin,
+        "detail": dict(detail or {}),
+    }
+
+
+def known_object(found: Mapping[str, registry.ObjectRow], reference: str) -> registry.ObjectRow:
+    """The object of this reference; raises NotFound."""
+    if reference not in found:
+        raise NotFound(f"object {reference!r} is not registered; create it first")
+    return found[reference]
+
+
+def publish_states(session: Session, infos: Sequence[ObjectInfo], now: datetime, topic_devices: str) -> None:
+    """The retained state of each object, for the object itself."""
+    messages = [(f"{topic_devices}/{info.reference}/state", info.as_json()) for info in infos]
+    outbox.put_many(session, messages, now=now, retain=True)
