@@ -76,8 +76,9 @@ class Gateway:
                 session,
                 message,
                 now=self._clock.now(),
-                topic_control=self._settings.topic_control,
-                topic_devices=self._settings.topic_devices,
+                topics=control.Topics(devices=self._settings.topic_devices, control=self._settings.topic_control),
+                payload_limit_bytes=self._settings.payload_limit_bytes,
+                expiry_seconds=self._settings.command_expiry_seconds,
             )
         self._publisher.wake()
 
@@ -85,7 +86,7 @@ class Gateway:
         now = self._clock.now()
         with self._database.transaction() as session:
             ensure_partitions(session, today=now.date())
-            lifecycle.end_terms(session, now)
+            lifecycle.end_terms(session, now, topic_devices=self._settings.topic_devices)
 
     def _close(self) -> None:
         """Close every month that ended at least the grace ago; a week of downtime is caught up by the same call."""

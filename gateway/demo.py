@@ -104,9 +104,11 @@ def _create(database: Database, clock: VirtualClock, address: Address, step: Ste
             reference=f"TRACKER_{index:04d}",
             kind="tracker",
             attributes={"site": SITES[index % len(SITES)]},
+            customer=owners["customer"],
+            contract=owners["contract"],
+            subscription=owners["subscription"],
             activate=True,
             starts_on=date(2022, 4, 1),
-            **owners,
         )
         for index in range(TRACKERS)
     ] + [

@@ -10,8 +10,8 @@ import aiomqtt
 
 from gateway.mqtt import Address
 
-IN_FLIGHT = 20
-"""Messages that wait for the broker at a time."""
+IN_FLIGHT = 10
+"""Messages that wait for the broker at a time; aiomqtt warns of more."""
 
 
 @dataclass(frozen=True, slots=True)

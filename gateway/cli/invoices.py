@@ -1,6 +1,7 @@
 """`metergate invoices`: read from storage."""
 
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,13 @@ def summary(invoice: "InvoiceDocument | InvoiceSummary") -> dict[str, object]:
     }
 
 
+def price_text(price: Fraction, digits: int) -> str:
+    """A price with every digit it has, and at least those of the currency: 2.50, 0.0375."""
+    text = exact_text(price)
+    whole, _, decimals = text.partition(".")
+    return text if "/" in text or not digits else f"{whole}.{decimals.ljust(digits, '0')}"
+
+
 def line_rows(document: "InvoiceDocument") -> list[dict[str, Any]]:
     """The lines of an invoice as rows for a table."""
     return [
@@ -49,7 +57,7 @@ def line_rows(document: "InvoiceDocument") -> list[dict[str, Any]]:
             "objects": line.object_count,
             "quantity": exact_text(line.quantity),
             "unit": line.unit,
-            "unit_price": exact_text(line.unit_price),
+            "unit_price": price_text(line.unit_price, document.minor_digits),
             "vat": f"{exact_text(line.vat_rate)} %",
             "net": format_minor(line.net_minor, document.minor_digits),
         }

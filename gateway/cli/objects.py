@@ -3,12 +3,16 @@
 import csv
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from billing.core.errors import BillingError
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
+
+if TYPE_CHECKING:
+    from billing.registry import NewObject
 
 CHUNK = 2_000
 """Rows of an import that share a transaction: short enough for the gateway to write in between."""
@@ -20,7 +24,7 @@ def objects() -> None:
     """The registry: create, import, activate, suspend, terminate, show."""
 
 
-class _Day(click.ParamType):
+class _Day(click.ParamType[date]):
     name = "YYYY-MM-DD"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
@@ -145,7 +149,7 @@ def import_(file: Path, *, all_or_nothing: bool) -> int:
     return 1 if bad else 0
 
 
-def _new_object(row: dict[str, str]) -> "registry.NewObject":  # type: ignore[name-defined] # noqa: F821
+def _new_object(row: dict[str, str]) -> "NewObject":
     from billing import registry
 
     if None in row or any(value is None for value in row.values()):
@@ -210,7 +214,7 @@ def show(reference: str, *, as_json: bool) -> int:
             return 1
         it = found[0]
         presence = registry.presence(session, it.id)
-        whole = {
+        whole: dict[str, Any] = {
             "reference": it.reference,
             "kind": it.kind,
             "status": it.status,
@@ -255,8 +259,8 @@ def show(reference: str, *, as_json: bool) -> int:
         if key not in {"timeline", "contract_items", "attributes"}:
             click.echo(f"{key.replace('_', ' ')}: {'' if value is None else value}")
     click.echo("\nTimeline")
-    show_rows(whole["timeline"], as_json=False, nothing="empty")  # type: ignore[arg-type]
-    for contract_item in whole["contract_items"]:  # type: ignore[union-attr]
+    show_rows(whole["timeline"], as_json=False, nothing="empty")
+    for contract_item in whole["contract_items"]:
         schedules = contract_item.pop("schedules")
         click.echo("\nContract item " + ", ".join(f"{key}: {value}" for key, value in contract_item.items()))
         show_rows(schedules, as_json=False, nothing="no schedules")

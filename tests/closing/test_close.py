@@ -1,5 +1,6 @@
 """Closing months: what is billed, once, and what a change of mind does afterwards."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from fractions import Fraction
 
@@ -187,3 +188,33 @@ def test_explain_walks_a_line_down_to_its_records(fleet: Fleet) -> None:
     (share,) = line.shares
     assert [(it.discriminator, it.quantity) for it in share.records] == [("m-0", Fraction(7)), ("m-1", Fraction(5))]
     assert share.detail.share_minor == line.line.net_minor == document.net_minor == 3000
+
+
+def test_two_closers_at_once_issue_each_invoice_once(fleet: Fleet) -> None:
+    for place in range(5):
+        other = Fleet(fleet.database, contract=f"Contract {place}")
+        other.activate(f"IOT_{place}")
+        other.uses(f"IOT_{place}", 1, "2022-04-14T10:00:00Z")
+
+    with ThreadPoolExecutor(2) as closers:
+        reports = [it.result() for it in [closers.submit(fleet.close, MAY) for _ in range(2)]]
+
+    assert [failure for report in reports for failure in report.failures] == []
+    assert sorted(it.number for report in reports for it in report.invoices) == [
+        f"INV/2022/04/000{n}" for n in range(1, 6)
+    ]
+    assert fleet.close(MAY).months == 0
+
+
+def test_a_credit_note_counts_in_the_next_difference(database: Database) -> None:
+    fleet = Fleet(database, charges=(FEE,))
+    fleet.activate("IOT_1", ends_on=date(2022, 6, 1))
+    fleet.close(APRIL)
+    fleet.change("IOT_1", 1, ends_on=date(2022, 5, 17), revalue=1)
+    (note,) = fleet.close(MAY).invoices
+    fleet.change("IOT_1", 1, ends_on=date(2022, 6, 1), revalue=1)
+
+    (invoice,) = fleet.close(JUNE).invoices
+
+    assert (note.kind, note.net_minor, note.lines[0].quantity) == ("credit_note", 484, Fraction(15, 31))
+    assert (invoice.kind, invoice.net_minor, invoice.lines[0].adjustment) == ("invoice", 484, True)
