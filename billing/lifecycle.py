@@ -142,8 +142,8 @@ def terminate(
 ) -> ObjectInfo:
     """End an object for good; `on` is its last local day of service (the present one unless given), and is billed.
 
-    The schedules that straddle the end are cut, later ones are cancelled, and what was charged past it is looked at
-    again by the next close. Raises NotFound, Refused, or Invalid for a day to come or before the item's first.
+    The schedules that straddle the end are cut, later ones are cancelled, and what was charged past it is given back
+    by the next close. Raises NotFound, Refused, or Invalid for a day to come or before the item's first.
     """
     row, status = _commanded(session, reference, "terminate")
     running = _running(session, row)

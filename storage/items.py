@@ -10,7 +10,6 @@ from storage.catalogue import chunks
 from storage.tables import Contract, ContractItem, InvoicingSchedule, Subscription, Suspension
 
 CHARGED = ("invoiced", "settled")
-OPEN = ("planned", "valued")
 
 
 class ItemRow(NamedTuple):
@@ -121,8 +120,8 @@ def set_status(session: Session, item_ids: Collection[int], status: str) -> None
 def cut(session: Session, item_id: int, ends_on: date, end_at: datetime, last_day: date) -> None:
     """End an item early at the local day `ends_on` (exclusive), whose midnight is `end_at`.
 
-    The schedules that straddle it end there and are due on `last_day` at the latest; later ones that were not
-    charged are cancelled; what was charged past the new end is marked to be looked at again.
+    The schedules that straddle it end there and are due on `last_day` at the latest; later ones are cancelled. What
+    was charged past the new end is marked, so that the next close gives it back.
     """
     mark_revalue(session, item_id, ends_on)
     schedule = (
@@ -131,9 +130,9 @@ def cut(session: Session, item_id: int, ends_on: date, end_at: datetime, last_da
         .execution_options(synchronize_session="fetch")
     )
     session.exec(
-        schedule.where(col(InvoicingSchedule.starts_on) >= ends_on, col(InvoicingSchedule.status).in_(OPEN)).values(
-            status="cancelled"
-        )
+        schedule.where(
+            col(InvoicingSchedule.starts_on) >= ends_on, col(InvoicingSchedule.status) != "cancelled"
+        ).values(status="cancelled")
     )
     straddling = schedule.where(col(InvoicingSchedule.starts_on) < ends_on, col(InvoicingSchedule.ends_on) > ends_on)
     session.exec(

@@ -4,10 +4,13 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from sqlmodel import Session, col, func, select, update
 
+from billing import catalogue
+from billing.close import close
 from billing.core.errors import BillingError, Conflict, Invalid, NotFound, Refused
 from billing.lifecycle import (
     Activation,
@@ -21,16 +24,18 @@ from billing.lifecycle import (
 )
 from billing.registry import NewObject, create_objects
 from storage import registry
+from storage.database import Database
 from storage.tables import (
     ConnectedObject,
     Contract,
     ContractItem,
+    Invoice,
     InvoicingSchedule,
     ObjectEvent,
     Outbox,
     Suspension,
 )
-from tests.usecases.conftest import NOW
+from tests.usecases.conftest import CATALOGUE, NOW
 
 REF = "IOT_NS542"
 CONTRACT = "IOT Fleet Contract"
@@ -215,11 +220,8 @@ def test_a_termination_cuts_the_straddling_schedule_and_cancels_the_later_ones(s
     rows = schedules(session)
     fees = [row for row in rows if row.charge_id == 2]
     usage = [row for row in rows if row.charge_id == 3]
-    assert [(row.status, row.revalue) for row in fees[:3]] == [
-        ("invoiced", 1),
-        ("invoiced", 1),
-        ("cancelled", 0),
-    ]
+    charged_then_not = [("invoiced", 1), ("cancelled", 1), ("cancelled", 0)]
+    assert [(row.status, row.revalue) for row in fees[:3]] == charged_then_not
     assert [(row.status, row.ends_on, row.due_on) for row in usage[:1]] == [
         ("planned", date(2022, 4, 15), date(2022, 4, 14))
     ]
@@ -260,3 +262,21 @@ def test_events_name_their_origin_and_request(session: Session) -> None:
     given_active(session)
     rows = session.exec(select(ObjectEvent)).all()
     assert {(row.origin, row.key, row.occurred_at) for row in rows} == {("control", "r1", NOW)}
+
+
+def test_a_termination_gives_back_at_the_next_close_what_was_charged_in_advance(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'closing.db'}")
+    database.migrate()
+    with database.transaction() as session:
+        catalogue.apply(session, catalogue.load(CATALOGUE), NOW)
+        given_active(session, BOTH)
+    close(database, until=date(2022, 4, 30), now=at("2022-05-01"))
+    with database.transaction() as session:
+        terminate(session, REF, date(2022, 5, 3), at("2022-05-03"), "cli")
+    close(database, until=date(2022, 5, 31), now=at("2022-06-01"))
+    with database.snapshot() as session:
+        rows = session.exec(select(Invoice).order_by(col(Invoice.id))).all()
+        charged = [(row.kind, row.net_minor) for row in rows]
+    database.dispose()
+    # April's fee and May's in advance; then 3 of May's 31 days are kept, and May's flat usage is due: 500 - 48 - 100.
+    assert charged == [("invoice", 1100), ("credit_note", 352)]
