@@ -346,7 +346,7 @@ def _group(grouping: Iterable[str], schedule: ScheduleToValue) -> Iterator[tuple
 
 def _value(reader: MonthReader, schedules: Sequence[ScheduleToValue]) -> tuple[list[Worth], list[Mapping[str, Any]]]:
     charges = reader.charges_of(schedules)
-    measured = [s for s in schedules if s.metric_id is not None and s.status != "cancelled"]
+    measured = [s for s in schedules if s.metric_id is not None and not s.void]
     totals, registers = _measure_all(reader, measured)
     items = {s.contract_item_id for s in schedules if s.contract_item_id is not None and s.metric_id is None}
     suspensions = closing.suspensions(reader.session, items)
@@ -354,7 +354,7 @@ def _value(reader: MonthReader, schedules: Sequence[ScheduleToValue]) -> tuple[l
     for schedule in schedules:
         charge = charges[schedule.charge_id][1]
         quantity, components = Fraction(0), cast("tuple[Component, ...]", ())
-        if schedule.status == "cancelled":
+        if schedule.void:
             pass
         elif isinstance(charge, Usage):
             metric = reader.metrics[cast("int", schedule.metric_id)]

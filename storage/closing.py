@@ -18,6 +18,7 @@ from storage.tables import (
     Charge,
     ConnectedObject,
     Contract,
+    ContractItem,
     Customer,
     IngestCounter,
     Invoice,
@@ -55,10 +56,14 @@ class ContractToClose:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleToValue:
-    """A schedule with the names that its line needs; `charged` when it was invoiced or settled before."""
+    """A schedule with the names that its line needs.
+
+    It is `void` when nothing of it is owed: cancelled, or wholly after the end of its contract item.
+    """
 
     id: int
     status: str
+    void: bool
     contract_item_id: int | None
     object_id: int | None
     metric_id: int | None
@@ -184,25 +189,28 @@ def schedules_to_value(
         (col(InvoicingSchedule.revalue) == 1) & col(InvoicingSchedule.status).in_(("invoiced", "settled", "cancelled")),
     )
     query = (
-        select(InvoicingSchedule, Subscription.name, ConnectedObject.reference, ConnectedObject.attributes)
+        select(InvoicingSchedule, Subscription.name, ConnectedObject, ContractItem.ends_on)
         .join(Subscription, col(Subscription.id) == col(InvoicingSchedule.subscription_id))
         .outerjoin(ConnectedObject, col(ConnectedObject.id) == col(InvoicingSchedule.object_id))
+        .outerjoin(ContractItem, col(ContractItem.id) == col(InvoicingSchedule.contract_item_id))
         .where(InvoicingSchedule.contract_id == contract_id)
     )
     found: dict[int, ScheduleToValue] = {}
     conditions = [open_or_marked, *(col(InvoicingSchedule.id).in_(ids) for ids in batched(late, CHUNK))]
     for condition in conditions:
-        for schedule, subscription, reference, attributes in session.exec(query.where(condition)):
+        for schedule, subscription, connected, item_ends_on in session.exec(query.where(condition)):
             schedule_id = schedule.id or 0
             found[schedule_id] = ScheduleToValue(
                 id=schedule_id,
                 status=schedule.status,
+                void=schedule.status == "cancelled"
+                or (item_ends_on is not None and item_ends_on <= schedule.starts_on),
                 contract_item_id=schedule.contract_item_id,
                 object_id=schedule.object_id,
                 metric_id=schedule.metric_id,
                 charge_id=schedule.charge_id,
-                reference=reference or "",
-                attributes=attributes or {},
+                reference=connected.reference if connected else "",
+                attributes=connected.attributes if connected else {},
                 subscription=subscription,
                 starts_on=schedule.starts_on,
                 ends_on=schedule.ends_on,

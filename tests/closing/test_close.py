@@ -3,13 +3,17 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlmodel import select
 
 from billing.core.errors import Refused
+from billing.core.periods import local_midnight
+from storage import items
 from storage.database import Database
 from storage.invoices import InvoiceDocument, explain, invoice_document, list_invoices
-from storage.tables import BillingMonth, BoundaryValue, Charge, LineShare, NumberSeries
+from storage.tables import BillingMonth, BoundaryValue, Charge, ContractItem, LineShare, NumberSeries
 from tests.closing.fleet import FEE, USAGE, Fleet, rows_of
 
 APRIL, MAY, JUNE = date(2022, 4, 30), date(2022, 5, 31), date(2022, 6, 30)
@@ -218,3 +222,19 @@ def test_a_credit_note_counts_in_the_next_difference(database: Database) -> None
 
     assert (note.kind, note.net_minor, note.lines[0].quantity) == ("credit_note", 484, Fraction(15, 31))
     assert (invoice.kind, invoice.net_minor, invoice.lines[0].adjustment) == ("invoice", 484, True)
+
+
+def test_a_fee_charged_in_advance_is_credited_when_the_item_ends_before_its_period(database: Database) -> None:
+    fleet = Fleet(database, charges=(FEE, USAGE))
+    fleet.activate("IOT_1")
+    fleet.uses("IOT_1", 1, "2022-04-14T10:00:00Z")
+    fleet.close(APRIL)
+    end_at = local_midnight(date(2022, 5, 1), ZoneInfo(fleet.zone))
+    with database.transaction() as session:
+        item = session.exec(select(ContractItem)).one()
+        items.cut(session, item.id or 0, date(2022, 5, 1), end_at, APRIL)
+
+    (note,) = fleet.close(MAY).invoices
+
+    assert (note.kind, note.net_minor, note.corrects) == ("credit_note", 1000, ("INV/2022/04/0001",))
+    assert fleet.close(JUNE).invoices == ()
