@@ -189,7 +189,7 @@ def schedules_to_value(
         (col(InvoicingSchedule.revalue) == 1) & col(InvoicingSchedule.status).in_(("invoiced", "settled", "cancelled")),
     )
     query = (
-        select(InvoicingSchedule, Subscription.name, ConnectedObject, ContractItem.ends_on)
+        select(InvoicingSchedule, Subscription.name, ConnectedObject, col(ContractItem.ends_on))
         .join(Subscription, col(Subscription.id) == col(InvoicingSchedule.subscription_id))
         .outerjoin(ConnectedObject, col(ConnectedObject.id) == col(InvoicingSchedule.object_id))
         .outerjoin(ContractItem, col(ContractItem.id) == col(InvoicingSchedule.contract_item_id))
