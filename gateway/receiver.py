@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -24,21 +23,19 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from config.clock import Clock
 from config.settings import Settings
 from gateway.ingest import Message, Rules, ingest_batch
+from gateway.mqtt import KEEPALIVE_SECONDS, address_from, new_client
 from storage import quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE_SECONDS = 30
-RECONNECT_MIN_SECONDS, RECONNECT_MAX_SECONDS = 1, 30
 RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = 0.2, 10.0
 SESSION_NEVER_EXPIRES = 0xFFFFFFFF
 NEW_SUBSCRIPTION_ONLY = 1
 """MQTT 5 retain handling: stored copies come once, not at every reconnection."""
 INBOX_KEPT = timedelta(days=90)
 """How long the time given to a message with an id but no time is remembered."""
-PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 class BrokerError(Exception):
@@ -87,7 +84,18 @@ class Receiver:
         self._subscribed = threading.Event()
         self._last_error = "no answer yet"
         self._forget_at = clock.now()
-        self._client = self._make_client()
+        self._address = address_from(settings.broker_url)
+        self._client = new_client(
+            self._address,
+            client_id=settings.client_id,
+            mqtt_version=settings.mqtt_version,
+            manual_ack=True,
+            clean=False,
+        )
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
         self._worker = threading.Thread(target=self._work, name="metergate-ingest", daemon=True)
 
     @property
@@ -97,7 +105,7 @@ class Receiver:
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes, and begin to work."""
-        host, port = _address(self._settings.broker_url)
+        host, port = self._address.host, self._address.port
         if self._settings.mqtt_version == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = SESSION_NEVER_EXPIRES
@@ -111,10 +119,9 @@ class Receiver:
     def wait_ready(self, timeout_seconds: float) -> None:
         """Return once the subscriptions stand. Raises BrokerError with the last reason after `timeout_seconds`."""
         if not self._subscribed.wait(timeout_seconds):
-            host, port = _address(self._settings.broker_url)
             raise BrokerError(
-                f"no session at the broker {host}:{port} after {timeout_seconds:g} s ({self._last_error}); "
-                "check METERGATE_BROKER_URL, its user and its password"
+                f"no session at the broker {self._address.host}:{self._address.port} after {timeout_seconds:g} s "
+                f"({self._last_error}); check METERGATE_BROKER_URL, its user and its password"
             )
 
     def stop(self) -> None:
@@ -127,56 +134,7 @@ class Receiver:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(
-        self,
-        topic: str,
-        payload: str | bytes,
-        *,
-        retain: bool = False,
-        expiry_seconds: int | None = None,
-        correlation_data: bytes | None = None,
-        timeout_seconds: float = 10.0,
-    ) -> None:
-        """Publish at QoS 1 and return when the broker has taken it. Raises BrokerError when it does not."""
-        if not self.connected:
-            raise BrokerError(f"{topic} was not published: there is no session at the broker")
-        properties: Properties | None = None
-        if self._settings.mqtt_version == "5":
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            if expiry_seconds is not None:
-                properties.MessageExpiryInterval = max(expiry_seconds, 1)
-            if correlation_data is not None:
-                properties.CorrelationData = correlation_data
-        info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
-        try:
-            info.wait_for_publish(timeout_seconds)
-        except (RuntimeError, ValueError) as error:
-            raise BrokerError(f"{topic} was not published: {error}") from None
-        if not info.is_published():
-            raise BrokerError(f"{topic} was not taken by the broker in {timeout_seconds:g} s")
-
     # --- the network thread ---
-
-    def _make_client(self) -> Client:
-        is_v5 = self._settings.mqtt_version == "5"
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._settings.client_id,
-            clean_session=None if is_v5 else False,
-            protocol=MQTTv5 if is_v5 else MQTTv311,
-            manual_ack=True,
-        )
-        url = urlsplit(self._settings.broker_url)
-        if url.username:
-            client.username_pw_set(unquote(url.username), unquote(url.password or ""))
-        if url.scheme == "mqtts":
-            client.tls_set()
-        client.reconnect_delay_set(RECONNECT_MIN_SECONDS, RECONNECT_MAX_SECONDS)
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
-        return client
 
     def _filters(self) -> list[str]:
         devices, control = self._settings.topic_devices, self._settings.topic_control
@@ -346,12 +304,3 @@ def _runs(batch: Sequence[_Received]) -> list[list[_Received]]:
         else:
             runs.append([entry])
     return runs
-
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise BrokerError(
-            f"the broker URL {parts.scheme}://{parts.hostname or ''} is not usable; write mqtt://host:1883"
-        )
-    return parts.hostname, parts.port or PORTS[parts.scheme]

@@ -166,7 +166,15 @@ def rollup_differences(session: Session) -> list[tuple[int, int, int]]:
             "first_at, last_at, batch FROM usage_rollup"
         )
     }
-    return sorted(key for key in facts.keys() | rollup.keys() if facts.get(key) != rollup.get(key))
+    wrong = {key for key in facts.keys() | rollup.keys() if facts.get(key) != rollup.get(key)}
+    for end, pick in (("first", "min"), ("last", "max")):
+        rows = connection.exec_driver_sql(
+            f"SELECT r.object_id, r.metric_id, r.day FROM usage_rollup AS r JOIN usage_record AS u "
+            f"ON u.occurred_at = r.{end}_at AND u.object_id = r.object_id AND u.metric_id = r.metric_id "
+            f"GROUP BY r.object_id, r.metric_id, r.day, r.{end}_quantity HAVING {pick}(u.quantity) <> r.{end}_quantity"
+        )
+        wrong.update((row[0], row[1], row[2]) for row in rows)
+    return sorted(wrong)
 
 
 def _next_batch(connection: Connection) -> int:

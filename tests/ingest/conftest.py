@@ -1,4 +1,4 @@
-"""A migrated database, on SQLite and on PostgreSQL, with one object and three metrics, and messages in the domain's words."""
+"""A migrated database, on SQLite and on PostgreSQL, with one object and three metrics."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -150,7 +150,7 @@ def test_the_back_office_commands_and_the_commands_are_handed_over(broker: Broke
             raise fault
         commands.append((topic, payload, retained, properties))
 
-    with receiving(broker, database, handle=handle) as receiver, Peer(broker, "backoffice") as office:
+    with receiving(broker, database, handle=handle), Peer(broker, "backoffice") as office:
         topic = f"control/objects/{REFERENCE}/activate"
         office.subscribe("control/#")
         assert office.publish(topic, "{}", response_topic="control/replies/7")
@@ -164,8 +164,12 @@ def test_the_back_office_commands_and_the_commands_are_handed_over(broker: Broke
                 ControlProperties(response_topic="control/replies/7", correlation_data=b"correlation"),
             )
         ]
-        receiver.publish(f"{topic}/reply", "done", expiry_seconds=60)
-        eventually(lambda: office.received == [(f"{topic}/reply", b"done")], "the answer arrives")
+        with Peer(broker, "gateway") as gateway:
+            assert gateway.publish(f"{topic}/reply", "done")
+            assert gateway.publish("control/replies/7", "done")
+            assert not gateway.publish("somewhere/else", "done")
+        answers = [(f"{topic}/reply", b"done"), ("control/replies/7", b"done")]
+        eventually(lambda: office.received == answers, "the answers arrive")
     assert count(database) == 0
 
 

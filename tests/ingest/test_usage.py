@@ -194,7 +194,7 @@ def test_the_rollup_is_the_facts_in_any_order_and_any_batches(database: Database
     bodies = [
         {
             "id": str(source.randrange(150)),
-            "ts": to_micros(NOON - timedelta(minutes=source.randrange(5000))) // 1000,
+            "ts": to_micros(NOON - timedelta(minutes=source.randrange(3000) // 10 * 10)) // 1000,
             "metrics": {source.choice(["usage", "energy", "level"]): source.randrange(-5, 1000)},
         }
         for _ in range(400)
@@ -205,3 +205,13 @@ def test_the_rollup_is_the_facts_in_any_order_and_any_batches(database: Database
         take(database, rules, *(message(body) for body in bodies[:size]))
         bodies = bodies[size:]
     assert len(stored(database)) > 300
+
+
+def test_a_rollup_that_was_tampered_with_is_found(database: Database, rules: Rules, message: Make) -> None:
+    take(database, rules, message({"ts": TS, "metrics": {"usage": 12}}))
+    for column in ("quantity_sum", "last_quantity", "record_count"):
+        with database.transaction() as session:
+            session.connection().exec_driver_sql(f"UPDATE usage_rollup SET {column} = {column} + 1")
+            assert len(usage.rollup_differences(session)) == 1
+            session.connection().exec_driver_sql(f"UPDATE usage_rollup SET {column} = {column} - 1")
+            assert usage.rollup_differences(session) == []
