@@ -1,8 +1,7 @@
-"""A migrated SQLite database in a temporary file, and the catalogue of the documentation."""
+"""A session on a migrated database (each test runs on both), and the catalogue of the documentation."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlmodel import Session
@@ -43,14 +42,6 @@ contracts:
     grouping: [subscription, charge]
     subscriptions: [Premium Fleet Subscription, Fee and Usage]
 """
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'metergate.db'}")
-    database.migrate()
-    yield database
-    database.dispose()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from sqlmodel import Session, col, func, select, update
@@ -264,9 +263,7 @@ def test_events_name_their_origin_and_request(session: Session) -> None:
     assert {(row.origin, row.key, row.occurred_at) for row in rows} == {("control", "r1", NOW)}
 
 
-def test_a_termination_gives_back_at_the_next_close_what_was_charged_in_advance(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'closing.db'}")
-    database.migrate()
+def test_a_termination_gives_back_at_the_next_close_what_was_charged_in_advance(database: Database) -> None:
     with database.transaction() as session:
         catalogue.apply(session, catalogue.load(CATALOGUE), NOW)
         given_active(session, BOTH)
@@ -277,6 +274,5 @@ def test_a_termination_gives_back_at_the_next_close_what_was_charged_in_advance(
     with database.snapshot() as session:
         rows = session.exec(select(Invoice).order_by(col(Invoice.id))).all()
         charged = [(row.kind, row.net_minor) for row in rows]
-    database.dispose()
     # April's fee and May's in advance; then 3 of May's 31 days are kept, and May's flat usage is due: 500 - 48 - 100.
     assert charged == [("invoice", 1100), ("credit_note", 352)]
