@@ -443,6 +443,7 @@ def apply(session: Session, file: CatalogueFile, now: datetime) -> list[Change]:
     subscriptions take; those that exist keep theirs. Raises CatalogueInvalid, before the caller commits, for names
     that are declared nowhere and for changes that would rewrite what was measured or agreed.
     """
+    stored.take_turns(session, "catalogue")
     return _Application(session, file, now).run()
 
 

@@ -61,7 +61,7 @@ def create_objects(
 
     An outcome is the object, or the error that kept it from being written: Invalid, NotFound or Conflict.
     """
-    taken = set(registry.find(session, {entry.reference for entry in new}))
+    taken = registry.taken(session, {entry.reference for entry in new})
     names = Names(
         session,
         customers={entry.customer for entry in new},

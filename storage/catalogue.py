@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from sqlalchemy import text
 from sqlmodel import Session, col, func, select, update
 
 from storage.tables import (
@@ -162,6 +163,15 @@ def key(row_id: int | None) -> int:
     if row_id is None:  # pragma: no cover - a programmer's error
         raise AssertionError("the row was not written yet, so it has no id")
     return row_id
+
+
+def take_turns(session: Session, work: str) -> None:
+    """Wait until no other transaction does this `work`: what is then read stays true until the commit.
+
+    SQLite has one writer at a time anyway; PostgreSQL takes an advisory lock that ends with the transaction.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().execute(text("SELECT pg_advisory_xact_lock(hashtext(:work))"), {"work": work})
 
 
 def chunks(values: Collection[T]) -> Iterator[list[T]]:

@@ -6,11 +6,16 @@ from typing import Any
 
 from sqlmodel import Session
 
+from storage.catalogue import take_turns
 from storage.tables import ControlRequest
 
 
 def find(session: Session, object_reference: str, command: str, request_id: str) -> ControlRequest | None:
-    """The request that was answered under this id, if any; the scope of the id is (object, command)."""
+    """The request that was answered under this id, if any; the scope of the id is (object, command).
+
+    Two deliveries of one request take turns, so the second finds the answer of the first.
+    """
+    take_turns(session, f"control/{object_reference}/{command}/{request_id}")
     return session.get(ControlRequest, (object_reference, command, request_id))
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, func, insert, select, update
 
-from storage.catalogue import chunks
+from storage.catalogue import chunks, take_turns
 from storage.tables import ConnectedObject, Contract, Customer, ObjectEvent, ObjectPresence, Subscription
 
 
@@ -57,6 +57,12 @@ def _find(session: Session, column: Any, values: Collection[Any], *, lock: bool)
         )
         rows += [ObjectRow(*row) for row in session.exec(query.with_for_update() if lock else query)]
     return rows
+
+
+def taken(session: Session, references: Collection[str]) -> set[str]:
+    """Which references are registered; nobody else registers any until the commit."""
+    take_turns(session, "registry")
+    return set(find(session, references))
 
 
 def add_objects(session: Session, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
