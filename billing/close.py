@@ -251,7 +251,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     for worth in worths:
         before = charged.get(worth.schedule.id, [])
         adjustment = worth.schedule.status not in {"planned", "valued"}
-        components = difference(worth.components, _components(before))
+        components = difference(worth.components, _components(before)) if before else worth.components
         if components and before:
             corrected.update(row.number for row in before if row.kind == "invoice")
         entries.extend(_entries(reader, contract, worth.schedule, components, adjustment=adjustment))
