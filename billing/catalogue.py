@@ -529,13 +529,14 @@ class _Application:
         self.customers[customer.reference] = self._save("customer", customer.reference, found, Customer, values)
 
     def _plan(self, plan: PlanModel, place: str) -> None:
+        before = len(self.problems)
         for n, charge in enumerate(plan.charges):
             if isinstance(charge, UsageModel) and charge.calculator.metric not in self.metrics:
                 self._problem(
                     f"{place}.charges[{n}].calculator.metric",
                     f"metric {charge.calculator.metric!r} is declared nowhere; add it under metrics",
                 )
-        if self.problems:
+        if len(self.problems) > before:
             return
         charges = [charge.model_dump(mode="json") for charge in plan.charges]
         row = self.plans.get(plan.name)
@@ -607,6 +608,8 @@ class _Application:
             version = self.versions.get(name)
             if plan is not None and version is None:
                 version = stored.latest_version(self.session, stored.key(plan.id))
+            if version is None and name in {declared.name for declared in self.file.content.plans}:
+                continue  # the plan's own problem is told already
             if version is None:
                 self._problem(f"{place}.subscriptions[{n}]", f"plan {name!r} is declared nowhere; add it under plans")
                 continue

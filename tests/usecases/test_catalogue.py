@@ -125,14 +125,14 @@ plans:
     charges: [{name: A, type: usage, vat_rate: 20, calculator: {metric: no, price: {model: flat, amount: 1}}}]
 contracts:
   - {name: C, customer: NOBODY, starts_on: 2022-01-01}
-  - {name: D, customer: FLEET, starts_on: 2022-01-01, subscriptions: [Nothing]}
+  - {name: D, customer: FLEET, starts_on: 2022-01-01, subscriptions: [P, Nothing]}
 """
     with pytest.raises(catalogue.CatalogueInvalid) as caught:
         catalogue.apply(session, catalogue.load(text, "file.yaml"), NOW)
     assert [problem.place for problem in caught.value.errors] == [
         "plans[0].charges[0].calculator.metric",
         "contracts[0].customer",
-        "contracts[1].subscriptions[0]",
+        "contracts[1].subscriptions[1]",
     ]
 
 
