@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from storage.bulk import is_sqlite, write_many
 from storage.tables import ObjectEvent, ObjectPresence
+from storage.types import to_micros
 
 LOOKUP_CHUNK = 500
 """Ids in one IN list: below SQLite's smallest limit on bound values."""
@@ -40,16 +42,20 @@ def touch(
     now: datetime,
     origin: str,
 ) -> int:
-    """Move `last_seen_at` of the objects in `heard`, and write the reported events; returns how many were new."""
+    """Move `last_seen_at` of the objects in `heard`, and write the reported events; returns how many were new.
+
+    `heard` has every object that reports.
+    """
+    connection = session.connection()
+    greatest = "max" if is_sqlite(connection) else "greatest"
+    write_many(
+        connection,
+        "INSERT INTO object_presence (object_id, last_seen_at) VALUES (?, ?) ON CONFLICT (object_id) DO UPDATE SET "
+        f"last_seen_at = {greatest}(object_presence.last_seen_at, excluded.last_seen_at)",
+        [(object_id, to_micros(instant)) for object_id, instant in sorted(heard.items())],
+    )
     reports = list(reports)
-    presences = _presences(session, {*heard, *(report.object_id for report in reports)})
-    for object_id, instant in heard.items():
-        presence = presences.get(object_id)
-        if presence is None:
-            presence = presences[object_id] = ObjectPresence(object_id=object_id, last_seen_at=instant)
-            session.add(presence)
-        elif presence.last_seen_at < instant:
-            presence.last_seen_at = instant
+    presences = _presences(session, {report.object_id for report in reports})
     written = 0
     for report in reports:
         presence = presences[report.object_id]
@@ -68,7 +74,9 @@ def _presences(session: Session, ids: set[int]) -> dict[int, ObjectPresence]:
     found: dict[int, ObjectPresence] = {}
     for start in range(0, len(ordered), LOOKUP_CHUNK):
         chunk = ordered[start : start + LOOKUP_CHUNK]
-        for presence in session.exec(select(ObjectPresence).where(col(ObjectPresence.object_id).in_(chunk))):
+        # The bulk write went past the session: read again what it may remember.
+        query = select(ObjectPresence).where(col(ObjectPresence.object_id).in_(chunk))
+        for presence in session.exec(query.execution_options(populate_existing=True)):
             found[presence.object_id] = presence
     return found
 

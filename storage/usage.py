@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete
 from sqlmodel import Session, col, select
 
+from storage.bulk import is_sqlite, write_many
 from storage.tables import ConnectedObject, MessageInbox, Metric
 from storage.types import DAY_MICROS, to_micros
 
@@ -134,7 +134,7 @@ def remember_times(session: Session, times: Sequence[tuple[int, str, int]]) -> d
             known[object_id, sender_id] = to_micros(occurred_at)
     new = [(*key, micros, micros) for key, micros in sorted(proposed.items()) if key not in known]
     if new:
-        _many(
+        write_many(
             session.connection(),
             "INSERT INTO message_inbox (object_id, sender_id, occurred_at, received_at) VALUES (?, ?, ?, ?)",
             new,
@@ -186,7 +186,7 @@ def _next_batch(connection: Connection) -> int:
 
 
 def _insert(connection: Connection, facts: Sequence[Fact], batch: int) -> int:
-    return _many(
+    return write_many(
         connection,
         "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, received_at, "
         "batch, origin, unkeyed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -197,7 +197,7 @@ def _insert(connection: Connection, facts: Sequence[Fact], batch: int) -> int:
 
 def _taken_before(connection: Connection, facts: Sequence[Fact], batch: int) -> dict[Key, int]:
     """The quantities that stood under these keys before this batch."""
-    if _is_sqlite(connection):
+    if is_sqlite(connection):
         # CROSS JOIN is SQLite's way to say: walk the list, seek in the table.
         rows = connection.exec_driver_sql(
             "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity "
@@ -238,10 +238,10 @@ def _roll_up(connection: Connection, facts: Sequence[Fact], batch: int) -> None:
                 *(first_at, first_quantity, last_at, last_quantity, batch),
             )
         )
-    greatest, least = ("max", "min") if _is_sqlite(connection) else ("greatest", "least")
+    greatest, least = ("max", "min") if is_sqlite(connection) else ("greatest", "least")
     earlier = "(excluded.first_at, excluded.first_quantity) < (usage_rollup.first_at, usage_rollup.first_quantity)"
     later = "(excluded.last_at, excluded.last_quantity) > (usage_rollup.last_at, usage_rollup.last_quantity)"
-    _many(
+    write_many(
         connection,
         "INSERT INTO usage_rollup (object_id, metric_id, day, record_count, quantity_sum, quantity_max, "
         "quantity_min, first_at, first_quantity, last_at, last_quantity, batch) "
@@ -257,19 +257,6 @@ def _roll_up(connection: Connection, facts: Sequence[Fact], batch: int) -> None:
         "batch = excluded.batch",
         rows,
     )
-
-
-def _many(connection: Connection, sql: str, rows: list[tuple[Any, ...]]) -> int:
-    """Run `sql` (with `?` for values) for every row; returns how many rows were written."""
-    if not rows:
-        return 0
-    statement = sql if _is_sqlite(connection) else sql.replace("?", "%s")
-    result = connection.execution_options(preserve_rowcount=True).exec_driver_sql(statement, rows)
-    return int(result.rowcount)
-
-
-def _is_sqlite(connection: Connection) -> bool:
-    return connection.dialect.name == "sqlite"
 
 
 def _chunks(values: list[str]) -> Iterable[list[str]]:
