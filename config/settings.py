@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         1000, ge=1, le=65535, description="Messages in flight without acknowledgement: bounds the memory."
     )
     batch_max: int = Field(1000, ge=1, description="Most messages of one transaction.")
-    payload_limit_bytes: int = Field(65536, ge=64, description="A larger payload is quarantined, cut.")
+    payload_limit_bytes: int = Field(65536, ge=64, description="A larger payload is quarantined.")
     plausible_past_days: int = Field(3650, ge=1, description="Older than this is refused.")
     plausible_future_hours: int = Field(24, ge=0, description="Further ahead than this is refused.")
     unkeyed_deltas: Literal["accept", "refuse"] = Field(

@@ -70,6 +70,7 @@ def _refusal(error: Exception) -> str | None:
     from pydantic import ValidationError
 
     from billing.core.errors import BillingError
+    from gateway.receiver import BrokerError
     from storage.errors import StorageError
 
     match error:
@@ -80,7 +81,7 @@ def _refusal(error: Exception) -> str | None:
             first = error.errors()[0]
             name = "METERGATE_" + "_".join(str(part) for part in first["loc"]).upper()
             return f"metergate: the setting {name} is not usable ({first['msg']}, got {first['input']!r})"
-        case StorageError() | OSError() | ValueError():
+        case StorageError() | BrokerError() | OSError() | ValueError():
             return f"metergate: {error}"
         case _:
             return None

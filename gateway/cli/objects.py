@@ -60,7 +60,7 @@ def _attribute(pair: str) -> tuple[str, str]:
 @click.option("--pending", is_flag=True, help="Create it confirmed.")
 @click.option("--activate", is_flag=True, help="Activate at once; needs customer, contract and subscription.")
 @click.option("--starts-on", type=DAY, help="First day of service, with --activate.")
-@click.option("--term-months", type=click.IntRange(1, 1200), default=12, show_default=True)
+@click.option("--term-months", type=click.IntRange(1, 120), default=12, show_default=True)
 def create(
     reference: str,
     kind: str,
@@ -273,7 +273,7 @@ def show(reference: str, *, as_json: bool) -> int:
 @click.option("--contract")
 @click.option("--subscription")
 @click.option("--starts-on", type=DAY, help="First day of service; today in the contract's zone unless given.")
-@click.option("--term-months", type=click.IntRange(1, 1200), default=12, show_default=True)
+@click.option("--term-months", type=click.IntRange(1, 120), default=12, show_default=True)
 def activate(
     reference: str,
     customer: str | None,
