@@ -9,6 +9,7 @@ from typing import Self
 
 from billing import close as closing
 from billing import control, lifecycle
+from billing.core.errors import BillingError
 from config.clock import Clock
 from config.settings import Settings
 from gateway.mqtt import address_from
@@ -92,7 +93,11 @@ class Gateway:
         """Close every month that ended at least the grace ago; a week of downtime is caught up by the same call."""
         now = self._clock.now()
         until = (now - timedelta(hours=self._settings.close_grace_hours)).date() - timedelta(days=1)
-        report = closing.close(self._database, until, now)
+        try:
+            report = closing.close(self._database, until, now)
+        except BillingError as error:
+            log.info("nothing is closed at this tick: %s", error)
+            return
         for invoice in report.invoices:
             log.info("issued %s", invoice.number)
         for failure in report.failures:

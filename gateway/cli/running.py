@@ -17,7 +17,8 @@ from gateway.cli.output import show_rows
 def run(*, embedded_broker: bool, port: int) -> None:
     """Run the gateway until it is stopped (Ctrl-C, SIGTERM)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    for name in ("apscheduler", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     from gateway.app import Gateway
 
     stop = threading.Event()
