@@ -1,13 +1,13 @@
 """What is there, for summaries and lists."""
 
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from storage.tables import ConnectedObject, Metric, UsageRecord, UsageRollup
+from storage.tables import ConnectedObject, InvoicingSchedule, Metric, UsageRecord, UsageRollup
 
 
 def usage_record_count(session: Session) -> int:
@@ -43,3 +43,8 @@ def usage_of(
         }
         for record, metric in session.exec(statement)
     ]
+
+
+def oldest_due(session: Session) -> date | None:
+    """The earliest day on which a schedule that is still planned was or will be due; None when nothing is planned."""
+    return session.exec(select(func.min(InvoicingSchedule.due_on)).where(InvoicingSchedule.status == "planned")).one()

@@ -64,7 +64,7 @@ def doctor(*, as_json: bool) -> int:
 
     from config.settings import Settings
     from gateway.mqtt import address_from, reachable
-    from storage import quarantine, registry
+    from storage import overview, quarantine, registry
     from storage.database import Database
     from storage.errors import StorageError
 
@@ -92,9 +92,12 @@ def doctor(*, as_json: bool) -> int:
         with database.snapshot() as session:
             statuses = registry.count_by_status(session)
             refused = quarantine.counts(session)
+            oldest = overview.oldest_due(session)
         objects = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none"
         rows.append({"check": "database", "state": "ok", "detail": "at this release's schema"})
         rows.append({"check": "objects", "state": "ok", "detail": objects})
+        due = f"{oldest}" if oldest else "nothing is planned"
+        rows.append({"check": "oldest due schedule", "state": "ok", "detail": due})
         waiting = ", ".join(f"{count} {reason}" for reason, count in refused.items()) or "empty"
         rows.append({"check": "quarantine", "state": "look" if refused else "ok", "detail": waiting})
     except StorageError as error:
