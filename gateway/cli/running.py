@@ -34,8 +34,8 @@ def run(*, embedded_broker: bool, port: int) -> None:
             settings = settings.model_copy(update={"broker_url": broker.url, "mqtt_version": "3.1.1"})
             click.echo(f"embedded broker at {broker.url}: not durable, for trying out", err=True)
         closing = f"closes on the cron {settings.close_cron!r}" if settings.close_cron else "does not close by itself"
-        click.echo(f"the gateway listens under {settings.topic_devices}/ and {settings.topic_control}/; it {closing}")
         stack.enter_context(Gateway(parts.database, parts.clock, settings))
+        click.echo(f"the gateway listens under {settings.topic_devices}/ and {settings.topic_control}/; it {closing}")
         stop.wait()
         click.echo("stopping: what was received is stored first", err=True)
 
