@@ -1,0 +1,232 @@
+"""The verification: every stored total computed again from what it was made of, and every difference told.
+
+The law: it reads one snapshot and writes nothing; what differs is said, never mended.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Literal, cast
+
+from sqlmodel import Session
+
+from billing.core.money import exact_text, format_minor, round_half_away
+from billing.core.numbering import InvoiceKind, number
+from billing.core.numbering import series as series_of
+from billing.core.quantity import unscale
+from storage import usage, verifying
+from storage.types import DAY_MICROS, from_micros
+from storage.verifying import InvoiceRow, LineRow, ScheduleRow
+
+DAY = timedelta(days=1)
+
+Severity = Literal["difference", "information"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is not as it must be (or is only worth knowing), about one subject, in one sentence."""
+
+    check: str
+    subject: str
+    message: str
+    severity: Severity = "difference"
+
+
+@dataclass(slots=True)
+class _Books:
+    """All that the checks share, read once."""
+
+    session: Session
+    invoices: list[InvoiceRow] = field(init=False)
+    lines: dict[int, list[LineRow]] = field(init=False)
+    share_minor: dict[int, int] = field(init=False)
+    share_amount: dict[int, Fraction] = field(init=False)
+    charged: dict[int, Fraction] = field(init=False)
+    schedules: list[ScheduleRow] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.invoices = list(verifying.invoices(self.session))
+        self.schedules = list(verifying.schedules(self.session))
+        self.lines = defaultdict(list)
+        self.share_minor, self.share_amount = defaultdict(int), defaultdict(Fraction)
+        self.charged = defaultdict(Fraction)
+        signs = {invoice.id: -1 if invoice.kind == "credit_note" else 1 for invoice in self.invoices}
+        sign_of_line: dict[int, int] = {}
+        for line in verifying.lines(self.session):
+            self.lines[line.invoice_id].append(line)
+            sign_of_line[line.id] = signs.get(line.invoice_id, 0)
+        for share in verifying.shares(self.session):
+            self.share_minor[share.line_id] += share.share_minor
+            self.share_amount[share.line_id] += share.amount
+            self.charged[share.schedule_id] += sign_of_line[share.line_id] * share.amount
+
+
+def verify(session: Session) -> list[Finding]:
+    """Everything that differs, check by check in the order of CHECKS; no difference means that the books agree."""
+    books = _Books(session)
+    return [finding for _, check in CHECKS.values() for finding in check(books)]
+
+
+def _rollup(books: _Books) -> Iterator[Finding]:
+    for object_id, metric_id, day in usage.rollup_differences(books.session):
+        on = from_micros(day * DAY_MICROS).date()
+        yield Finding(
+            check="rollup",
+            subject=f"object {object_id}, metric {metric_id}, {on}",
+            message=f"the rollup of object {object_id}, metric {metric_id} on {on} is not what its records add up to",
+        )
+
+
+def _numbers(books: _Books) -> Iterator[Finding]:
+    last = verifying.series(books.session)
+    given: dict[str, set[str]] = {name: set() for name in last}
+    for invoice in books.invoices:
+        name = series_of(cast("InvoiceKind", invoice.kind), invoice.month_starts_on)
+        given.setdefault(name, set()).add(invoice.number)
+    for name, numbers in sorted(given.items()):
+        counted = last.get(name, 0)
+        expected = {number(name, n) for n in range(1, counted + 1)}
+        for missing in sorted(expected - numbers):
+            yield Finding(check="numbers", subject=name, message=f"{missing} was given, but no invoice bears it")
+        for foreign in sorted(numbers - expected):
+            message = f"{foreign} is not one of the numbers 1 to {counted} that {name} has given"
+            yield Finding(check="numbers", subject=name, message=message)
+
+
+def _invoices(books: _Books) -> Iterator[Finding]:
+    vat: dict[int, dict[tuple[str, Fraction], tuple[int, int]]] = defaultdict(dict)
+    for row in verifying.vat(books.session):
+        vat[row.invoice_id][row.category, row.rate] = (row.base_minor, row.vat_minor)
+    for invoice in books.invoices:
+        for message in _invoice(books, invoice, vat[invoice.id]):
+            yield Finding(check="invoices", subject=invoice.number, message=message)
+
+
+def _invoice(books: _Books, invoice: InvoiceRow, vat: dict[tuple[str, Fraction], tuple[int, int]]) -> Iterator[str]:
+    def money(minor: int) -> str:
+        return format_minor(minor, invoice.minor_digits)
+
+    name, lines = invoice.number, books.lines[invoice.id]
+    bases: dict[tuple[str, Fraction], int] = defaultdict(int)
+    for line in lines:
+        bases[line.vat_category, line.vat_rate] += line.net_minor
+        place, parts, exact = f"line {line.position} of {name}", books.share_minor[line.id], books.share_amount[line.id]
+        if parts != line.net_minor:
+            yield f"the shares of {place} add up to {money(parts)}, the line states {money(line.net_minor)}"
+        if exact != line.amount:
+            yield f"the exact shares of {place} add up to {exact_text(exact)}, not to {exact_text(line.amount)}"
+        rounded = round_half_away(line.amount * 10**invoice.minor_digits)
+        if rounded != line.net_minor:
+            yield f"{place} states {money(line.net_minor)}, but {exact_text(line.amount)} rounds to {money(rounded)}"
+    net = sum(line.net_minor for line in lines)
+    if net != invoice.net_minor:
+        yield f"the lines of {name} add up to {money(net)} net, the invoice states {money(invoice.net_minor)}"
+    for key in sorted(bases.keys() | vat.keys()):
+        base = bases.get(key, 0)
+        computed = (base, round_half_away(base * key[1] / 100))
+        stored = vat.get(key)
+        if stored != computed:
+            stated = "no VAT" if stored is None else f"{money(stored[1])} on {money(stored[0])}"
+            yield (
+                f"VAT {key[0]} {exact_text(key[1])} % of {name} is {money(computed[1])} on {money(base)}, "
+                f"the invoice states {stated}"
+            )
+    total = sum(minor for _, minor in vat.values())
+    if total != invoice.vat_minor:
+        yield f"the VAT of {name} adds up to {money(total)}, the invoice states {money(invoice.vat_minor)}"
+
+
+def _charged(books: _Books) -> Iterator[Finding]:
+    for schedule in books.schedules:
+        nothing = schedule.status in {"planned", "valued"} or (schedule.status == "cancelled" and not schedule.revalue)
+        worth = Fraction(0) if nothing else schedule.amount
+        charged = books.charged.get(schedule.id, Fraction(0))
+        if charged != worth:
+            subject = _name(schedule)
+            message = f"{exact_text(charged)} was charged for {subject} ({schedule.status}), not {exact_text(worth)}"
+            yield Finding(check="charged", subject=subject, message=message)
+
+
+def _quantities(books: _Books) -> Iterator[Finding]:
+    sums = verifying.delta_sums(books.session)
+    ends = {item.id: item.ends_on for item in verifying.items(books.session)}
+    for schedule in books.schedules:
+        aggregation = schedule.definition.get("calculator", {}).get("aggregation")
+        if (schedule.metric_kind, aggregation) != ("delta", "sum") or schedule.revalue:
+            continue
+        if schedule.status not in {"invoiced", "settled"} or _after(schedule, ends):
+            continue
+        used = unscale(sums.get(schedule.id, 0), schedule.metric_decimals or 0)
+        if used != schedule.quantity:
+            subject = _name(schedule)
+            message = (
+                f"the records of {subject} add up to {exact_text(used)}, the schedule has "
+                f"{exact_text(schedule.quantity)}"
+            )
+            yield Finding(check="quantities", subject=subject, message=message)
+
+
+def _after(schedule: ScheduleRow, ends: Mapping[int, date]) -> bool:
+    """Whether the schedule begins after the end of its contract item: nothing of it is owed."""
+    end = ends.get(schedule.contract_item_id or 0)
+    return end is not None and schedule.starts_on >= end
+
+
+def _tiles(books: _Books) -> Iterator[Finding]:
+    charges = verifying.tiled_charges(books.session)
+    periods: dict[tuple[int, int], list[ScheduleRow]] = defaultdict(list)
+    for schedule in books.schedules:
+        if schedule.status != "cancelled" and schedule.contract_item_id is not None:
+            periods[schedule.contract_item_id, schedule.charge_id].append(schedule)
+    for item in verifying.items(books.session):
+        for charge_id, charge in charges.get(item.plan_version_id, {}).items():
+            subject, reached = f"{item.name}, {charge}", item.starts_on
+            for schedule in periods[item.id, charge_id]:
+                if schedule.starts_on != reached:
+                    what = "a gap" if schedule.starts_on > reached else "an overlap"
+                    first, end = sorted((reached, schedule.starts_on))
+                    message = f"the schedules of {subject} have {what} from {first} to {end - DAY}"
+                    yield Finding(check="schedules", subject=subject, message=message)
+                reached = max(reached, schedule.ends_on)
+            if reached != item.ends_on:
+                message = f"the schedules of {subject} end on {reached - DAY}, the item on {item.ends_on - DAY}"
+                yield Finding(check="schedules", subject=subject, message=message)
+
+
+def _outside(books: _Books) -> Iterator[Finding]:
+    records, objects = verifying.records_outside_items(books.session)
+    if records:
+        yield Finding(
+            check="outside",
+            subject="usage records",
+            message=f"{records} usage records of {objects} objects are outside any contract item: nobody pays them",
+            severity="information",
+        )
+
+
+def _name(schedule: ScheduleRow) -> str:
+    return f"{schedule.reference or f'schedule {schedule.id}'}, {schedule.charge}, from {schedule.starts_on}"
+
+
+Check = Callable[[_Books], Iterator[Finding]]
+CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
+    {
+        "rollup": ("the daily rollup is what the usage records add up to", _rollup),
+        "numbers": ("the numbers of every series run from 1 to its last without a gap", _numbers),
+        "invoices": ("shares add up to lines, lines to invoices, and VAT is right for each rate", _invoices),
+        "charged": ("what was charged for each schedule is what it is worth", _charged),
+        "quantities": ("added-up usage is what the records say that the last close saw", _quantities),
+        "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
+        "outside": ("usage records outside any contract item are counted", _outside),
+    }
+)
+"""Every check: its name, what it makes sure of, and how."""
+
+
+def differences(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings that are wrong, without those that are only worth knowing."""
+    return [finding for finding in findings if finding.severity == "difference"]
