@@ -21,6 +21,8 @@ def close(until: str, *, dry_run: bool, as_json: bool) -> int:
         day = date.fromisoformat(until)
     except ValueError:
         raise click.UsageError(f"{until!r} is not a date; write it as 2022-04-30") from None
+    if day.year == date.max.year:
+        raise click.UsageError(f"{until} is further than the calendar is kept")
     with house() as parts:
         report = closing.close(parts.database, day, parts.clock.now(), dry_run=dry_run)
     rows = [summary(invoice) for invoice in report.invoices]

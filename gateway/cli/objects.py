@@ -161,6 +161,10 @@ def _new_object(row: dict[str, str]) -> "NewObject":
     if not term.isascii() or not term.isdigit():
         raise ValueError(f"term_months is {term!r}; write a whole number of months")
     starts_on = row.get("starts_on", "").strip()
+    try:
+        first_day = date.fromisoformat(starts_on) if starts_on else None
+    except ValueError:
+        raise ValueError(f"starts_on is {starts_on!r}, which is not a date; write it as 2022-04-01") from None
     return registry.NewObject(
         reference=row["reference"],
         kind=row.get("kind", ""),
@@ -169,7 +173,7 @@ def _new_object(row: dict[str, str]) -> "NewObject":
         contract=row.get("contract") or None,
         subscription=row.get("subscription") or None,
         activate=activate in {"yes", "true", "1"},
-        starts_on=date.fromisoformat(starts_on) if starts_on else None,
+        starts_on=first_day,
         term_months=int(term),
     )
 

@@ -7,6 +7,8 @@ from gateway.cli.output import show_json, show_rows
 from storage import quarantine as store
 from storage.tables import Quarantine
 
+IDENTITY = click.IntRange(1, 2**63 - 1)
+
 
 @click.group()
 def quarantine() -> None:
@@ -41,7 +43,7 @@ def list_(reason: str | None, *, everything: bool, limit: int, as_json: bool) ->
 
 
 @quarantine.command()
-@click.argument("identity", type=int)
+@click.argument("identity", type=IDENTITY)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(identity: int, *, as_json: bool) -> int:
     """Show one message with its payload."""
@@ -60,7 +62,7 @@ def show(identity: int, *, as_json: bool) -> int:
 
 
 @quarantine.command()
-@click.argument("identities", type=int, nargs=-1)
+@click.argument("identities", type=IDENTITY, nargs=-1)
 @click.option("--reason", help="Every waiting message refused for this reason.")
 def replay(identities: tuple[int, ...], reason: str | None) -> int:
     """Try messages again, after the registry or the catalogue was mended; a second replay gives nothing."""
@@ -90,7 +92,7 @@ def replay(identities: tuple[int, ...], reason: str | None) -> int:
 
 
 @quarantine.command()
-@click.argument("identities", type=int, nargs=-1, required=True)
+@click.argument("identities", type=IDENTITY, nargs=-1, required=True)
 def discard(identities: tuple[int, ...]) -> int:
     """Give messages up; they stay listed under --all."""
     status = 0

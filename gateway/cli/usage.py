@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -68,14 +69,15 @@ def import_(file: Path) -> int:
     bad = 0
     with file.open(encoding="utf-8-sig", newline="") as stream, house() as parts:
         reader = csv.DictReader(stream, strict=True)
-        missing = {"object", "metric", "value", "at"} - set(reader.fieldnames or ())
+        rows = _rows(file, reader)
+        missing = {"object", "metric", "value", "at"} - set(_columns(file, reader))
         if missing:
             raise click.ClickException(f"{file} has no column {', '.join(sorted(missing))}")
         entries: list[tuple[str, bytes]] = []
-        for row in reader:
+        for row in rows:
             try:
-                body = _body(at=row["at"], metric=row["metric"], value=row["value"], identity=row.get("id") or "")
-            except (ValueError, TypeError) as error:
+                body = _body_of(row)
+            except ValueError as error:
                 bad += 1
                 click.echo(f"{file}:{reader.line_num}: {error}", err=True)
                 continue
@@ -85,8 +87,34 @@ def import_(file: Path) -> int:
                 entries.clear()
         if entries:
             total += _take(parts, entries, "import")
-    total["unreadable"] += bad
-    return _say(+total)
+    if bad:
+        click.echo(f"{bad} unreadable")
+    return max(_say(+total), int(bad > 0))
+
+
+def _body_of(row: dict[str, str]) -> bytes:
+    if None in row or None in row.values():
+        raise ValueError("the row has another number of cells than the first line")
+    return _body(at=row["at"], metric=row["metric"], value=row["value"], identity=row.get("id") or "")
+
+
+def _columns(file: Path, reader: "csv.DictReader[str]") -> Sequence[str]:
+    try:
+        return reader.fieldnames or ()
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file}, line 1: {error}") from None
+
+
+def _rows(file: Path, reader: "csv.DictReader[str]") -> Iterator[dict[str, str]]:
+    """The rows up to the place from which the file cannot be read as CSV; importing it again, mended, adds the rest."""
+    while True:
+        try:
+            row = next(reader, None)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise click.ClickException(f"{file}, after line {reader.line_num}: {error}") from None
+        if row is None:
+            return
+        yield row
 
 
 def _say(came_to: "Counter[str]") -> int:
@@ -115,7 +143,10 @@ def list_(reference: str, since: str | None, until: str | None, limit: int, *, a
 def _instant(text: str | None) -> datetime | None:
     if text is None:
         return None
-    instant = datetime.fromisoformat(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an instant; write 2022-04-14T10:00:00+02:00") from None
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write 2022-04-14T10:00:00+02:00")
     return instant

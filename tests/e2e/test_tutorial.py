@@ -51,4 +51,8 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     assert "total 36.00" in ran.stdout
     with (work / "april.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
-    assert (row["object"], Decimal(row["net_amount"]), Decimal(row["quantity"])) == ("IOT_NS542", 30, 12)
+    assert (row["object"], Decimal(row["net_amount"]), Decimal(row["quantity"])) == (
+        "IOT_NS542",
+        Decimal(30),
+        Decimal(12),
+    )
