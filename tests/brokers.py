@@ -63,8 +63,8 @@ class Broker:
 
 
 @contextmanager
-def mosquitto(folder: Path, *, users: tuple[str, ...] = ()) -> Iterator[Broker]:
-    """A running broker with the users `gateway`, `backoffice` and `users`."""
+def mosquitto(folder: Path, *, users: tuple[str, ...] = (), bridge: str | None = None) -> Iterator[Broker]:
+    """A running broker with the users `gateway`, `backoffice` and `users`; `bridge` may speak for every object."""
     found = binaries()
     assert found is not None, FIX
     with socket.socket() as free:
@@ -75,7 +75,11 @@ def mosquitto(folder: Path, *, users: tuple[str, ...] = ()) -> Iterator[Broker]:
     # As root, Mosquitto would become another user, who may not enter the test's folder.
     as_root = "user root\n" if os.geteuid() == 0 else ""
     (folder / "mosquitto.conf").write_text(shipped.replace("listener 1883 ", f"{as_root}listener {port} "))
-    shutil.copy(ROOT / "mosquitto.acl", folder)
+    acl = (ROOT / "mosquitto.acl").read_text()
+    if bridge is not None:
+        users = (*users, bridge)
+        acl += f"\nuser {bridge}\ntopic write devices/+/telemetry\n"
+    (folder / "mosquitto.acl").write_text(acl)
     passwords = folder / "mosquitto.passwd"
     passwords.write_text("".join(f"{user}:{user}\n" for user in ("gateway", "backoffice", *users)))
     passwords.chmod(0o600)
