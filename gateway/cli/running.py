@@ -76,7 +76,8 @@ def doctor(*, as_json: bool) -> int:
         if name in {"database_url", "broker_url"} and (password := urlsplit(value).password):
             value = value.replace(f":{password}@", ":***@")
         variable = f"METERGATE_{name.upper()}"
-        source = "environment" if variable in {key.upper() for key in os.environ} else "file or default"
+        declared = "metergate.toml" if name in settings.model_fields_set else "default"
+        source = "environment" if variable in {key.upper() for key in os.environ} else declared
         rows.append({"check": variable, "state": "set", "detail": f"{value} ({source})"})
     try:
         address = address_from(settings.broker_url)
