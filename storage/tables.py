@@ -50,6 +50,7 @@ INVOICE_STATUSES = ("draft", "issued")
 INVOICE_KINDS = ("invoice", "credit_note")
 QUARANTINE_STATUSES = ("waiting", "replayed", "discarded")
 OUTBOX_STATUSES = ("waiting", "sent", "expired")
+GAP_REASONS = ("session_lost",)
 CHARGE_TYPES = ("one_time", "recurring", "usage", "event")
 
 
@@ -396,6 +397,35 @@ class Quarantine(Table, table=True):
     object_reference: str | None = None
     status: str = Field(default="waiting", sa_type=Word)
     resolved_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class BrokerSession(Table, table=True):
+    """The broker is known to keep a session for this client: what it does not keep any more is a gap."""
+
+    __tablename__ = "broker_session"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("client_id", "broker"),)
+    client_id: str
+    broker: str
+    """Host and port, without user and password."""
+    established_at: datetime = Field(sa_type=Instant)
+    held_at: datetime = Field(sa_type=Instant)
+    """When the session was last known to stand: at a connection, and now and then while it lasts."""
+
+
+class ReceptionGap(Table, table=True):
+    """A time in which the broker may have taken messages that never came; a fact for people, never changed."""
+
+    __tablename__ = "reception_gap"
+    __table_args__: ClassVar[Any] = (
+        one_of("reason", GAP_REASONS),
+        CheckConstraint("starts_at <= ends_at", name="order"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    client_id: str
+    broker: str
+    starts_at: datetime = Field(sa_type=Instant)
+    ends_at: datetime = Field(sa_type=Instant)
+    reason: str
 
 
 # --- commands and what leaves ------------------------------------------------------------------------------

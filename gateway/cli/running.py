@@ -4,11 +4,15 @@ import logging
 import signal
 import threading
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli.context import house
 from gateway.cli.output import show_rows
+
+if TYPE_CHECKING:
+    from storage.database import Database
 
 
 @click.command()
@@ -64,7 +68,6 @@ def doctor(*, as_json: bool) -> int:
 
     from config.settings import Settings
     from gateway.mqtt import address_from, reachable
-    from storage import overview, quarantine, registry
     from storage.database import Database
     from storage.errors import StorageError
 
@@ -90,17 +93,7 @@ def doctor(*, as_json: bool) -> int:
     try:
         database = Database(settings.database_url)
         database.require_schema()
-        with database.snapshot() as session:
-            statuses = registry.count_by_status(session)
-            refused = quarantine.counts(session)
-            oldest = overview.oldest_due(session)
-        objects = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none"
-        rows.append({"check": "database", "state": "ok", "detail": "at this release's schema"})
-        rows.append({"check": "objects", "state": "ok", "detail": objects})
-        due = f"{oldest}" if oldest else "nothing is planned"
-        rows.append({"check": "oldest due schedule", "state": "ok", "detail": due})
-        waiting = ", ".join(f"{count} {reason}" for reason, count in refused.items()) or "empty"
-        rows.append({"check": "quarantine", "state": "look" if refused else "ok", "detail": waiting})
+        rows += _contents(database)
     except StorageError as error:
         healthy = False
         rows.append({"check": "database", "state": "fault", "detail": str(error)})
@@ -116,3 +109,24 @@ def doctor(*, as_json: bool) -> int:
     )
     show_rows(rows, as_json=as_json, nothing="")
     return 0 if healthy else 1
+
+
+def _contents(database: "Database") -> list[dict[str, object]]:
+    from storage import gaps, overview, quarantine, registry
+
+    with database.snapshot() as session:
+        statuses = registry.count_by_status(session)
+        refused = quarantine.counts(session)
+        oldest = overview.oldest_due(session)
+        newest_gap = gaps.listed(session, limit=1)
+        gap_count = gaps.count(session)
+    objects = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none"
+    waiting = ", ".join(f"{count} {reason}" for reason, count in refused.items()) or "empty"
+    lost = f"{gap_count}, the last one until {newest_gap[0].ends_at.isoformat()}" if newest_gap else "none"
+    return [
+        {"check": "database", "state": "ok", "detail": "at this release's schema"},
+        {"check": "objects", "state": "ok", "detail": objects},
+        {"check": "oldest due schedule", "state": "ok", "detail": f"{oldest}" if oldest else "nothing is planned"},
+        {"check": "quarantine", "state": "look" if refused else "ok", "detail": waiting},
+        {"check": "reception gaps", "state": "look" if newest_gap else "ok", "detail": lost},
+    ]

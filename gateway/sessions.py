@@ -1,0 +1,122 @@
+"""Watches over the session that the broker keeps for us: when it lost one, the gap is recorded.
+
+The law: a gap is never forgotten for a fault of the database; it is written as soon as the database is there again.
+"""
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+
+from config.clock import Clock
+from storage import gaps
+from storage.database import Database
+from storage.errors import StorageError
+
+log = logging.getLogger(__name__)
+HELD_SECONDS = 30.0
+"""How often a standing session is noted: a gap begins at most this much too early, never too late."""
+RETRY_SECONDS = 1.0
+PENDING_MAX = 1000
+"""Notes kept while the database is away; a broker that loses its sessions more often than that is beyond repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    session_present: bool
+    at: datetime
+
+
+class SessionKeeper:
+    """A thread of its own, so that neither the network nor the ingest waits for it."""
+
+    def __init__(self, database: Database, clock: Clock, *, client_id: str, broker: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._client_id = client_id
+        self._broker = broker
+        self._connected = False
+        self._stopping = False
+        self._pending: deque[_Note] = deque(maxlen=PENDING_MAX)
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="session", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Write what is pending, when the database is there, and end."""
+        with self._changed:
+            if self._connected:
+                self._add(session_present=True)
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(timeout_seconds)
+
+    def on_connected(self, session_present: bool) -> None:  # noqa: FBT001 - the receiver's callback
+        """The broker answered a connection; `session_present` is its word on the session."""
+        with self._changed:
+            self._connected = True
+            self._add(session_present=session_present)
+            self._changed.notify()
+
+    def on_disconnected(self) -> None:
+        """The connection ended; the session stood until now."""
+        with self._changed:
+            if self._connected:
+                self._connected = False
+                self._add(session_present=True)
+                self._changed.notify()
+
+    def _add(self, *, session_present: bool) -> None:
+        if session_present and self._pending and self._pending[-1].session_present:
+            self._pending.pop()  # only the newest of them says something
+        self._pending.append(_Note(session_present, self._clock.now()))
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._pending and not self._stopping:
+                    self._changed.wait(HELD_SECONDS)
+                if self._connected and not self._pending:
+                    self._add(session_present=True)
+                stopping = self._stopping
+            written = self._write()
+            if stopping:
+                return
+            if not written:
+                with self._changed:
+                    if not self._stopping:
+                        self._changed.wait(RETRY_SECONDS)
+
+    def _write(self) -> bool:
+        """Write the notes in order; False when the database is at fault."""
+        while True:
+            with self._changed:
+                if not self._pending:
+                    return True
+                note = self._pending.popleft()
+            try:
+                with self._database.transaction() as session:
+                    gap = gaps.note_session(
+                        session,
+                        client_id=self._client_id,
+                        broker=self._broker,
+                        session_present=note.session_present,
+                        at=note.at,
+                    )
+            except StorageError as error:
+                log.warning("the state of the broker's session waits for the database: %s", error)
+                with self._changed:
+                    self._pending.appendleft(note)
+                return False
+            if gap is not None:
+                log.error(
+                    "the broker %s lost the session of %s: what it took between %s and %s and had not delivered is "
+                    "gone; the gap is recorded (`metergate gaps list`)",
+                    self._broker,
+                    self._client_id,
+                    gap.starts_at.isoformat(timespec="seconds"),
+                    gap.ends_at.isoformat(timespec="seconds"),
+                )

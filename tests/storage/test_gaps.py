@@ -1,0 +1,49 @@
+"""A session that stood once and does not stand any more is a gap."""
+
+from datetime import UTC, datetime, timedelta
+
+from storage import gaps
+from storage.database import Database
+
+NOON = datetime(2022, 4, 14, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def note(database: Database, *, at: datetime, session_present: bool, broker: str = "mqtt.example:1883") -> None:
+    with database.transaction() as session:
+        gaps.note_session(session, client_id="metergate", broker=broker, session_present=session_present, at=at)
+
+
+def recorded(database: Database) -> list[tuple[datetime, datetime, str]]:
+    with database.snapshot() as session:
+        assert gaps.count(session) == len(gaps.listed(session))
+        return [(gap.starts_at, gap.ends_at, gap.reason) for gap in gaps.listed(session)]
+
+
+def test_the_first_session_at_a_broker_is_no_gap(database: Database) -> None:
+    note(database, at=NOON, session_present=False)
+    note(database, at=NOON, session_present=False, broker="another.example:1883")
+    assert recorded(database) == []
+
+
+def test_a_kept_session_is_no_gap_however_long_the_gateway_was_away(database: Database) -> None:
+    note(database, at=NOON, session_present=False)
+    note(database, at=NOON + 48 * HOUR, session_present=True)
+    assert recorded(database) == []
+
+
+def test_a_lost_session_is_a_gap_from_when_it_was_last_known_to_stand(database: Database) -> None:
+    note(database, at=NOON, session_present=False)
+    note(database, at=NOON + HOUR, session_present=True)
+    note(database, at=NOON + 3 * HOUR, session_present=False)
+    note(database, at=NOON + 4 * HOUR, session_present=False)
+    assert recorded(database) == [
+        (NOON + 3 * HOUR, NOON + 4 * HOUR, "session_lost"),
+        (NOON + HOUR, NOON + 3 * HOUR, "session_lost"),
+    ]
+
+
+def test_a_gap_under_a_clock_that_went_back_has_no_length(database: Database) -> None:
+    note(database, at=NOON, session_present=False)
+    note(database, at=NOON - HOUR, session_present=False)
+    assert recorded(database) == [(NOON - HOUR, NOON - HOUR, "session_lost")]
