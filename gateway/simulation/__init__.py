@@ -1,0 +1,1 @@
+"""The deterministic simulation: a random history, played through the engine with crashes, judged by an auditor."""

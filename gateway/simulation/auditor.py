@@ -1,0 +1,121 @@
+"""What the customers of a history owe, worked out day by day and record by record; it shares no code with the engine.
+
+The law: it is slow, plain and short enough to be believed; where it and the engine differ, one of them is wrong.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway.simulation.history import LAST_CLOSED_DAY, Device, History
+
+DAY = timedelta(days=1)
+MONTHS = {"month": 1, "quarter": 3}
+Owed = dict[tuple[str, str, date], Fraction]
+"""Net amount by object, charge and first day of the whole period; a register's is under its first day of all."""
+
+
+def owed(history: History, taken_at: Mapping[tuple[str, str], datetime]) -> Owed:
+    """The net amount of each object, charge and period that is due by the last closed day; zeros are left out."""
+    plans = {plan["name"]: plan for plan in history.catalogue["plans"]}
+    amounts: Owed = {}
+    for device in history.devices:
+        for charge in plans[device.plan]["charges"]:
+            for period, amount in _charge(device, charge, taken_at):
+                key = (device.reference, charge["name"], period)
+                amounts[key] = amounts.get(key, Fraction(0)) + amount
+    return {key: amount for key, amount in amounts.items() if amount}
+
+
+def _charge(
+    device: Device, charge: Mapping[str, Any], taken_at: Mapping[tuple[str, str], datetime]
+) -> Iterator[tuple[date, Fraction]]:
+    days = [device.starts_on + n * DAY for n in range((device.ends_on - device.starts_on).days)]
+    periods: dict[date, list[date]] = {}
+    for day in days:
+        periods.setdefault(_first_of_period(day, charge["every"]), []).append(day)
+    due = {first: _due_on(device, charge, inside) for first, inside in periods.items()}
+    closed = {first: inside for first, inside in periods.items() if due[first] <= LAST_CLOSED_DAY}
+    if charge["type"] == "recurring":
+        for first, inside in closed.items():
+            yield first, _fee(device, charge, first, inside)
+    elif charge["calculator"]["metric"] == "register":
+        yield date.min, _register(device, charge, [day for inside in closed.values() for day in inside])
+    else:
+        for first, inside in closed.items():
+            yield first, _price(charge["calculator"]["price"], _used(device, inside, taken_at))
+
+
+def _first_of_period(day: date, every: str) -> date:
+    return date(day.year, (day.month - 1) // MONTHS[every] * MONTHS[every] + 1, 1)
+
+
+def _next_period(first: date, every: str) -> date:
+    return _first_of_period(first + 32 * MONTHS[every] * DAY - (MONTHS[every] - 1) * DAY, every)
+
+
+def _due_on(device: Device, charge: Mapping[str, Any], inside: list[date]) -> date:
+    if charge.get("timing", "arrears") == "arrears":
+        return inside[-1]
+    return inside[0] if inside[0] == device.starts_on else inside[0] - DAY
+
+
+def _fee(device: Device, charge: Mapping[str, Any], first: date, inside: list[date]) -> Fraction:
+    if charge["while_suspended"] == "stop":
+        inside = [day for day in inside if not any(start <= day < end for start, end in device.suspended)]
+    if charge["prorate"] == "none":
+        return Fraction(charge["amount"]) if inside else Fraction(0)
+    return Fraction(charge["amount"]) * len(inside) / (_next_period(first, charge["every"]) - first).days
+
+
+def _local_day(instant: datetime, zone: str) -> date:
+    return instant.astimezone(ZoneInfo(zone)).date()
+
+
+def _used(device: Device, inside: list[date], taken_at: Mapping[tuple[str, str], datetime]) -> Fraction:
+    total = Fraction(0)
+    for message in device.messages:
+        if message.metric == "used" and not message.conflicting:
+            at = message.measured_at if message.says_time else taken_at[message.reference, message.sender_id]
+            if _local_day(at, device.zone) in inside:
+                total += Fraction(message.value)
+    return total
+
+
+def _register(device: Device, charge: Mapping[str, Any], inside: list[date]) -> Fraction:
+    """From the last reading before the first day (else the first reading) to the last inside: a rising register."""
+    if not inside:
+        return Fraction(0)
+    readings = sorted(
+        (_local_day(message.measured_at, device.zone), message.value)
+        for message in device.messages
+        if message.metric == "register"
+    )
+    before = [value for day, value in readings if day < inside[0]]
+    within = [value for day, value in readings if inside[0] <= day <= inside[-1]]
+    if not within:
+        return Fraction(0)
+    start: Decimal = before[-1] if before else within[0]
+    return Fraction(within[-1] - start) * Fraction(charge["calculator"]["price"]["unit_price"])
+
+
+def _price(price: Mapping[str, Any], quantity: Fraction) -> Fraction:
+    if price["model"] == "flat":
+        return Fraction(price["amount"])
+    if price["model"] == "per_unit":
+        return max(Fraction(0), quantity - Fraction(price["included"])) * Fraction(price["unit_price"])
+    amount, below = Fraction(0), Fraction(0)
+    for tier in price["tiers"]:
+        if quantity > below:
+            top = quantity if tier["up_to"] is None else min(quantity, Fraction(tier["up_to"]))
+            amount += (top - below) * Fraction(tier["unit_price"]) + Fraction(tier["flat_fee"])
+            below = top
+    return amount
+
+
+def midnight(day: date, zone: str) -> datetime:
+    """For people who read a difference: when a local day begins, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)

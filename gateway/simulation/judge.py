@@ -1,0 +1,116 @@
+"""Plays seeds and compares: what the engine charged against what the auditor says is owed."""
+
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from sqlmodel import Session
+
+from billing.core.money import exact_text
+from billing.verify import differences, verify
+from gateway.simulation.auditor import Owed, owed
+from gateway.simulation.history import History, history
+from gateway.simulation.player import DEATHS, Played, Player
+from storage import invoices, quarantine
+from storage.database import Database
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one: a simulation is thrown away
+REGISTER_CHARGE = "Energy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one seed came to; no `differences` means that the engine and the auditor agree."""
+
+    seed: int
+    objects: int
+    messages: int
+    deaths: int
+    invoices: int
+    differences: tuple[str, ...]
+
+
+def judge(seed: int, folder: Path, *, deaths: float = DEATHS) -> Verdict:
+    """Play one seed on a new SQLite database inside `folder`, which holds the tables' template after the first."""
+    template, path = folder / "template.db", folder / f"seed-{seed}.db"
+    if not template.exists():
+        _migrate(template)
+    shutil.copy(template, path)
+    return judge_on(history(seed), f"sqlite:///{path}", deaths=deaths)
+
+
+def judge_on(story: History, url: str, *, deaths: float = DEATHS) -> Verdict:
+    """Play a history on an empty, migrated database, and judge what the engine made of it."""
+    played = Player(story, url, deaths=deaths).play()
+    database = Database(url)
+    try:
+        with database.snapshot() as session:
+            found = [*played.refused, *compare(story, played, session)]
+            issued = len(invoices.list_invoices(session))
+    finally:
+        database.dispose()
+    return Verdict(
+        seed=story.seed,
+        objects=len(story.devices),
+        messages=sum(len(device.messages) for device in story.devices),
+        deaths=played.deaths,
+        invoices=issued,
+        differences=tuple(found),
+    )
+
+
+def _migrate(path: Path) -> None:
+    database = Database(f"sqlite:///{path}")
+    try:
+        database.migrate()
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def workshop() -> Iterator[Path]:
+    """A folder to play in, in memory where that is possible."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="metergate-") as name:
+        yield Path(name)
+
+
+def new_seed() -> int:
+    """A seed that nobody has seen."""
+    return random.SystemRandom().randrange(10**9)
+
+
+def compare(story: History, played: Played, session: Session) -> Iterator[str]:
+    """Every difference between what the engine charged for a history and what the auditor says is owed."""
+    wanted, charged = owed(story, played.taken_at), _charged(session)
+    for key in sorted(wanted.keys() | charged.keys()):
+        ours, theirs = charged.get(key, Fraction(0)), wanted.get(key, Fraction(0))
+        if ours != theirs:
+            reference, charge, period = key
+            yield (
+                f"{reference}, {charge}, period of {period}: {exact_text(ours)} was charged, "
+                f"the auditor says {exact_text(theirs)}"
+            )
+    yield from (finding.message for finding in differences(verify(session)))
+    conflicts = sum(message.conflicting for device in story.devices for message in device.messages)
+    refused = quarantine.counts(session)
+    if set(refused) - {"conflict"} or (conflicts > 0) != ("conflict" in refused):
+        yield f"{conflicts} messages conflict, but the quarantine holds {refused}"
+
+
+def _charged(session: Session) -> Owed:
+    """Net, exact, of all that was invoiced less all that was credited."""
+    amounts: Owed = {}
+    for summary in invoices.list_invoices(session):
+        sign = -1 if summary.kind == "credit_note" else 1
+        document = invoices.invoice_document(session, summary.number)
+        nominal = {line.position: line.period_starts_on for line in document.lines}
+        for row in invoices.detail_rows(session, summary.number):
+            first = min(nominal.values()).min if row.charge == REGISTER_CHARGE else nominal[row.line]
+            key = (row.reference, row.charge, first)
+            amounts[key] = amounts.get(key, Fraction(0)) + sign * row.amount
+    return {key: amount for key, amount in amounts.items() if amount}

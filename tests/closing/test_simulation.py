@@ -1,0 +1,89 @@
+"""Random histories with crashes, judged by an auditor that shares no code with the engine."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.main import cli
+from gateway.simulation.history import History, Message, history
+from gateway.simulation.judge import compare, judge, judge_on, workshop
+from gateway.simulation.player import Player
+from storage.database import Database
+
+SEEDS_TOGETHER = 25
+JUDGED_SEED = 5
+"""A seed whose usage has a graduated price, with objects whose periods were closed."""
+
+
+@pytest.mark.parametrize("first", range(0, 200, SEEDS_TOGETHER))
+def test_what_is_charged_is_what_the_auditor_says_is_owed(first: int) -> None:
+    with workshop() as folder:
+        verdicts = [judge(seed, folder) for seed in range(first, first + SEEDS_TOGETHER)]
+    assert [(verdict.seed, verdict.differences) for verdict in verdicts if verdict.differences] == []
+    # A simulation in which nothing happens proves nothing.
+    assert sum(verdict.invoices for verdict in verdicts) > SEEDS_TOGETHER
+    assert sum(verdict.deaths for verdict in verdicts) > SEEDS_TOGETHER
+
+
+@pytest.mark.parametrize("seed", [1, 4, 9])
+def test_on_postgresql_too(postgres_url: str, seed: int) -> None:
+    database = Database(postgres_url)
+    database.migrate()
+    database.dispose()
+    assert judge_on(history(seed), postgres_url).differences == ()
+
+
+def test_the_same_seed_is_the_same_history() -> None:
+    assert history(7) == history(7)
+    assert history(7) != history(8)
+
+
+def with_other_fees(story: History) -> History:
+    """The same history, as an auditor would tell it whose price list is a cent dearer."""
+    catalogue = deepcopy(dict(story.catalogue))
+    for plan in catalogue["plans"]:
+        for charge in plan["charges"]:
+            if charge["type"] == "recurring":
+                charge["amount"] = str(Decimal(charge["amount"]) + Decimal("0.01"))
+    return replace(story, catalogue=catalogue)
+
+
+def with_a_message_more(story: History) -> History:
+    """The same history with one message more, in the middle of each object's service."""
+    devices = []
+    for device in story.devices:
+        noon = datetime.combine(device.starts_on + (device.ends_on - device.starts_on) / 2, time(12), UTC)
+        more = Message(
+            reference=device.reference,
+            metric="used",
+            value=Decimal("0.001"),
+            measured_at=min(noon, datetime(2024, 3, 10, 12, tzinfo=UTC)),
+            sender_id="more",
+            says_time=True,
+            deliveries=(),
+        )
+        devices.append(replace(device, messages=(*device.messages, more)))
+    return replace(story, devices=tuple(devices))
+
+
+@pytest.mark.parametrize("falsify", [with_other_fees, with_a_message_more])
+def test_the_judge_tells_a_false_story_from_the_true_one(
+    sqlite_database: Database, sqlite_url: str, falsify: Callable[[History], History]
+) -> None:
+    story = history(JUDGED_SEED)
+    played = Player(story, sqlite_url, deaths=0).play()
+    with sqlite_database.snapshot() as session:
+        assert list(compare(story, played, session)) == []
+        assert list(compare(falsify(story), played, session)) != []
+
+
+def test_the_command_prints_the_seed_and_agrees() -> None:
+    result = CliRunner().invoke(cli, ["simulate", "--seed", "3", "--runs", "2"])
+    assert result.exit_code == 0, result.output
+    assert "seed 3 agrees" in result.output
+    assert "seed 4 agrees" in result.output
