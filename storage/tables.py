@@ -575,3 +575,20 @@ class LineShare(Table, table=True):
     amount: Fraction = Field(sa_type=Exact)
     share_minor: int = Field(sa_type=BigInteger)
     """The schedule's part of the line's rounded amount; the parts add up to the line."""
+
+
+class Payment(Table, table=True):
+    """Money that was received for an invoice, or paid out for a credit note; recorded once per reference."""
+
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("invoice_id", "reference"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    invoice_id: int = Field(foreign_key="invoice.id")
+    paid_on: date
+    amount_minor: int = Field(sa_type=BigInteger)
+    reference: str
+    """The payer's or the bank's own word for it: what makes a repeat recognisable."""
+    origin: str
+    recorded_at: datetime = Field(sa_type=Instant)

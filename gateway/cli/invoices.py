@@ -10,6 +10,7 @@ import click
 from billing.core.money import exact_text, format_minor
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows, show_table
+from gateway.cli.paying import balance_row, pay
 
 if TYPE_CHECKING:
     from gateway.extraction import Format, Level
@@ -20,7 +21,10 @@ DAY = timedelta(days=1)
 
 @click.group()
 def invoices() -> None:
-    """List, show, export and explain invoices."""
+    """List, show, export, explain and pay invoices."""
+
+
+invoices.add_command(pay)
 
 
 def summary(invoice: "InvoiceDocument | InvoiceSummary") -> dict[str, object]:
@@ -68,11 +72,16 @@ def line_rows(document: "InvoiceDocument") -> list[dict[str, Any]]:
 @invoices.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(*, as_json: bool) -> None:
-    """List the issued invoices and credit notes."""
+    """List the issued invoices and credit notes, with what is still due."""
+    from billing.payments import all_balances
     from storage import invoices as store
 
     with house() as parts, parts.database.snapshot() as session:
-        rows = [summary(invoice) for invoice in store.list_invoices(session)]
+        found = all_balances(session, parts.clock.now().date())
+        rows = [
+            summary(invoice) | balance_row(found[invoice.number], invoice.minor_digits)
+            for invoice in store.list_invoices(session)
+        ]
     show_rows(rows, as_json=as_json, nothing="No invoice was issued yet.")
 
 
@@ -80,11 +89,13 @@ def list_(*, as_json: bool) -> None:
 @click.argument("number")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(number: str, *, as_json: bool) -> None:
-    """Show one invoice: parties, lines, VAT, total."""
+    """Show one invoice: parties, lines, VAT, total, and what is still due."""
+    from billing.payments import balance_of
     from storage import invoices as store
 
     with house() as parts, parts.database.snapshot() as session:
         document = store.invoice_document(session, number)
+        balance = balance_row(balance_of(session, number, parts.clock.now().date()), document.minor_digits)
     digits = document.minor_digits
     vat = [
         {
@@ -98,6 +109,7 @@ def show(number: str, *, as_json: bool) -> None:
     if as_json:
         show_json(
             summary(document)
+            | balance
             | {
                 "seller": document.seller,
                 "buyer": document.buyer,
@@ -120,6 +132,7 @@ def show(number: str, *, as_json: bool) -> None:
         click.echo(f"VAT {total['rate']} % on {total['base']}: {total['vat']}")
     figures = summary(document)
     click.echo(f"net {figures['net']}, VAT {figures['vat']}, total {figures['total']} {document.currency}")
+    click.echo(f"paid {balance['paid']}, credited {balance['credited']}, due {balance['due']} ({balance['state']})")
 
 
 @invoices.command()

@@ -219,7 +219,7 @@ def _device(chance: random.Random, reference: str, contract: Mapping[str, Any], 
         back = timedelta(days=chance.choice((0, 0, 2)))
         commands.append(command(noon(day + back, 10), "terminate", on=day.isoformat()))
         ends_on = day + timedelta(days=1)
-    messages = [*_deltas(chance, reference), *_readings(chance, reference, noon(starts_on + timedelta(days=1)))]
+    messages = [*_deltas(chance, reference), *_readings(chance, reference, noon(starts_on), noon(ends_on))]
     return Device(
         reference=reference,
         site=site,
@@ -289,12 +289,13 @@ def _deltas(chance: random.Random, reference: str) -> Iterator[Message]:
             )
 
 
-def _readings(chance: random.Random, reference: str, baseline_by: datetime) -> Iterator[Message]:
-    """A register that only rises; the readings that its baseline is made of come promptly.
+def _readings(chance: random.Random, reference: str, start: datetime, end: datetime) -> Iterator[Message]:
+    """A register that only rises; the readings around the start and the end of service come promptly.
 
-    (A boundary value is kept for good: a reading from before the start that comes after the first close is no case
-    for an auditor, since what it is worth depends on when it came.)
+    A boundary value is kept for good, so what comes later counts in the next period: at the two ends, where there is
+    no period before or after, what a reading is worth would depend on when it came.
     """
+    near = timedelta(hours=LATEST_HOURS)
     instants = sorted({_instant(chance) for _ in range(chance.randrange(0, 12))})
     value = Decimal(chance.randrange(0, 10**6)) / 1000
     for number, measured_at in enumerate(instants):
@@ -305,6 +306,10 @@ def _readings(chance: random.Random, reference: str, baseline_by: datetime) -> I
             measured_at=measured_at,
             sender_id="",
             says_time=True,
-            deliveries=_deliveries(chance, measured_at, prompt=number == 0 or measured_at < baseline_by),
+            deliveries=_deliveries(
+                chance,
+                measured_at,
+                prompt=number == 0 or measured_at < start + timedelta(days=1) or abs(measured_at - end) < near,
+            ),
         )
         value += Decimal(chance.randrange(0, 90_000)) / 1000

@@ -117,7 +117,11 @@ def test_json_output_parses(metergate: Metergate, tmp_path: Path) -> None:
     assert _json(metergate, "objects", "show", "IOT_A")["status"] == "active"
     (closed,) = _json(metergate, "close", "--until", "2022-04-30")["invoices"]
     assert (closed["number"], closed["total"]) == ("INV/2022/04/0001", "36.00")
-    assert _json(metergate, "invoices", "list") == [closed]
+    (listed,) = _json(metergate, "invoices", "list")
+    assert listed == closed | {"paid": "0.00", "credited": "0.00", "due": "36.00", "state": "overdue"}
+    pay = ("invoices", "pay", closed["number"], "--amount", "36.00", "--reference", "bank-1")
+    assert _json(metergate, *pay) == _json(metergate, *pay)
+    assert _json(metergate, "invoices", "show", closed["number"])["state"] == "paid"
     assert _json(metergate, "invoices", "show", closed["number"])["lines"][0]["quantity"] == "12"
     assert _json(metergate, "invoices", "explain", closed["number"])[0]["net"] == "30.00"
     assert _json(metergate, "quarantine", "list") == []
