@@ -1,0 +1,1 @@
+"""Closing in files of one verb each: read, measure, value, plan, commit, run."""

@@ -1,0 +1,121 @@
+"""Writing a planned month in one transaction, which checks first that nothing it was planned on has changed."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from billing.closing.plan import InvoicePlan
+from billing.core.invoicing import InvoiceDraft, Line
+from billing.core.money import minor_digits
+from billing.core.numbering import number, series
+from storage import closing
+from storage.tables import BillingMonth, Invoice, InvoiceLine, InvoiceVat
+
+DAY = timedelta(days=1)
+
+
+def commit_plan(session: Session, plan: InvoicePlan, now: datetime) -> tuple[str, ...] | None:
+    """Write a planned month in the session's transaction; the numbers issued (none when nothing was due).
+
+    None, and nothing written, when the contract changed after it was planned.
+    """
+    contract = plan.contract
+    if not closing.claim(session, contract_id=contract.id, revision=contract.revision):
+        return None
+    closing.close_month(
+        session,
+        BillingMonth(
+            contract_id=contract.id,
+            month_starts_on=plan.month_starts_on,
+            usage_mark=plan.usage_mark,
+            closed_at=now,
+        ),
+    )
+    closing.store_boundaries(session, plan.boundaries)
+    closing.update_schedules(session, plan.schedules)
+    if plan.draft is None:
+        return ()
+    return (_issue(session, plan, plan.draft, now),)
+
+
+def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: datetime) -> str:
+    contract, customer, seller = closing.parties(session, plan.contract.id)
+    issued_on = plan.month_ends_on - DAY
+    invoice = Invoice(
+        kind=draft.kind,
+        status="draft",
+        contract_id=plan.contract.id,
+        customer_id=contract.customer_id,
+        month_starts_on=plan.month_starts_on,
+        month_ends_on=plan.month_ends_on,
+        issued_on=issued_on,
+        due_on=issued_on + timedelta(days=contract.payment_terms_days),
+        currency=contract.currency,
+        minor_digits=minor_digits(contract.currency),
+        net_minor=draft.net_minor,
+        vat_minor=draft.vat_minor,
+        gross_minor=draft.gross_minor,
+        seller={} if seller is None else seller.party,
+        buyer={"reference": customer.reference, **customer.party},
+        corrects=list(plan.corrects),
+        issued_at=now,
+    )
+    lines = [(_invoice_line(line, place), _shares(line)) for place, line in enumerate(draft.lines, start=1)]
+    vat = [
+        InvoiceVat(
+            invoice_id=0,
+            category=total.category,
+            rate=total.rate,
+            base_minor=total.base_minor,
+            vat_minor=total.vat_minor,
+        )
+        for total in draft.vat
+    ]
+    name = series(draft.kind, plan.month_starts_on)
+    return closing.issue(session, invoice, lines, vat, lambda: number(name, closing.next_number(session, name)))
+
+
+def _invoice_line(line: Line, position: int) -> InvoiceLine:
+    return InvoiceLine(
+        invoice_id=0,
+        position=position,
+        label=_label(line),
+        subscription_name=line.subscription,
+        charge_name=line.charge,
+        component=line.component,
+        group_values=dict(line.group),
+        period_starts_on=line.nominal_starts_on,
+        period_ends_on=line.nominal_ends_on,
+        adjustment=int(line.adjustment),
+        quantity=line.quantity,
+        unit=line.unit,
+        unit_code=line.unit_code,
+        unit_price=line.unit_price,
+        vat_category=line.vat_category,
+        vat_rate=line.vat_rate,
+        amount=line.amount,
+        net_minor=line.net_minor,
+        object_count=len({share.reference for share in line.shares}),
+    )
+
+
+def _label(line: Line) -> str:
+    parts = [line.subscription, line.charge]
+    if line.component not in {line.charge, "Fee", "Flat", "Units", "Usage"}:
+        parts.append(line.component)
+    parts.extend(value for _, value in line.group if value)
+    return " / ".join(parts) + (" (adjustment)" if line.adjustment else "")
+
+
+def _shares(line: Line) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "schedule_id": share.schedule_id,
+            "quantity": share.quantity,
+            "amount": share.amount,
+            "share_minor": share.share_minor,
+        }
+        for share in line.shares
+    ]

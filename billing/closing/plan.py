@@ -1,0 +1,147 @@
+"""What closing one month of one contract will write, decided on one snapshot: the difference of worth and charged."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any, cast
+
+from billing.closing.measure import measure_schedules
+from billing.closing.reader import MonthReader
+from billing.closing.value import Worth, value_schedules
+from billing.core.charges import Charge, Recurring
+from billing.core.invoicing import Entry, InvoiceDraft, build_invoice, difference
+from billing.core.prices import Component
+from storage import closing
+from storage.closing import ContractToClose, ScheduleToValue
+
+DAY = timedelta(days=1)
+PERIOD_UNITS = {1: ("month", "MON"), 3: ("quarter", "QAN"), 6: ("half year", "SAN"), 12: ("year", "ANN")}
+"""Units of a fee, with their codes of UN/ECE Recommendation 20."""
+ONE = ("fee", "C62")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoicePlan:
+    """All that closing one month of one contract will write; decided on one snapshot."""
+
+    contract: ContractToClose
+    month_starts_on: date
+    month_ends_on: date
+    usage_mark: int
+    draft: InvoiceDraft | None
+    corrects: tuple[str, ...]
+    schedules: tuple[Mapping[str, Any], ...]
+    boundaries: tuple[Mapping[str, Any], ...]
+
+
+def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: tuple[date, date]) -> InvoicePlan | None:
+    """What closing the month `[start, end)` of a contract will write, decided on the reader's snapshot.
+
+    None when the month is closed already.
+    """
+    session = reader.session
+    last = closing.last_closed(session, contract.id)
+    if last is not None and last >= month[0]:
+        return None
+    schedules = closing.schedules_to_value(
+        session, contract_id=contract.id, due_through=month[1] - DAY, late=reader.late.get(contract.id, [])
+    )
+    charges = reader.charges_of(schedules)
+    inputs = measure_schedules(reader, schedules)
+    worths = value_schedules(schedules, inputs, charges, reader.metrics)
+    charged = closing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
+    entries: list[Entry] = []
+    corrected: set[str] = set()
+    rows: list[Mapping[str, Any]] = []
+    for worth in worths:
+        before = charged.get(worth.schedule.id, [])
+        adjustment = worth.schedule.status not in {"planned", "valued"}
+        components = difference(worth.components, _components(before)) if before else worth.components
+        if components and before:
+            corrected.update(row.number for row in before if row.kind == "invoice")
+        entries.extend(_entries(reader, contract, worth.schedule, components, adjustment=adjustment))
+        rows.append(_row(worth, invoiced=bool(components or before)))
+    draft = build_invoice(entries, contract.currency)
+    return InvoicePlan(
+        contract=contract,
+        month_starts_on=month[0],
+        month_ends_on=month[1],
+        usage_mark=reader.mark,
+        draft=draft,
+        corrects=tuple(sorted(corrected)) if draft is not None and draft.kind == "credit_note" else (),
+        schedules=tuple(rows),
+        boundaries=tuple(inputs.registers.new),
+    )
+
+
+def _components(charged: Sequence[closing.Charged]) -> tuple[Component, ...]:
+    return tuple(
+        Component(
+            name=row.component,
+            position=place,
+            quantity=row.quantity,
+            unit_price=row.unit_price,
+            amount=row.amount,
+        )
+        for place, row in enumerate(charged, start=1)
+    )
+
+
+def _row(worth: Worth, *, invoiced: bool) -> Mapping[str, Any]:
+    status = worth.schedule.status
+    if status != "cancelled":
+        status = "invoiced" if invoiced else "settled"
+    return {
+        "schedule": worth.schedule.id,
+        "new_status": status,
+        "worth": worth.quantity,
+        "money": sum((component.amount for component in worth.components), Fraction(0)),
+    }
+
+
+def _entries(
+    reader: MonthReader,
+    contract: ContractToClose,
+    schedule: ScheduleToValue,
+    components: Iterable[Component],
+    *,
+    adjustment: bool,
+) -> Iterator[Entry]:
+    position, charge = reader.charges[schedule.charge_id]
+    for component in components:
+        unit, unit_code = _unit(reader, schedule, charge, component)
+        yield Entry(
+            schedule_id=schedule.id,
+            reference=schedule.reference,
+            subscription=schedule.subscription,
+            charge=charge.name,
+            charge_position=position,
+            component=component,
+            unit=unit,
+            unit_code=unit_code,
+            vat_category=charge.vat_category,
+            vat_rate=charge.vat_rate,
+            nominal_starts_on=schedule.nominal_starts_on,
+            nominal_ends_on=schedule.nominal_ends_on,
+            adjustment=adjustment,
+            group=tuple(_group(contract.grouping, schedule)),
+        )
+
+
+def _unit(reader: MonthReader, schedule: ScheduleToValue, charge: Charge, component: Component) -> tuple[str, str]:
+    if isinstance(charge, Recurring):
+        return PERIOD_UNITS.get(charge.months, ONE)
+    if component.name.lower().startswith("flat") or component.name.endswith("flat fee"):
+        return ONE
+    metric = reader.metrics[cast("int", schedule.metric_id)]
+    return metric.unit, metric.unit_code
+
+
+def _group(grouping: Iterable[str], schedule: ScheduleToValue) -> Iterator[tuple[str, str]]:
+    for key in grouping:
+        if key == "object":
+            yield key, schedule.reference
+        elif key.startswith("attribute:"):
+            name = key.removeprefix("attribute:")
+            yield name, str(schedule.attributes.get(name, ""))

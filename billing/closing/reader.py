@@ -1,0 +1,43 @@
+"""One read snapshot of a month, and what all its contracts read from it only once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlmodel import Session
+
+from billing.core.charges import Charge, charge_from
+from storage import closing
+from storage.closing import Measured, ScheduleToValue
+from storage.tables import Metric
+
+
+@dataclass(slots=True)
+class MonthReader:
+    """One snapshot, and what all contracts of a month read from it only once."""
+
+    session: Session
+    mark: int = field(init=False)
+    late: dict[int, list[int]] = field(init=False)
+    metrics: dict[int, Metric] = field(init=False)
+    charges: dict[int, tuple[int, Charge]] = field(default_factory=dict)
+    windows: dict[tuple[int, int], dict[closing.Key, Measured]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.mark = closing.usage_mark(self.session)
+        self.late = closing.late_schedules(self.session)
+        self.metrics = closing.metrics(self.session)
+
+    def charges_of(self, schedules: Iterable[ScheduleToValue]) -> dict[int, tuple[int, Charge]]:
+        """Position and charge by charge id."""
+        unknown = {schedule.charge_id for schedule in schedules} - self.charges.keys()
+        for charge_id, row in closing.charges(self.session, unknown).items():
+            self.charges[charge_id] = (row.position, charge_from(row.definition))
+        return self.charges
+
+    def window(self, start: int, end: int, key: closing.Key) -> Measured | None:
+        """Usage of one object and metric in a part of a day."""
+        if start >= end:
+            return None
+        if (start, end) not in self.windows:
+            self.windows[start, end] = closing.window(self.session, start=start, end=end)
+        return self.windows[start, end].get(key)

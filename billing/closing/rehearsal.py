@@ -1,0 +1,41 @@
+"""A database that is one open transaction: what a dry run reads and writes before it is taken back."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlmodel import Session
+
+
+class DatabaseLike(Protocol):
+    """What the close needs of the database."""
+
+    def snapshot(self) -> AbstractContextManager[Session]: ...
+    def transaction(self) -> AbstractContextManager[Session]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneTransaction:
+    """A database that is one open transaction: what a dry run reads and writes."""
+
+    session: Session
+
+    def snapshot(self) -> AbstractContextManager[Session]:
+        return _Savepoint(self.session)
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        return _Savepoint(self.session)
+
+
+@dataclass(slots=True)
+class _Savepoint:
+    session: Session
+    inner: Any = None
+
+    def __enter__(self) -> Session:
+        self.inner = self.session.begin_nested()
+        self.inner.__enter__()
+        return self.session
+
+    def __exit__(self, *error: object) -> None:
+        self.inner.__exit__(*error)

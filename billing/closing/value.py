@@ -1,0 +1,82 @@
+"""What schedules are worth: measured inputs through the pure core, the same input valued once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import assert_never, cast
+
+from billing.closing.measure import Inputs
+from billing.core.charges import Charge, Recurring, Usage
+from billing.core.periods import Period
+from billing.core.prices import Component
+from billing.core.usage import MetricKind, UsageTotals, measure
+from billing.core.valuing import suspended_days, value_recurring, value_usage
+from storage.closing import ScheduleToValue
+from storage.tables import Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What a schedule is worth now, in the order that a line needs it."""
+
+    schedule: ScheduleToValue
+    quantity: Fraction
+    components: tuple[Component, ...]
+
+
+NOTHING: tuple[Fraction, tuple[Component, ...]] = (Fraction(0), ())
+
+
+def value_schedules(
+    schedules: Sequence[ScheduleToValue],
+    inputs: Inputs,
+    charges: Mapping[int, tuple[int, Charge]],
+    metrics: Mapping[int, Metric],
+) -> list[Worth]:
+    """The worth of each schedule, in their order; a void one is worth nothing."""
+    worths: list[Worth] = []
+    for schedule in schedules:
+        charge = charges[schedule.charge_id][1]
+        if schedule.void:
+            quantity, components = NOTHING
+        else:
+            match charge:
+                case Usage():
+                    quantity, components = _usage(schedule, charge, inputs, metrics)
+                case Recurring():
+                    quantity, components = _fee(schedule, charge, inputs)
+                case _:
+                    assert_never(charge)
+        worths.append(Worth(schedule=schedule, quantity=quantity, components=components))
+    return worths
+
+
+def _usage(
+    schedule: ScheduleToValue, charge: Usage, inputs: Inputs, metrics: Mapping[int, Metric]
+) -> tuple[Fraction, tuple[Component, ...]]:
+    metric = metrics[cast("int", schedule.metric_id)]
+    found = inputs.totals.get(schedule.id)
+    opening, closing_value = inputs.registers.ends(schedule)
+    quantity = measure(
+        aggregation=charge.aggregation,
+        metric_kind=cast("MetricKind", metric.kind),
+        decimals=metric.decimals,
+        totals=UsageTotals()
+        if found is None
+        else UsageTotals(count=found.count, sum=found.total, max=found.top, latest=found.last),
+        opening=opening,
+        closing=closing_value,
+    )
+    return quantity, value_usage(charge, quantity)
+
+
+def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
+    period = Period(
+        starts_on=schedule.starts_on,
+        ends_on=schedule.ends_on,
+        nominal_starts_on=schedule.nominal_starts_on,
+        nominal_ends_on=schedule.nominal_ends_on,
+    )
+    item = cast("int", schedule.contract_item_id)
+    components = value_recurring(charge, period, suspended_days(period, inputs.suspensions.get(item, [])))
+    return sum((component.quantity for component in components), Fraction(0)), components
