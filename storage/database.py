@@ -28,7 +28,7 @@ SERIALIZATION_FAILURES = {"40001", "40P01", "55P03"}
 class Database:
     """The engine behind `url` (`sqlite:///file.db` or `postgresql://...`)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
         try:
             parsed = make_url(url)
             if parsed.drivername in {"postgresql", "postgres"}:
@@ -40,7 +40,7 @@ class Database:
                 f"the database URL is not usable ({error}); write sqlite:///metergate.db or postgresql://user@host/name"
             ) from None
         if self.is_sqlite:
-            _prepare_sqlite(self.engine)
+            _prepare_sqlite(self.engine, busy_timeout_ms=busy_timeout_ms)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -110,14 +110,14 @@ def _translated(error: DBAPIError) -> StorageError | None:
     return None
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, *, busy_timeout_ms: int) -> None:
     """WAL with full synchronisation, foreign keys on, and transactions that we begin ourselves."""
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            f"busy_timeout={busy_timeout_ms}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",

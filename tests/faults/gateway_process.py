@@ -1,0 +1,158 @@
+"""A gateway in a process of its own that can be made to die at a named point, or to be slow.
+
+It is wired here as `metergate run` wires it, with a database that is watched from outside: the production code knows
+nothing of these faults.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlmodel import Session
+
+from config.clock import SystemClock
+from config.settings import Settings
+from gateway.app import Gateway
+from storage.database import Database
+
+POINTS = ("before insert", "after insert", "before commit", "after commit")
+"""Where the process can be killed, around the `nth` transaction that writes usage."""
+NOBODY = 65534
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is to go wrong; nothing by default."""
+
+    kill_at: str = ""
+    nth: int = 1
+    transaction_seconds: float = 0
+    """How long every transaction that wrote usage takes before it commits."""
+    busy_timeout_ms: int = 10_000
+    unprivileged: bool = False
+    """Run as nobody: root may write what is read-only."""
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FaultyDatabase(Database):
+    """A database with its fault around the transactions that write usage."""
+
+    def __init__(self, url: str, fault: Fault) -> None:
+        super().__init__(url, busy_timeout_ms=fault.busy_timeout_ms)
+        self._fault = fault
+        self._local = threading.local()
+        self._written = 0
+        event.listen(self.engine, "before_cursor_execute", self._before)
+        event.listen(self.engine, "after_cursor_execute", self._after)
+        event.listen(self.engine, "commit", self._commit)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        self._local.writes = False
+        with super().transaction() as session:
+            yield session
+        if self._local.writes:
+            self._local.writes = False
+            self._point("after commit")
+
+    def _before(self, _c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if _inserts_usage(statement) and not getattr(self._local, "writes", False):
+            self._local.writes = True
+            self._written += 1
+            self._point("before insert")
+
+    def _after(self, _c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if _inserts_usage(statement):
+            self._point("after insert")
+
+    def _commit(self, _c: Any) -> None:
+        if getattr(self._local, "writes", False):
+            self._point("before commit")
+            time.sleep(self._fault.transaction_seconds)
+
+    def _point(self, name: str) -> None:
+        if self._fault.kill_at == name and self._written == self._fault.nth:
+            die()
+
+
+def _inserts_usage(statement: str) -> bool:
+    words = " ".join(statement.split()).lower()
+    return "insert into usage_record" in words
+
+
+def run(settings: Mapping[str, Any], fault: Fault, log: Path) -> None:
+    """Run a gateway until SIGTERM; its log goes to a file."""
+    if fault.unprivileged and os.geteuid() == 0:
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    logging.basicConfig(level=logging.INFO, filename=log, format="%(levelname)s %(message)s", force=True)
+    for name in ("apscheduler", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    chosen = Settings(**settings)
+    with Gateway(FaultyDatabase(chosen.database_url, fault), SystemClock(), chosen):
+        stop.wait()
+
+
+@dataclass
+class GatewayProcess:
+    """A handle on it: started, killed, started again."""
+
+    settings: dict[str, Any]
+    log: Path
+    process: Any = field(default=None)
+
+    def start(self, fault: Fault | None = None) -> None:
+        context = multiprocessing.get_context("forkserver")
+        # Forked from a process that has imported everything and runs no thread: a tenth of a new interpreter's time.
+        context.set_forkserver_preload([__name__])
+        self.process = context.Process(target=run, args=(self.settings, fault or Fault(), self.log), daemon=True)
+        self.process.start()
+
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.is_alive()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join(10)
+
+    def terminate(self, seconds: float) -> int | None:
+        """SIGTERM; its exit code, or None when it did not end in time."""
+        self.process.terminate()
+        self.process.join(seconds)
+        return self.process.exitcode  # type: ignore[no-any-return] # the context's Process is untyped
+
+    def exitcode(self, seconds: float) -> int | None:
+        self.process.join(seconds)
+        return self.process.exitcode  # type: ignore[no-any-return] # the context's Process is untyped
+
+    def said(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+    def memory_kib(self) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+@contextmanager
+def gateway_process(log: Path, **settings: Any) -> Iterator[GatewayProcess]:
+    """A gateway that is not started yet; whatever runs at the end is killed."""
+    it = GatewayProcess(settings=settings, log=log)
+    try:
+        yield it
+    finally:
+        if it.is_running():
+            it.kill()
