@@ -1,0 +1,120 @@
+"""kill -9 of a close before any of its statements and commits: the next close issues what an undisturbed one does."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+from sqlmodel import col, select
+
+from billing.verify import differences, verify
+from storage.database import Database
+from storage.invoices import invoice_document, list_invoices
+from storage.tables import BillingMonth, InvoicingSchedule, NumberSeries
+from tests.closing.fleet import FEE, MUCH_LATER, USAGE, Fleet
+from tests.faults.close_process import close_watched, killed
+
+UNTIL = date(2022, 5, 31)
+KILLED = -9
+
+
+@pytest.fixture
+def prepared(database_url: str) -> str:
+    """Two contracts with a fee and usage, April closed for one, late usage in it, and May to close for both."""
+    database = Database(database_url)
+    database.migrate()
+    one = Fleet(database, charges=(FEE, USAGE))
+    one.activate("IOT_1")
+    one.activate("IOT_2")
+    one.uses("IOT_1", 12, "2022-04-14T10:00:00Z")
+    one.close(date(2022, 4, 30))
+    two = Fleet(database, charges=(FEE, USAGE), contract="Another Contract")
+    two.activate("IOT_3")
+    one.uses("IOT_2", 5, "2022-04-20T10:00:00Z")
+    for reference, fleet in (("IOT_1", one), ("IOT_2", one), ("IOT_3", two)):
+        fleet.uses(reference, 7, "2022-05-14T10:00:00Z")
+    database.dispose()
+    return database_url
+
+
+@contextmanager
+def copy_of(url: str) -> Iterator[str]:
+    """Another database with the same content."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        source = Path(parsed.database or "")
+        target = source.with_name("copy.db")
+        for old in source.parent.glob("copy.db*"):
+            old.unlink()
+        shutil.copy(source, target)
+        yield f"sqlite:///{target}"
+        return
+    name = f"{parsed.database}c"
+    with psycopg.connect(url.replace(str(parsed.database), "postgres"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{parsed.database}"'.encode())
+        try:
+            yield url.replace(str(parsed.database), name)
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def books(url: str) -> dict[str, Any]:
+    """All that a close leaves behind, without the keys that a rollback may skip; every check of `verify` holds."""
+    database = Database(url)
+    with database.snapshot() as session:
+        assert differences(verify(session)) == []
+        documents = [invoice_document(session, it.number) for it in list_invoices(session)]
+        months = session.exec(select(BillingMonth))
+        series = session.exec(select(NumberSeries))
+        schedules = session.exec(select(InvoicingSchedule).order_by(col(InvoicingSchedule.id)))
+        found = {
+            "documents": [replace(it, lines=tuple(replace(line, id=0) for line in it.lines)) for it in documents],
+            "months": sorted((it.contract_id, it.month_starts_on, it.usage_mark) for it in months),
+            "series": sorted((it.name, it.last_number) for it in series),
+            "schedules": [(it.id, it.status, it.quantity, it.amount, it.revalue) for it in schedules],
+        }
+    database.dispose()
+    return found
+
+
+def steps_of(url: str) -> list[str]:
+    steps: list[str] = []
+    close_watched(url, UNTIL, MUCH_LATER, steps.append)
+    return [" ".join(step.split()) for step in steps]
+
+
+def chosen(steps: list[str], *, every: bool) -> list[int]:
+    """Every step, or of each kind that writes the first and the last, and every commit with what comes after it.
+
+    A PostgreSQL database is slow to copy, and what only reads leaves nothing behind on either.
+    """
+    if every:
+        return list(range(len(steps)))
+    places: dict[str, list[int]] = {}
+    for place, step in enumerate(steps):
+        if step.startswith(("INSERT", "UPDATE", "DELETE", "WITH")):
+            places.setdefault(step, []).append(place)
+    commits = [place for place, step in enumerate(steps) if step == "COMMIT"]
+    return sorted({*commits, *itertools.chain.from_iterable((them[0], them[-1]) for them in places.values())})
+
+
+def test_a_close_killed_before_any_statement_is_completed_by_the_next(prepared: str) -> None:
+    with copy_of(prepared) as url:
+        steps = steps_of(url)
+        undisturbed = books(url)
+    assert len(undisturbed["documents"]) == 4
+    assert any("number_series" in step for step in steps), "the numbering is among the steps"
+    assert steps.count("COMMIT") >= 3, "a transaction for each invoice"
+
+    for step in chosen(steps, every=prepared.startswith("sqlite")):
+        with copy_of(prepared) as url:
+            assert killed(url, UNTIL, MUCH_LATER, step) == KILLED
+            close_watched(url, UNTIL, MUCH_LATER, lambda _statement: None)
+            assert books(url) == undisturbed, f"killed before step {step}: {steps[step][:80]}"
