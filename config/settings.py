@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     receive_window: int = Field(
         1000, ge=1, le=65535, description="Messages in flight without acknowledgement: bounds the memory."
     )
+    keepalive_seconds: int = Field(
+        30, ge=1, le=65535, description="A dead connection to the broker is noticed within one and a half of these."
+    )
     batch_max: int = Field(1000, ge=1, description="Most messages of one transaction.")
     payload_limit_bytes: int = Field(65536, ge=64, description="A larger payload is quarantined.")
     plausible_past_days: int = Field(3650, ge=1, description="Older than this is refused.")

@@ -23,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from config.clock import Clock
 from config.settings import Settings
 from gateway.ingest import Message, Rules, ingest_batch
-from gateway.mqtt import KEEPALIVE_SECONDS, address_from, new_client
+from gateway.mqtt import address_from, new_client
 from storage import quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
@@ -105,14 +105,14 @@ class Receiver:
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes, and begin to work."""
-        host, port = self._address.host, self._address.port
+        host, port, keepalive = self._address.host, self._address.port, self._settings.keepalive_seconds
         if self._settings.mqtt_version == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = SESSION_NEVER_EXPIRES
             properties.ReceiveMaximum = self._settings.receive_window
-            self._client.connect_async(host, port, KEEPALIVE_SECONDS, clean_start=False, properties=properties)
+            self._client.connect_async(host, port, keepalive, clean_start=False, properties=properties)
         else:
-            self._client.connect_async(host, port, KEEPALIVE_SECONDS)
+            self._client.connect_async(host, port, keepalive)
         self._worker.start()
         self._client.loop_start()
 

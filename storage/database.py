@@ -95,7 +95,11 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise _translated(error) or error from error
+            translated = _translated(error)
+            if isinstance(translated, DatabaseUnreachable):
+                # A connection opened while a file was read-only, or to a server that is gone, stays useless.
+                self.engine.dispose()
+            raise translated or error from error
 
 
 def _translated(error: DBAPIError) -> StorageError | None:

@@ -1,5 +1,6 @@
 """A real PostgreSQL as a child process on a free port, from the machine's own binaries."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 FIX = "apt-get install postgresql"
@@ -22,9 +24,44 @@ def binaries() -> Path | None:
     return Path(on_path).parent if on_path else None
 
 
+@dataclass
+class Cluster:
+    """A throw-away cluster that can be stopped and started again."""
+
+    home: Path
+    folder: Path
+    user: str | None
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The URL of its databases, without the name of one at its end."""
+        return f"postgresql://metergate@127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        self._run(*self._control(), "-o", options, "-l", self.home / "log", "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run(*self._control(), "-m", mode, "stop")
+
+    def initialise(self) -> None:
+        words = ("-U", "metergate", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        self._run(self.folder / "initdb", "-D", self.home / "data", *words)
+
+    def is_running(self) -> bool:
+        return (self.home / "data" / "postmaster.pid").exists()
+
+    def _control(self) -> tuple[str | Path, ...]:
+        return (self.folder / "pg_ctl", "-D", self.home / "data", "-w", "-t", "60")
+
+    def _run(self, *words: str | Path) -> None:
+        subprocess.run(words, check=True, capture_output=True, user=self.user, cwd=self.home)
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """A throw-away cluster; yields the URL of its `postgres` database without a name of a database at its end."""
+def cluster() -> Iterator[Cluster]:
+    """A running cluster of one's own."""
     folder = binaries()
     assert folder is not None
     # PostgreSQL refuses root, so it runs as `postgres` or `nobody` there.
@@ -36,20 +73,24 @@ def server() -> Iterator[str]:
     try:
         if user:
             shutil.chown(home, user)
-
-        def run(*words: str | Path, check: bool = True) -> None:
-            subprocess.run(words, check=check, capture_output=True, user=user, cwd=home)
-
-        run(folder / "initdb", "-D", home / "data", "-U", "metergate", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        control = [str(folder / "pg_ctl"), "-D", str(home / "data"), "-w", "-t", "60"]
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        run(*control, "-o", options, "-l", str(home / "log"), "start")
+        it = Cluster(home=home, folder=folder, user=user, port=port)
+        it.initialise()
+        it.start()
         try:
-            yield f"postgresql://metergate@127.0.0.1:{port}"
+            yield it
         finally:
-            run(*control, "-m", "immediate", "stop", check=False)
+            if it.is_running():
+                with contextlib.suppress(subprocess.CalledProcessError):
+                    it.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A throw-away cluster; yields the URL of its `postgres` database without a name of a database at its end."""
+    with cluster() as it:
+        yield it.url

@@ -22,11 +22,11 @@ from sqlmodel import Session
 from config.clock import SystemClock
 from config.settings import Settings
 from gateway.app import Gateway
+from gateway.cli.main import main
 from storage.database import Database
 
 POINTS = ("before insert", "after insert", "before commit", "after commit")
 """Where the process can be killed, around the `nth` transaction that writes usage."""
-NOBODY = 65534
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,6 @@ class Fault:
     transaction_seconds: float = 0
     """How long every transaction that wrote usage takes before it commits."""
     busy_timeout_ms: int = 10_000
-    unprivileged: bool = False
-    """Run as nobody: root may write what is read-only."""
 
 
 def die() -> None:
@@ -94,9 +92,6 @@ def _inserts_usage(statement: str) -> bool:
 
 def run(settings: Mapping[str, Any], fault: Fault, log: Path) -> None:
     """Run a gateway until SIGTERM; its log goes to a file."""
-    if fault.unprivileged and os.geteuid() == 0:
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
     logging.basicConfig(level=logging.INFO, filename=log, format="%(levelname)s %(message)s", force=True)
     for name in ("apscheduler", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -107,6 +102,15 @@ def run(settings: Mapping[str, Any], fault: Fault, log: Path) -> None:
         stop.wait()
 
 
+def run_command(settings: Mapping[str, Any], _fault: Fault, log: Path) -> None:
+    """`metergate run`, as a person starts it; what it prints goes to the log."""
+    with log.open("ab") as target:
+        for stream in (1, 2):
+            os.dup2(target.fileno(), stream)
+    os.environ.update({f"METERGATE_{name.upper()}": str(value) for name, value in settings.items()})
+    main(["run"])
+
+
 @dataclass
 class GatewayProcess:
     """A handle on it: started, killed, started again."""
@@ -115,11 +119,13 @@ class GatewayProcess:
     log: Path
     process: Any = field(default=None)
 
-    def start(self, fault: Fault | None = None) -> None:
+    def start(self, fault: Fault | None = None, *, command: bool = False) -> None:
+        """Start it, with a fault; `command` starts `metergate run` itself, without any."""
         context = multiprocessing.get_context("forkserver")
         # Forked from a process that has imported everything and runs no thread: a tenth of a new interpreter's time.
         context.set_forkserver_preload([__name__])
-        self.process = context.Process(target=run, args=(self.settings, fault or Fault(), self.log), daemon=True)
+        arguments = (self.settings, fault or Fault(), self.log)
+        self.process = context.Process(target=run_command if command else run, args=arguments, daemon=True)
         self.process.start()
 
     def is_running(self) -> bool:

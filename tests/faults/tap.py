@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-CONNECT, PUBLISH, PUBACK, PINGREQ = 1, 3, 4, 12
+CONNECT, PUBLISH, PUBACK, SUBACK, PINGREQ = 1, 3, 4, 9, 12
 PACKET_MAX_BYTES = 1_000_000
 
 
@@ -23,6 +23,7 @@ class Conversation:
     """Payloads delivered at QoS 1 and not acknowledged, by packet id."""
     acknowledged: list[bytes] = field(default_factory=list)
     pings: int = 0
+    subscribed: bool = False
     open: bool = True
 
 
@@ -44,6 +45,12 @@ class Tap:
         """All payloads acknowledged so far, over every connection."""
         with self._lock:
             return [payload for it in self.conversations for payload in it.acknowledged]
+
+    @property
+    def listening(self) -> bool:
+        """Whether the newest connection is open and its subscriptions stand."""
+        with self._lock:
+            return bool(self.conversations) and self.conversations[-1].subscribed and self.conversations[-1].open
 
     @property
     def pings(self) -> int:
@@ -126,6 +133,8 @@ class _Link:
                 if self._talk is not None and first >> 4 == PUBLISH and first & 0b110:
                     packet_id, payload = _published(body, five=self._five)
                     self._tap.delivered(self._talk, packet_id, payload)
+                elif self._talk is not None and first >> 4 == SUBACK:
+                    self._talk.subscribed = True
             with contextlib.suppress(OSError):
                 self._client.sendall(raw)
         self._end()
@@ -139,7 +148,8 @@ class _Link:
         size = int.from_bytes(body[at : at + 2], "big")
         if body[at + 2 : at + 2 + size].decode() == self._tap.client_id:
             self._talk = Conversation()
-            self._tap.conversations.append(self._talk)
+            with self._tap._lock:
+                self._tap.conversations.append(self._talk)
 
     def _end(self) -> None:
         if self._talk is not None:

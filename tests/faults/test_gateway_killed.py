@@ -21,7 +21,7 @@ def test_killed_around_a_transaction(
 ) -> None:
     with gateway_process(tmp_path / "log", database_url=database_url, broker_url=tap.url(), batch_max=50) as gateway:
         gateway.start()
-        eventually(lambda: "connected" in gateway.said(), "the session stands")
+        eventually(lambda: tap.listening, "the session stands")
         with Peer(broker, REFERENCE) as thing:
             gateway.kill()
             for number in range(TOTAL):
@@ -53,7 +53,7 @@ def test_killed_between_the_commit_and_the_acknowledgement(
         tap.before_ack = kill
         gateway.start()
         with Peer(broker, REFERENCE) as thing:
-            eventually(lambda: "connected" in gateway.said(), "the session stands")
+            eventually(lambda: tap.listening, "the session stands")
             for number in range(TOTAL):
                 thing.post(TOPIC, sample(number))
             assert gateway.exitcode(20) == KILLED
@@ -80,7 +80,7 @@ def test_what_is_acknowledged_is_committed_already(
         Peer(broker, REFERENCE) as thing,
     ):
         gateway.start()
-        eventually(lambda: "connected" in gateway.said(), "the session stands")
+        eventually(lambda: tap.listening, "the session stands")
         for number in range(TOTAL):
             thing.post(TOPIC, sample(number))
         eventually(lambda: len(tap.acknowledged) == TOTAL, "everything is acknowledged", seconds=20)
