@@ -1,6 +1,7 @@
 """The composition root: one place that knows the concrete parts and their start and stop order.
 
 Start: partitions, outbox publisher, receiver, alarms. Stop: alarms, receiver (which finishes its batch), publisher.
+Which of them a process has is its role; see gateway/roles.py.
 """
 
 import logging
@@ -12,26 +13,36 @@ from billing import control, lifecycle
 from billing.core.errors import BillingError
 from config.clock import Clock
 from config.settings import Settings
+from gateway.membership import HEARTBEAT_SECONDS, Membership
 from gateway.mqtt import address_from
 from gateway.publisher import OutboxPublisher
 from gateway.receiver import ControlProperties, Receiver
+from gateway.roles import PARTS, Parts, client_id, filters, usage_filters
 from gateway.scheduler import Alarms
+from storage import members
 from storage.database import Database
+from storage.errors import StorageError
+from storage.locks import claim
 from storage.partitions import ensure_partitions
 
 log = logging.getLogger(__name__)
 READY_SECONDS = 10
 HOUSEKEEPING_SECONDS = 3600
 """How often ended terms and missing partitions are looked for; both have months of slack."""
+HANDOVER_SECONDS = 2
+"""How often the ingest members are looked at: how long a message may go both ways when they take over."""
 
 
 class Gateway:
-    """A running gateway; a `with` block starts and stops it. Several may share a database, with ids of their own."""
+    """A running gateway; a `with` block starts and stops it. Several may share a database, each with its own role."""
 
-    def __init__(self, database: Database, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, settings: Settings, *, parts: Parts = PARTS["all"], member: int = 1
+    ) -> None:
         self._database = database
         self._clock = clock
         self._settings = settings
+        self._parts = parts
         self._publisher = OutboxPublisher(
             database,
             clock,
@@ -39,28 +50,84 @@ class Gateway:
             client_id=settings.client_id,
             mqtt_version=settings.mqtt_version,
         )
-        self._receiver = Receiver(settings, database, clock, self._on_control)
+        self._receiver: Receiver | None = None
+        self._membership: Membership | None = None
+        subscriptions = filters(settings, parts)
+        if subscriptions is not None:
+            own = settings.model_copy(update={"client_id": client_id(settings, parts, member)})
+            self._receiver = Receiver(own, database, clock, self._on_control, filters=subscriptions)
+            if parts == PARTS["ingest"]:
+                self._membership = Membership(database, clock, own.client_id, self._stored)
         self._alarms = Alarms()
+        self._handed_over = False
+        self._missed: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._keep_house()
-        self._alarms.every(HOUSEKEEPING_SECONDS, "housekeeping", self._keep_house)
-        if self._settings.close_cron:
-            self._alarms.cron(self._settings.close_cron, "close", self._close)
-        self._publisher.start()
-        self._receiver.start()
-        try:
-            self._receiver.wait_ready(READY_SECONDS)
-        except Exception:
-            self.__exit__()
-            raise
+        if self._parts.close:
+            self._keep_house()
+            self._alarms.every(HOUSEKEEPING_SECONDS, "housekeeping", self._keep_house)
+            if self._settings.close_cron:
+                self._alarms.cron(self._settings.close_cron, "close", self._close)
+        if self._parts.control:
+            self._publisher.start()
+        if self._receiver is not None:
+            self._receiver.start()
+            try:
+                self._receiver.wait_ready(READY_SECONDS)
+            except Exception:
+                self._stop()
+                raise
+        if self._membership is not None:
+            self._membership.beat()
+            self._alarms.every(HEARTBEAT_SECONDS, "heartbeat", self._membership.beat)
+        if self._parts.control:
+            self._look_at_members()
+            self._alarms.every(HANDOVER_SECONDS, "handover", self._look_at_members)
         self._alarms.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self._stop()
+        if self._membership is not None:
+            try:
+                self._membership.leave()
+            except StorageError as error:
+                log.warning("the end of this member could not be noted: %s", error)
+
+    def _stop(self) -> None:
         self._alarms.stop()
-        self._receiver.stop()
-        self._publisher.stop()
+        if self._receiver is not None:
+            self._receiver.stop()
+        if self._parts.control:
+            self._publisher.stop()
+
+    def _stored(self) -> int:
+        return 0 if self._receiver is None else self._receiver.stored
+
+    def _look_at_members(self) -> None:
+        """Hand usage over to the ingest members once one is at work; alone, say who of them is missed.
+
+        The session of the control part may be the one that received everything before: it then still collects
+        usage. It does so until a member is there to take it, and what waits in it is received all the same.
+        """
+        with self._database.snapshot() as session:
+            found = members.members(session, self._clock.now())
+        working = any(member.state == "at work" for member in found)
+        if not self._parts.ingest and working and self._receiver is not None and not self._handed_over:
+            self._receiver.unsubscribe(usage_filters(self._settings))
+            self._handed_over = True
+            log.info("usage is taken by the ingest members from now on")
+        for member in found:
+            if member.state != "at work" and member.client_id not in self._missed:
+                log.warning(
+                    "%s is %s since %s; its messages wait in the broker: start it again, or run "
+                    "`metergate sessions drain %s`",
+                    member.client_id,
+                    member.state,
+                    f"{member.heartbeat_at:%Y-%m-%d %H:%M} UTC",
+                    member.client_id,
+                )
+        self._missed = {member.client_id for member in found if member.state != "at work"}
 
     def _on_control(self, topic: str, payload: bytes, retained: bool, properties: ControlProperties) -> None:  # noqa: FBT001 - the receiver's handler
         reference, command = topic.removeprefix(f"{self._settings.topic_control}/objects/").split("/")
@@ -86,6 +153,8 @@ class Gateway:
     def _keep_house(self) -> None:
         now = self._clock.now()
         with self._database.transaction() as session:
+            if not claim(session, "housekeeping"):
+                return  # another process is at it
             ensure_partitions(session, today=now.date())
             lifecycle.end_terms(session, now, topic_devices=self._settings.topic_devices)
 

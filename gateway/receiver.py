@@ -24,6 +24,7 @@ from config.clock import Clock
 from config.settings import Settings
 from gateway.ingest import Message, Rules, ingest_batch
 from gateway.mqtt import address_from, new_client
+from gateway.roles import Filters
 from storage import quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
@@ -69,7 +70,18 @@ class Receiver:
     `handle_control` is called in the worker's thread, in the order of arrival.
     """
 
-    def __init__(self, settings: Settings, database: Database, clock: Clock, handle_control: ControlHandler) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Clock,
+        handle_control: ControlHandler,
+        *,
+        filters: Filters | None = None,
+    ) -> None:
+        self._filters = Filters.everything(settings) if filters is None else filters
+        self._stored = 0
+        self._busy = False
         self._settings = settings
         self._database = database
         self._clock = clock
@@ -102,6 +114,20 @@ class Receiver:
     def connected(self) -> bool:
         """Whether the subscriptions stand at this moment."""
         return self._subscribed.is_set()
+
+    @property
+    def stored(self) -> int:
+        """How many messages were committed since the start, those that went to quarantine with them."""
+        return self._stored
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was received is committed."""
+        return self._queue.empty() and not self._busy
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Collect no more under these filters; what waits in the session already is still received."""
+        self._client.unsubscribe(list(filters))
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes, and begin to work."""
@@ -136,10 +162,6 @@ class Receiver:
 
     # --- the network thread ---
 
-    def _filters(self) -> list[str]:
-        devices, control = self._settings.topic_devices, self._settings.topic_control
-        return [f"{devices}/+/telemetry", f"{devices}/+/lifecycle", f"{control}/objects/+/+"]
-
     def _on_connect(
         self, client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
@@ -149,16 +171,20 @@ class Receiver:
             return
         self._new_generation()
         log.info("connected to the broker; %s session", "the kept" if flags.session_present else "a new")
-        if self._settings.mqtt_version == "5":
+        if self._filters.leave:
+            client.unsubscribe(list(self._filters.leave))
+        if not self._filters.subscribe:
+            self._subscribed.set()
+        elif self._settings.mqtt_version == "5":
             options = SubscribeOptions(qos=1, retainHandling=NEW_SUBSCRIPTION_ONLY)
-            client.subscribe([(pattern, options) for pattern in self._filters()])
+            client.subscribe([(pattern, options) for pattern in self._filters.subscribe])
         else:
-            client.subscribe([(pattern, 1) for pattern in self._filters()])
+            client.subscribe([(pattern, 1) for pattern in self._filters.subscribe])
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        refused = [name for name, reason in zip(self._filters(), reasons, strict=False) if reason.is_failure]
+        refused = [name for name, reason in zip(self._filters.subscribe, reasons, strict=False) if reason.is_failure]
         if refused:
             self._last_error = f"the broker refused the subscription to {', '.join(refused)}"
             log.error("%s; check its access control", self._last_error)
@@ -219,7 +245,9 @@ class Receiver:
     def _next_batch(self) -> list[_Received]:
         """What has arrived, without waiting for more: a quiet gateway answers at once."""
         batch: list[_Received] = []
+        self._busy = False
         entry = self._queue.get()
+        self._busy = True
         while entry is not None:
             batch.append(entry)
             if len(batch) >= self._settings.batch_max:
@@ -246,6 +274,7 @@ class Receiver:
                     return
                 delay = min(2 * delay, RETRY_MAX_SECONDS)
             else:
+                self._stored += len(run)
                 self._acknowledge(run)
                 return
 

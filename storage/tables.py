@@ -380,6 +380,31 @@ class MessageInbox(Table, table=True):
     received_at: datetime = Field(sa_type=Instant)
 
 
+class IngestMember(Table, table=True):
+    """A process that takes usage in beside others, and when it was last heard."""
+
+    __tablename__ = "ingest_member"
+    client_id: str = Field(primary_key=True)
+    host: str
+    pid: int
+    started_at: datetime = Field(sa_type=Instant)
+    heartbeat_at: datetime = Field(sa_type=Instant)
+    messages: int = Field(default=0, sa_type=BigInteger)
+    """Committed by it, over all its starts."""
+    last_batch_at: datetime | None = Field(default=None, sa_type=Instant)
+    """The heartbeat that last found messages committed."""
+    stopped_at: datetime | None = Field(default=None, sa_type=Instant)
+    """Set when it ended as it was told to."""
+
+
+class ArchivedMonth(Table, table=True):
+    """A UTC month whose usage records were detached: they are in a table of their own, the rollup stays."""
+
+    __tablename__ = "archived_month"
+    month_starts_on: date = Field(primary_key=True)
+    archived_at: datetime = Field(sa_type=Instant)
+
+
 class Quarantine(Table, table=True):
     """A refused message, whole, with its reason."""
 

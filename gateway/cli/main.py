@@ -19,6 +19,7 @@ COMMANDS = {
     "objects": ("gateway.cli.objects", "The registry: create, activate, suspend, terminate, show."),
     "quarantine": ("gateway.cli.quarantine", "Refused messages: list, show, replay, discard."),
     "run": ("gateway.cli.running", "Run the gateway with its alarms."),
+    "sessions": ("gateway.cli.sessions", "The ingest members and what waits for them: list, drain."),
     "simulate": ("gateway.cli.simulate", "Play random histories with crashes; an auditor judges the invoices."),
     "usage": ("gateway.cli.usage", "Usage entered by hand or in bulk, and listed."),
     "verify": ("gateway.cli.verify", "Compute every stored total again and tell what differs."),

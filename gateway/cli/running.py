@@ -12,22 +12,42 @@ from gateway.cli.context import house
 from gateway.cli.output import show_rows
 
 if TYPE_CHECKING:
+    from config.settings import Settings
+    from gateway.roles import Parts
     from storage.database import Database
+    from storage.members import Member
 
 
 @click.command()
+@click.option("--role", type=click.Choice(["all", "ingest", "control", "close"]), default="all", show_default=True)
+@click.option("--workers", default=0, type=click.IntRange(0, 256), help="Ingest processes to start and supervise.")
+@click.option("--member", default=1, show_default=True, type=click.IntRange(1), help="Number of the (first) member.")
 @click.option("--embedded-broker", is_flag=True, help="Start a broker in this process; for trying out, not durable.")
 @click.option("--port", default=1883, show_default=True, type=click.IntRange(1, 65535), help="Of the embedded broker.")
-def run(*, embedded_broker: bool, port: int) -> None:
-    """Run the gateway until it is stopped (Ctrl-C, SIGTERM)."""
+@click.option("--supervised", is_flag=True, hidden=True)
+def run(*, role: str, workers: int, member: int, embedded_broker: bool, port: int, supervised: bool) -> int:
+    """Run the gateway, or one part of it, until it is stopped (Ctrl-C, SIGTERM).
+
+    `ingest` takes usage and reports in, as one of several members that share them; `control` obeys the back office
+    and publishes; `close` closes on the cron and keeps house. `--workers N` starts N ingest members beside the rest.
+    """
+    if workers and role not in {"all", "ingest"}:
+        raise click.UsageError(f"--workers starts ingest processes; the role {role} has none")
+    if embedded_broker and (workers or role != "all"):
+        raise click.UsageError("the embedded broker is for one process: it has no shared subscriptions")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for name in ("apscheduler", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     from gateway.app import Gateway
+    from gateway.roles import BESIDE_WORKERS, PARTS
+    from gateway.supervisor import Workers, metergate, when_orphaned
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    if supervised:
+        when_orphaned(stop.set)
+    children: Workers | None = None
     with ExitStack() as stack:
         parts = stack.enter_context(house())
         settings = parts.settings
@@ -37,11 +57,34 @@ def run(*, embedded_broker: bool, port: int) -> None:
             broker = stack.enter_context(EmbeddedBroker(port))
             settings = settings.model_copy(update={"broker_url": broker.url, "mqtt_version": "3.1.1"})
             click.echo(f"embedded broker at {broker.url}: not durable, for trying out", err=True)
-        closing = f"closes on the cron {settings.close_cron!r}" if settings.close_cron else "does not close by itself"
-        stack.enter_context(Gateway(parts.database, parts.clock, settings))
-        click.echo(f"the gateway listens under {settings.topic_devices}/ and {settings.topic_control}/; it {closing}")
+        if workers:
+            arguments = ("run", "--role", "ingest", "--supervised", "--member")
+            commands = {f"ingest-{k}": metergate(*arguments, str(k)) for k in range(member, member + workers)}
+            children = stack.enter_context(
+                Workers(commands, lambda name, line: click.echo(f"[{name}] {line}", err=True))
+            )
+        does = BESIDE_WORKERS if workers and role == "all" else PARTS[role]  # type: ignore[index] # click checked it
+        if not (workers and role == "ingest"):
+            stack.enter_context(Gateway(parts.database, parts.clock, settings, parts=does, member=member))
+        click.echo(_said(settings, does, workers))
         stop.wait()
         click.echo("stopping: what was received is stored first", err=True)
+    return 1 if children is not None and children.failed else 0
+
+
+def _said(settings: "Settings", does: "Parts", workers: int) -> str:
+    """What this process does, for its first line."""
+    closes = f"closes on the cron {settings.close_cron!r}" if settings.close_cron else "does not close by itself"
+    said = []
+    if workers:
+        said.append(f"supervises {workers} ingest {'process' if workers == 1 else 'processes'}")
+    elif does.ingest:
+        said.append(f"listens under {settings.topic_devices}/")
+    if does.control:
+        said.append(f"obeys under {settings.topic_control}/")
+    if does.close:
+        said.append(closes)
+    return f"the gateway {'; it '.join(said)}"
 
 
 @click.command()
@@ -66,8 +109,9 @@ def doctor(*, as_json: bool) -> int:
     import os
     from urllib.parse import urlsplit
 
+    from config.clock import clock_from
     from config.settings import Settings
-    from gateway.mqtt import address_from, reachable
+    from storage import members
     from storage.database import Database
     from storage.errors import StorageError
 
@@ -82,11 +126,7 @@ def doctor(*, as_json: bool) -> int:
         declared = "metergate.toml" if name in settings.model_fields_set else "default"
         source = "environment" if variable in {key.upper() for key in os.environ} else declared
         rows.append({"check": variable, "state": "set", "detail": f"{value} ({source})"})
-    try:
-        address = address_from(settings.broker_url)
-        problem = reachable(address)
-    except ValueError as error:
-        problem = str(error)
+    problem = _broker_problem(settings)
     healthy &= problem is None
     rows.append({"check": "broker", "state": "ok" if problem is None else "fault", "detail": problem or "answers"})
     database = None
@@ -94,6 +134,11 @@ def doctor(*, as_json: bool) -> int:
         database = Database(settings.database_url)
         database.require_schema()
         rows += _contents(database)
+        now = clock_from(settings.clock).now()
+        with database.snapshot() as session:
+            ingesting = members.members(session, now)
+        rows += [_health(member) for member in ingesting]
+        healthy &= all(member.state != "dead" for member in ingesting)
     except StorageError as error:
         healthy = False
         rows.append({"check": "database", "state": "fault", "detail": str(error)})
@@ -130,3 +175,22 @@ def _contents(database: "Database") -> list[dict[str, object]]:
         {"check": "quarantine", "state": "look" if refused else "ok", "detail": waiting},
         {"check": "reception gaps", "state": "look" if newest_gap else "ok", "detail": lost},
     ]
+
+
+def _health(member: "Member") -> dict[str, object]:
+    check = f"ingest member {member.client_id}"
+    if member.state == "at work":
+        last = "none yet" if member.last_batch_at is None else f"the last by {member.last_batch_at:%Y-%m-%d %H:%M} UTC"
+        return {"check": check, "state": "ok", "detail": f"{member.messages} messages, {last}"}
+    waits = f"{member.state} since {member.heartbeat_at:%Y-%m-%d %H:%M} UTC: its messages wait in the broker"
+    remedy = f"start it again, or run `metergate sessions drain {member.client_id}`"
+    return {"check": check, "state": "fault" if member.state == "dead" else "look", "detail": f"{waits}; {remedy}"}
+
+
+def _broker_problem(settings: "Settings") -> str | None:
+    from gateway.mqtt import address_from, reachable
+
+    try:
+        return reachable(address_from(settings.broker_url))
+    except ValueError as error:
+        return str(error)
