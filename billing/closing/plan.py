@@ -4,21 +4,35 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 from billing.closing.measure import measure_schedules
 from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
 from billing.core.charges import Charge, Recurring
 from billing.core.invoicing import Entry, InvoiceDraft, build_invoice, difference
-from billing.core.prices import Component
+from billing.core.periods import Every
+from billing.core.prices import Component, unit_of
 from storage import closing
 from storage.closing import ContractToClose, ScheduleToValue
 
 DAY = timedelta(days=1)
-PERIOD_UNITS = {1: ("month", "MON"), 3: ("quarter", "QAN"), 6: ("half year", "SAN"), 12: ("year", "ANN")}
+PERIOD_UNITS = {
+    Every(weeks=1): ("week", "WEE"),
+    Every(months=1): ("month", "MON"),
+    Every(months=3): ("quarter", "QAN"),
+    Every(months=6): ("half year", "SAN"),
+    Every(months=12): ("year", "ANN"),
+}
 """Units of a fee, with their codes of UN/ECE Recommendation 20."""
 ONE = ("fee", "C62")
+COMPONENT_UNITS: Mapping[str, tuple[str, str]] = {
+    "fee": ONE,
+    "event": ("event", "C62"),
+    "package": ("package", "PA"),
+    "amount": ("amount", "C62"),
+}
+"""Units of components that do not count the metric's unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +144,14 @@ def _entries(
 
 
 def _unit(reader: MonthReader, schedule: ScheduleToValue, charge: Charge, component: Component) -> tuple[str, str]:
+    counted = unit_of(component.name)
+    if counted != "metric":
+        return COMPONENT_UNITS[counted]
     if isinstance(charge, Recurring):
-        return PERIOD_UNITS.get(charge.months, ONE)
-    if component.name.lower().startswith("flat") or component.name.endswith("flat fee"):
+        return PERIOD_UNITS.get(charge.every, ONE)
+    if schedule.metric_id is None:
         return ONE
-    metric = reader.metrics[cast("int", schedule.metric_id)]
+    metric = reader.metrics[schedule.metric_id]
     return metric.unit, metric.unit_code
 
 

@@ -6,11 +6,12 @@ from fractions import Fraction
 from typing import assert_never, cast
 
 from billing.closing.measure import Inputs
-from billing.core.charges import Charge, Recurring, Usage
+from billing.core.charges import Charge, Event, OneTime, Recurring, Usage
+from billing.core.errors import Invalid
 from billing.core.periods import Period
 from billing.core.prices import Component
 from billing.core.usage import MetricKind, UsageTotals, measure
-from billing.core.valuing import suspended_days, value_recurring, value_usage
+from billing.core.valuing import suspended_days, value, value_recurring, value_usage
 from storage.closing import ScheduleToValue
 from storage.tables import Metric
 
@@ -45,6 +46,10 @@ def value_schedules(
                     quantity, components = _usage(schedule, charge, inputs, metrics)
                 case Recurring():
                     quantity, components = _fee(schedule, charge, inputs)
+                case OneTime():
+                    quantity, components = Fraction(1), value(charge, part=Fraction(1))
+                case Event():
+                    raise Invalid(f"charge {charge.name!r} is on events, which no close counts yet")
                 case _:
                     assert_never(charge)
         worths.append(Worth(schedule=schedule, quantity=quantity, components=components))
@@ -57,8 +62,8 @@ def _usage(
     metric = metrics[cast("int", schedule.metric_id)]
     found = inputs.totals.get(schedule.id)
     opening, closing_value = inputs.registers.ends(schedule)
-    quantity = measure(
-        aggregation=charge.aggregation,
+    usage = measure(
+        aggregation=charge.calculator.aggregation,
         metric_kind=cast("MetricKind", metric.kind),
         decimals=metric.decimals,
         totals=UsageTotals()
@@ -67,16 +72,20 @@ def _usage(
         opening=opening,
         closing=closing_value,
     )
-    return quantity, value_usage(charge, quantity)
+    return usage.quantity, value_usage(charge, usage, _period(schedule))
 
 
 def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
-    period = Period(
+    period = _period(schedule)
+    item = cast("int", schedule.contract_item_id)
+    components = value_recurring(charge, period, suspended_days(period, inputs.suspensions.get(item, [])))
+    return sum((component.quantity for component in components if component.name == "Fee"), Fraction(0)), components
+
+
+def _period(schedule: ScheduleToValue) -> Period:
+    return Period(
         starts_on=schedule.starts_on,
         ends_on=schedule.ends_on,
         nominal_starts_on=schedule.nominal_starts_on,
         nominal_ends_on=schedule.nominal_ends_on,
     )
-    item = cast("int", schedule.contract_item_id)
-    components = value_recurring(charge, period, suspended_days(period, inputs.suspensions.get(item, [])))
-    return sum((component.quantity for component in components), Fraction(0)), components

@@ -1,10 +1,10 @@
 """The invoicing schedules of a contract item, planned for its whole term when it is activated."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
-from billing.core.charges import Charge
+from billing.core.charges import Charge, OneTime
 from billing.core.periods import DAY, Anchor, Period, tile
 
 
@@ -23,13 +23,31 @@ def plan_schedules(
     """The schedules of every charge over the local days `[starts_on, ends_on)`, charge by charge in time order.
 
     In arrears a period is due on its own last day; in advance on the day before it begins, and the first on its
-    first day, so that it goes on the invoice of the activation month. Raises Invalid for an empty or endless term.
+    first day, so that it goes on the invoice of the activation month. A one-time charge is one day long, the first.
+    The days of a charge's trial have no schedule; periods are cut as without it. Raises Invalid for an empty or
+    endless term.
     """
-    return tuple(
-        PlannedSchedule(charge_position=position, period=period, due_on=_due_on(charge, period, first=number == 0))
-        for position, charge in enumerate(charges)
-        for number, period in enumerate(tile(starts_on, ends_on, charge.months, anchor))
-    )
+    planned = []
+    for position, charge in enumerate(charges):
+        for number, period in enumerate(_periods(charge, starts_on, ends_on, anchor)):
+            due_on = _due_on(charge, period, first=number == 0)
+            planned.append(PlannedSchedule(charge_position=position, period=period, due_on=due_on))
+    return tuple(planned)
+
+
+def _periods(charge: Charge, starts_on: date, ends_on: date, anchor: Anchor) -> Iterator[Period]:
+    if isinstance(charge, OneTime):
+        yield Period(
+            starts_on=starts_on,
+            ends_on=starts_on + DAY,
+            nominal_starts_on=starts_on,
+            nominal_ends_on=starts_on + DAY,
+        )
+        return
+    charged_from = starts_on + charge.trial_days * DAY
+    for period in tile(starts_on, ends_on, charge.every, charge.anchor or anchor):
+        if period.ends_on > charged_from:
+            yield replace(period, starts_on=max(period.starts_on, charged_from))
 
 
 def _due_on(charge: Charge, period: Period, *, first: bool) -> date:

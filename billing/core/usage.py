@@ -2,20 +2,34 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, assert_never
+from typing import Literal, get_args
 
 from billing.core.errors import Invalid
+from billing.core.measured import Measured
 from billing.core.quantity import unscale
 
-Aggregation = Literal["sum", "count", "max", "latest"]
+Aggregation = Literal[
+    "sum",
+    "count",
+    "max",
+    "min",
+    "mean",
+    "latest",
+    "unique_count",
+    "weighted_sum",
+    "weighted_mean",
+    "percentile",
+]
 MetricKind = Literal["delta", "cumulative", "gauge", "state"]
 AGGREGATIONS_BY_KIND: dict[MetricKind, tuple[Aggregation, ...]] = {
-    "delta": ("sum", "count", "max", "latest"),
+    "delta": get_args(Aggregation),
     "cumulative": ("sum", "count", "max", "latest"),
-    "gauge": ("count", "max", "latest"),
-    "state": ("count",),
+    "gauge": ("count", "max", "min", "mean", "latest", "unique_count", "weighted_mean", "percentile"),
+    "state": ("count", "unique_count"),
 }
 """What can be measured of a kind of metric; levels and states do not add up."""
+FROM_TOTALS: frozenset[Aggregation] = frozenset({"sum", "count", "max", "mean", "latest"})
+"""What can be said from totals alone; all else reads the records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,26 +61,29 @@ def measure(
     totals: UsageTotals,
     opening: int | None,
     closing: int | None,
-) -> Fraction:
-    """The period's quantity in the metric's unit.
+) -> Measured:
+    """The period's usage in the metric's unit, from its totals.
 
     The sum of a register is `closing` minus `opening`, its values (running maximum, scaled) at the two ends of the
     period. Without either value it is 0: a register's first reading is its baseline, not a consumption. A closing
-    value below the opening one is held at 0. Raises Invalid for an aggregation that the kind does not have.
+    value below the opening one is held at 0. Raises Invalid for an aggregation that the kind does not have, or that
+    totals do not tell.
     """
     check_aggregation(aggregation, metric_kind)
     match aggregation:
         case "count":
-            return Fraction(totals.count)
+            quantity = Fraction(totals.count)
         case "sum" if metric_kind == "cumulative":
-            if opening is None or closing is None:
-                return Fraction(0)
-            return unscale(max(closing - opening, 0), decimals)
+            rise = 0 if opening is None or closing is None else max(closing - opening, 0)
+            quantity = unscale(rise, decimals)
         case "sum":
-            return unscale(totals.sum, decimals)
+            quantity = unscale(totals.sum, decimals)
+        case "mean":
+            quantity = unscale(totals.sum, decimals) / totals.count if totals.count else Fraction(0)
         case "max":
-            return unscale(totals.max or 0, decimals)
+            quantity = unscale(totals.max or 0, decimals)
         case "latest":
-            return unscale(totals.latest or 0, decimals)
-        case _:
-            assert_never(aggregation)
+            quantity = unscale(totals.latest or 0, decimals)
+        case "min" | "unique_count" | "weighted_sum" | "weighted_mean" | "percentile":
+            raise Invalid(f"{aggregation} is measured from the usage records, not from their totals")
+    return Measured(quantity=quantity, count=totals.count)

@@ -3,11 +3,16 @@
 from collections.abc import Iterable
 from datetime import date
 from fractions import Fraction
+from typing import assert_never
 
-from billing.core.charges import Recurring, Usage
+from billing.core.adjustments import adjust
+from billing.core.charges import Charge, Event, OneTime, Prorate, Recurring, Usage
 from billing.core.errors import Invalid
+from billing.core.measured import Measured
 from billing.core.periods import Period
 from billing.core.prices import Component, priced, rate
+
+NOTHING = Measured(quantity=Fraction(0))
 
 
 def suspended_days(period: Period, suspensions: Iterable[tuple[date, date | None]]) -> int:
@@ -27,6 +32,42 @@ def billable_days(period: Period, suspensions: Iterable[tuple[date, date | None]
     return period.days - suspended_days(period, suspensions)
 
 
+def part_of(prorate: Prorate, served: int, whole: int) -> Fraction:
+    """What `served` days (or seconds) out of the `whole` nominal ones count, as a part of a whole period.
+
+    Raises Invalid when more was served than there is.
+    """
+    if not 0 <= served <= whole:
+        raise Invalid(f"{served} of {whole} days do not fit the period")
+    match prorate:
+        case "day" | "second":
+            return Fraction(served, whole)
+        case "none":
+            return Fraction(1 if served else 0)
+        case "full":
+            return Fraction(1 if served == whole else 0)
+        case _:
+            assert_never(prorate)
+
+
+def value(charge: Charge, *, part: Fraction, measured: Measured = NOTHING, number: int = 1) -> tuple[Component, ...]:
+    """The components of one period of a charge.
+
+    `part` is what was served of the whole period, as the charge prorates it; `measured` is the usage, or the count of
+    the events; `number` is which period of the service it is, from 1, for discounts of the first periods.
+    """
+    match charge:
+        case OneTime() | Recurring():
+            components = priced(name="Fee", position=1, quantity=part, unit_price=charge.amount)
+        case Usage():
+            components = charge.calculator.value(measured)
+        case Event():
+            components = rate(charge.price, measured)
+        case _:
+            assert_never(charge)
+    return adjust(components, charge.adjustments, part=part, number=number)
+
+
 def value_recurring(charge: Recurring, period: Period, suspended_days: int) -> tuple[Component, ...]:
     """The fee of one period: billable days over the whole period's days, at the full price.
 
@@ -36,14 +77,9 @@ def value_recurring(charge: Recurring, period: Period, suspended_days: int) -> t
     if not 0 <= suspended_days <= period.days:
         raise Invalid(f"{suspended_days} suspended days do not fit a period of {period.days} days")
     days = period.days if charge.while_suspended == "charge" else period.days - suspended_days
-    match charge.prorate:
-        case "day":
-            quantity = Fraction(days, period.nominal_days)
-        case "none":
-            quantity = Fraction(1 if days else 0)
-    return priced(name="Fee", position=1, quantity=quantity, unit_price=charge.amount)
+    return value(charge, part=part_of(charge.prorate, days, period.nominal_days))
 
 
-def value_usage(charge: Usage, quantity: Fraction) -> tuple[Component, ...]:
+def value_usage(charge: Usage, measured: Measured, period: Period) -> tuple[Component, ...]:
     """The components of a period's measured quantity, in the metric's unit."""
-    return rate(charge.price, quantity)
+    return value(charge, part=part_of(charge.prorate, period.days, period.nominal_days), measured=measured)

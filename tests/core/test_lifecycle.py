@@ -84,12 +84,19 @@ def measured(aggregation: Aggregation, kind: MetricKind, totals: UsageTotals, *e
     opening, closing = ends or (None, None)
     return measure(
         aggregation=aggregation, metric_kind=kind, decimals=1, totals=totals, opening=opening, closing=closing
-    )
+    ).quantity
 
 
 @pytest.mark.parametrize(
     "aggregation,kind,quantity",
-    [("sum", "delta", 6), ("count", "delta", 3), ("max", "gauge", 3), ("latest", "gauge", 1), ("count", "state", 3)],
+    [
+        ("sum", "delta", 6),
+        ("count", "delta", 3),
+        ("max", "gauge", 3),
+        ("latest", "gauge", 1),
+        ("mean", "gauge", 2),
+        ("count", "state", 3),
+    ],
 )
 def test_what_is_measured(aggregation: Aggregation, kind: MetricKind, quantity: int) -> None:
     assert measured(aggregation, kind, TOTALS) == quantity

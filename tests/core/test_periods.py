@@ -10,28 +10,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.core.calculators import Calculator
 from billing.core.charges import Charge, Recurring, Usage
 from billing.core.errors import Invalid
+from billing.core.measured import Measured
 from billing.core.money import format_minor, to_minor
-from billing.core.periods import DAY, Anchor, Period, add_months, billing_months, local_midnight, tile
+from billing.core.periods import DAY, Anchor, Every, Period, add_months, billing_months, local_midnight, tile
 from billing.core.prices import PerUnit
 from billing.core.schedules import plan_schedules
 from billing.core.valuing import billable_days, suspended_days, value_recurring, value_usage
 
 days = st.dates(min_value=date(1990, 1, 1), max_value=date(2090, 12, 31))
 anchors = st.sampled_from(["calendar", "anniversary"])
-cycles = st.sampled_from([1, 3, 6, 12])
+cycles = st.sampled_from([Every(weeks=1), *(Every(months=months) for months in (1, 3, 6, 12))])
 
 
 def fee(amount: str = "31", **changes: Any) -> Recurring:
-    values: dict[str, Any] = {"name": "Fee", "amount": Fraction(amount), "months": 1, "vat_rate": Fraction(20)}
+    values: dict[str, Any] = {"name": "Fee", "amount": Fraction(amount), "vat_rate": Fraction(20)}
     return Recurring(**{**values, **changes})
 
 
-@given(starts_on=days, length=st.integers(1, 2000), months=cycles, anchor=anchors)
-def test_periods_tile_a_term_without_gap_or_overlap(starts_on: date, length: int, months: int, anchor: Anchor) -> None:
+@given(starts_on=days, length=st.integers(1, 2000), every=cycles, anchor=anchors)
+def test_periods_tile_a_term_without_gap_or_overlap(starts_on: date, length: int, every: Every, anchor: Anchor) -> None:
     ends_on = starts_on + timedelta(days=length)
-    periods = tile(starts_on, ends_on, months, anchor)
+    periods = tile(starts_on, ends_on, every, anchor)
     assert periods[0].starts_on == starts_on
     assert periods[-1].ends_on == ends_on
     for before, after in pairwise(periods):
@@ -42,20 +44,20 @@ def test_periods_tile_a_term_without_gap_or_overlap(starts_on: date, length: int
 
 @given(starts_on=days, months=st.integers(1, 36))
 def test_the_anniversary_anchor_gives_as_many_periods_as_the_term_has_months(starts_on: date, months: int) -> None:
-    periods = tile(starts_on, add_months(starts_on, months), 1, "anniversary")
+    periods = tile(starts_on, add_months(starts_on, months), Every(months=1), "anniversary")
     assert len(periods) == months
     assert all(period.days == period.nominal_days for period in periods)
 
 
 @given(starts_on=days)
 def test_a_year_has_12_calendar_months_from_a_first_and_13_from_any_other_day(starts_on: date) -> None:
-    periods = tile(starts_on, add_months(starts_on, 12), 1, "calendar")
+    periods = tile(starts_on, add_months(starts_on, 12), Every(months=1), "calendar")
     assert len(periods) == (12 if starts_on.day == 1 else 13)
     assert all(period.nominal_starts_on.day == period.nominal_ends_on.day == 1 for period in periods)
 
 
 def inclusive(starts_on: date, count: int) -> list[str]:
-    periods = tile(starts_on, add_months(starts_on, count), 1, "anniversary")
+    periods = tile(starts_on, add_months(starts_on, count), Every(months=1), "anniversary")
     return [f"{period.starts_on:%m-%d}..{period.ends_on - DAY:%m-%d}" for period in periods]
 
 
@@ -63,12 +65,12 @@ def test_an_anniversary_at_a_month_end_clamps_and_does_not_drift() -> None:
     # getlago/lago-api@1b1c24a6a:spec/scenarios/subscriptions/billing_boundaries_spec.rb
     assert inclusive(date(2024, 1, 31), 3) == ["01-31..02-28", "02-29..03-30", "03-31..04-29"]
     assert inclusive(date(2024, 1, 30), 4) == ["01-30..02-28", "02-29..03-29", "03-30..04-29", "04-30..05-29"]
-    (year,) = tile(date(2024, 1, 31), date(2025, 1, 31), 12, "anniversary")
+    (year,) = tile(date(2024, 1, 31), date(2025, 1, 31), Every(months=12), "anniversary")
     assert (year.starts_on, year.ends_on - DAY) == (date(2024, 1, 31), date(2025, 1, 30))
 
 
 def test_calendar_quarters_begin_with_the_year() -> None:
-    periods = tile(date(2022, 5, 10), date(2022, 8, 1), 3, "calendar")
+    periods = tile(date(2022, 5, 10), date(2022, 8, 1), Every(months=3), "calendar")
     assert [(p.nominal_starts_on, p.nominal_ends_on) for p in periods] == [
         (date(2022, 4, 1), date(2022, 7, 1)),
         (date(2022, 7, 1), date(2022, 10, 1)),
@@ -85,7 +87,7 @@ def test_calendar_quarters_begin_with_the_year() -> None:
 )
 def test_a_term_that_makes_no_sense_is_refused(starts_on: date, ends_on: date, months: int) -> None:
     with pytest.raises(Invalid):
-        tile(starts_on, ends_on, months, "calendar")
+        tile(starts_on, ends_on, Every(months=months), "calendar")
 
 
 def test_a_month_outside_the_calendar_is_refused() -> None:
@@ -129,7 +131,7 @@ def test_billing_months_are_whole_and_ended() -> None:
 def test_a_part_of_a_month_costs_its_days(
     amount: str, starts_on: tuple[int, int], ends_on: tuple[int, int], expected: str, source: str
 ) -> None:
-    (period,) = tile(date(2022, *starts_on), date(2022, *ends_on), 1, "calendar")
+    (period,) = tile(date(2022, *starts_on), date(2022, *ends_on), Every(months=1), "calendar")
     (component,) = value_recurring(fee(amount), period, 0)
     assert component.unit_price == Fraction(amount)
     assert format_minor(to_minor(component.amount, "EUR"), 2) == expected, source
@@ -137,7 +139,7 @@ def test_a_part_of_a_month_costs_its_days(
 
 @given(starts_on=days)
 def test_the_parts_of_a_first_and_last_month_add_up_to_the_months_of_the_term(starts_on: date) -> None:
-    monthly = tile(starts_on, add_months(starts_on, 12), 1, "calendar")
+    monthly = tile(starts_on, add_months(starts_on, 12), Every(months=1), "calendar")
     parts = [value_recurring(fee(), period, 0)[0].quantity for period in monthly]
     # February of a leap year is another whole than February of a common one.
     if starts_on.month != 2 or len(monthly) == 12:
@@ -195,16 +197,13 @@ def test_more_suspended_days_than_days_are_refused() -> None:
 def usage() -> Usage:
     return Usage(
         name="Usage",
-        months=1,
-        metric="usage",
-        aggregation="sum",
-        price=PerUnit(unit_price=Fraction("2.50")),
+        calculator=Calculator(metric="usage", price=PerUnit(unit_price=Fraction("2.50"))),
         vat_rate=Fraction(20),
     )
 
 
 def test_a_usage_of_12_is_worth_30() -> None:
-    (component,) = value_usage(usage(), Fraction(12))
+    (component,) = value_usage(usage(), Measured(quantity=Fraction(12)), APRIL)
     assert component.amount == 30
 
 

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.core.calculators import Calculator
 from billing.core.charges import Recurring, Usage, charge_from, price_from
 from billing.core.errors import Invalid
-from billing.core.prices import Component, Flat, Graduated, PerUnit, Tier, rate
+from billing.core.measured import Measured
+from billing.core.periods import Every
+from billing.core.prices import Flat, Graduated, PerUnit, Tier, rate, worth
 
 LAGO = "getlago/lago-api@1b1c24a6a:spec/services/charge_models/graduated_service_spec.rb"
 OPENMETER = "openmeterio/openmeter@7e57a394a:openmeter/billing/rating/service/rate/tieredgraduated_test.go"
@@ -21,7 +24,7 @@ ORACLE = "docs.oracle.com, Banking Virtual Account 14.7.5, examples of tier-base
 LAGO_TIERS = [(10, "10", "2"), (20, "5", "3"), (None, "5", "3")]
 
 
-def graduated(tiers: Sequence[tuple[int | str | None, str, str]], *, charge_zero: bool = False) -> Graduated:
+def graduated(tiers: Sequence[tuple[int | str | None, str, str]], *, charge_zero: bool = True) -> Graduated:
     price = price_from(
         {
             "model": "graduated",
@@ -33,8 +36,8 @@ def graduated(tiers: Sequence[tuple[int | str | None, str, str]], *, charge_zero
     return price
 
 
-def worth(components: tuple[Component, ...]) -> Fraction:
-    return sum((component.amount for component in components), Fraction(0))
+def used(quantity: Fraction | int | str) -> Measured:
+    return Measured(quantity=Fraction(quantity), count=1)
 
 
 @pytest.mark.parametrize(
@@ -54,16 +57,16 @@ def worth(components: tuple[Component, ...]) -> Fraction:
 def test_a_graduated_price_agrees_with_the_published_figure(
     tiers: Sequence[tuple[int | str | None, str, str]], quantity: str, expected: str, source: str
 ) -> None:
-    assert worth(rate(graduated(tiers), Fraction(quantity))) == Fraction(expected), source
+    assert worth(rate(graduated(tiers), used(quantity))) == Fraction(expected), source
 
 
 def test_the_first_flat_fee_at_zero_is_a_choice() -> None:
-    assert rate(graduated(LAGO_TIERS), Fraction(0)) == ()
-    assert worth(rate(graduated(LAGO_TIERS, charge_zero=True), Fraction(0))) == 2, LAGO
+    assert worth(rate(graduated(LAGO_TIERS), used(0))) == 2, LAGO
+    assert rate(graduated(LAGO_TIERS, charge_zero=False), used(0)) == ()
 
 
 def test_each_tier_that_was_reached_is_a_component_of_its_own() -> None:
-    components = rate(graduated(LAGO_TIERS), Fraction(12))
+    components = rate(graduated(LAGO_TIERS), used(12))
     assert [(part.name, int(part.quantity), int(part.unit_price)) for part in components] == [
         ("Tier 1", 10, 10),
         ("Tier 1 flat fee", 1, 2),
@@ -75,17 +78,17 @@ def test_each_tier_that_was_reached_is_a_component_of_its_own() -> None:
 
 @pytest.mark.parametrize("quantity,expected", [("0", "0"), ("12", "30"), ("12.5", "31.25"), ("-3", "0")])
 def test_a_price_per_unit(quantity: str, expected: str) -> None:
-    assert worth(rate(PerUnit(unit_price=Fraction("2.50")), Fraction(quantity))) == Fraction(expected)
+    assert worth(rate(PerUnit(unit_price=Fraction("2.50")), used(quantity))) == Fraction(expected)
 
 
 def test_included_units_are_free() -> None:
     price = PerUnit(unit_price=Fraction(2), included=Fraction(10))
-    assert rate(price, Fraction(10)) == ()
-    assert worth(rate(price, Fraction(13))) == 6
+    assert rate(price, used(10)) == ()
+    assert worth(rate(price, used(13))) == 6
 
 
 def test_a_flat_price_is_due_without_usage() -> None:
-    assert worth(rate(Flat(amount=Fraction(5)), Fraction(0))) == 5
+    assert worth(rate(Flat(amount=Fraction(5)), used(0))) == 5
 
 
 prices = st.fractions(min_value=0, max_value=1000, max_denominator=1000)
@@ -107,12 +110,12 @@ def graduated_prices(draw: st.DrawFn) -> Graduated:
 
 @given(price=graduated_prices(), one=quantities, other=quantities)
 def test_more_usage_never_costs_less(price: Graduated, one: Fraction, other: Fraction) -> None:
-    assert worth(rate(price, min(one, other))) <= worth(rate(price, max(one, other)))
+    assert worth(rate(price, used(min(one, other)))) <= worth(rate(price, used(max(one, other))))
 
 
 @given(price=graduated_prices(), quantity=quantities)
 def test_the_tiers_hold_the_whole_quantity_and_each_amount_is_its_product(price: Graduated, quantity: Fraction) -> None:
-    components = rate(price, quantity)
+    components = rate(price, used(quantity))
     assert all(part.amount == part.quantity * part.unit_price != 0 for part in components)
     if all(tier.unit_price for tier in price.tiers):
         assert sum(part.quantity for part in components if not part.name.endswith("fee")) == quantity
@@ -144,25 +147,24 @@ FEE = {"name": "Fee", "type": "recurring", "every": "quarter", "timing": "advanc
 def test_the_catalogue_form_of_a_usage_charge() -> None:
     assert charge_from(USAGE) == Usage(
         name="Usage",
-        months=1,
-        metric="usage",
-        aggregation="sum",
-        price=PerUnit(unit_price=Fraction(5, 2)),
+        every=Every(months=1),
+        calculator=Calculator(metric="usage", aggregation="sum", price=PerUnit(unit_price=Fraction(5, 2))),
         vat_rate=Fraction(20),
     )
 
 
 def test_the_catalogue_form_of_a_fee() -> None:
     assert charge_from(FEE) == Recurring(
-        name="Fee", amount=Fraction(9), months=3, timing="advance", vat_rate=Fraction(11, 2)
+        name="Fee", amount=Fraction(9), every=Every(months=3), timing="advance", vat_rate=Fraction(11, 2)
     )
 
 
 @pytest.mark.parametrize(
     "change,named",
     [
-        ({"type": "event"}, "type"),
-        ({"every": "week"}, "every"),
+        ({"type": "gift"}, "type"),
+        ({"every": "day"}, "every"),
+        ({"every": 2}, "every"),
         ({"amount": 9.5}, "amount"),
         ({"amount": True}, "amount"),
         ({"amount": "-1"}, "amount"),

@@ -47,7 +47,7 @@ plans:
         vat_rate: "20"
         colour: red
       - {name: C, type: recurring, amount: -1, vat_rate: "20"}
-      - {name: D, type: event, vat_rate: "20"}
+      - {name: D, type: gift, vat_rate: "20"}
       - {name: E, type: recurring, vat_rate: "20", name: F}
 """
     )
@@ -55,7 +55,7 @@ plans:
     assert 'write it in quotes: "2.50"' in found["plans[0].charges[1].amount"][1]
     assert found["plans[0].charges[1].colour"][0] == 13
     assert found["plans[0].charges[2].amount"][0] == 14
-    assert "'event' is not known" in found["plans[0].charges[3]"][1]
+    assert "'gift' is not known" in found["plans[0].charges[3]"][1]
     assert "twice" in found["plans[0].charges[4].name"][1]
     assert found["plans[0].charges[4].amount"] == (16, "this key is required; add it")
     assert found["metrics[1].kind"][0] == 4
@@ -134,6 +134,32 @@ contracts:
         "contracts[0].customer",
         "contracts[1].subscriptions[1]",
     ]
+
+
+@pytest.mark.parametrize(
+    "keys,said",
+    [
+        ("scope: contract, type: recurring, amount: 1", "scope"),
+        ("type: recurring, amount: 1, discount: {percent: 5, periods: 3}", "discount: periods"),
+        ("type: recurring, amount: 1, prorate: second", "prorate: second"),
+        ("type: event, event: activated, price: {model: flat, amount: 1}", "type: event"),
+        ("type: usage, calculator: {metric: usage, recurring: true, price: {model: flat, amount: 1}}", "recurring"),
+        ("type: usage, calculator: {metric: usage, filter: {a: b}, price: {model: flat, amount: 1}}", "filter"),
+        ("type: usage, calculator: {metric: usage, by: a, price: {model: flat, amount: 1}}", "by"),
+        (
+            "type: usage, calculator: {metric: usage, aggregation: percentile, price: {model: flat, amount: 1}}",
+            "this aggregation",
+        ),
+        (
+            "type: usage, calculator: {metric: usage, price: {model: percentage, rate: 1, free_events: 2}}",
+            "percentage",
+        ),
+    ],
+)
+def test_what_no_close_carries_out_is_refused_with_a_sentence(session: Session, keys: str, said: str) -> None:
+    text = f"plans: [{{name: P, charges: [{{name: A, vat_rate: 20, {keys}}}]}}]"
+    with pytest.raises(catalogue.CatalogueInvalid, match=f"{said}.*not billed by this release"):
+        catalogue.apply(session, catalogue.load(text, "file.yaml"), NOW)
 
 
 def test_a_contract_with_objects_keeps_what_was_agreed(session: Session) -> None:

@@ -1,29 +1,65 @@
-"""Price models: a closed set, one file each; `rate` turns a quantity into priced components."""
+"""Price models: a closed set, one file each; `rate` turns what was measured into priced components."""
 
 from fractions import Fraction
 from typing import TypeAlias, assert_never
 
-from billing.core.prices.component import Component, priced
+from billing.core.measured import Measured
+from billing.core.prices.capacity import Capacity
+from billing.core.prices.component import Component, priced, unit_of, worth
+from billing.core.prices.dynamic import Dynamic
 from billing.core.prices.flat import Flat
-from billing.core.prices.graduated import Graduated, Tier
+from billing.core.prices.graduated import Graduated
+from billing.core.prices.graduated_percentage import GraduatedPercentage, RateTier
+from billing.core.prices.package import Package
 from billing.core.prices.per_unit import PerUnit
+from billing.core.prices.percentage import Percentage
+from billing.core.prices.stairstep import Stairstep, Step
+from billing.core.prices.tiers import Tier
+from billing.core.prices.volume import Volume
 
-Price: TypeAlias = Flat | PerUnit | Graduated
+Price: TypeAlias = (
+    Flat | PerUnit | Graduated | Volume | Stairstep | Package | Percentage | GraduatedPercentage | Dynamic | Capacity
+)
 
 
-def rate(price: Price, quantity: Fraction) -> tuple[Component, ...]:
-    """The components of a period's `quantity` (in the metric's unit); those worth nothing are left out.
+def rate(price: Price, measured: Measured) -> tuple[Component, ...]:
+    """The components of a period's usage; those worth nothing are left out.
 
-    A quantity below zero is worth what zero is: usage is never negative.
+    A quantity below zero is worth what zero is: usage is never negative. Raises Invalid when the price looks at each
+    event and only their total is known.
     """
-    used = max(quantity, Fraction(0))
+    used = max(measured.quantity, Fraction(0))
     match price:
         case Flat():
             return price.rate()
-        case PerUnit() | Graduated():
+        case Percentage():
+            return price.price(measured)
+        case PerUnit() | Graduated() | Volume() | Stairstep() | Package() | Capacity() | GraduatedPercentage():
+            return price.rate(used)
+        case Dynamic():
             return price.rate(used)
         case _:
             assert_never(price)
 
 
-__all__ = ["Component", "Flat", "Graduated", "PerUnit", "Price", "Tier", "priced", "rate"]
+__all__ = [
+    "Capacity",
+    "Component",
+    "Dynamic",
+    "Flat",
+    "Graduated",
+    "GraduatedPercentage",
+    "Package",
+    "PerUnit",
+    "Percentage",
+    "Price",
+    "RateTier",
+    "Stairstep",
+    "Step",
+    "Tier",
+    "Volume",
+    "priced",
+    "rate",
+    "unit_of",
+    "worth",
+]

@@ -2,11 +2,36 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
+
+MINIMUM, MAXIMUM, DISCOUNT = "Minimum commitment", "Maximum", "Discount"
+PER_EVENT_LIMITS = "Minimum and maximum per event"
+FIXED_FEE = "Fixed fee"
+PACKAGES = "Packages"
+FLAT = "Flat"
+UNITS = "Units"
+PERCENTAGE = "Percentage"
+AMOUNT = "Amount"
+
+Unit = Literal["metric", "fee", "amount", "event", "package"]
+_UNITS: dict[str, Unit] = {
+    MINIMUM: "amount",
+    MAXIMUM: "amount",
+    DISCOUNT: "amount",
+    PER_EVENT_LIMITS: "amount",
+    FIXED_FEE: "event",
+    PACKAGES: "package",
+    FLAT: "fee",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """One priced part: `amount` is `quantity` times `unit_price`, exactly, in major units of the currency."""
+    """One priced part: `amount` is `quantity` times `unit_price`, exactly, in major units of the currency.
+
+    Where the amount itself differs from object to object (a discount, what is missing to a minimum), the quantity is
+    that amount and the unit price is 1 or -1, so that a fleet's are one line.
+    """
 
     name: str
     position: int
@@ -21,3 +46,16 @@ def priced(*, name: str, position: int, quantity: Fraction, unit_price: Fraction
     if not amount:
         return ()
     return (Component(name=name, position=position, quantity=quantity, unit_price=unit_price, amount=amount),)
+
+
+def worth(components: tuple[Component, ...]) -> Fraction:
+    """The exact sum of the components, in major units."""
+    return sum((component.amount for component in components), Fraction(0))
+
+
+def unit_of(name: str) -> Unit:
+    """What a component's quantity counts, by its name: units of the metric, fees, money, events or packages."""
+    own = name.rpartition(" / ")[2]
+    if own.endswith("flat fee") or own.startswith("Step "):
+        return "fee"
+    return _UNITS.get(own, "metric")

@@ -1,0 +1,132 @@
+"""The keys of a catalogue file: what is declared, each with the values that it takes."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from billing.core.errors import BillingError
+from billing.core.money import minor_digits
+
+CHARGE_LIMIT = 100
+"""Charges of one plan."""
+
+
+def _day(value: object) -> date:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError(f"{value!r} is not a day; write it as YYYY-MM-DD")
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"time zone {value!r} is unknown; write an IANA name such as Europe/Paris") from None
+    return value
+
+
+def _currency(value: str) -> str:
+    try:
+        minor_digits(value)
+    except BillingError as error:
+        raise ValueError(error.message) from None
+    return value
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError(f"{value!r} has control characters or a blank at an end; remove them")
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+Day = Annotated[date, BeforeValidator(_day)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Currency = Annotated[str, AfterValidator(_currency)]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Group = Annotated[str, StringConstraints(pattern=r"^(subscription|charge|object|attribute:.{1,100})$")]
+
+
+class Model(BaseModel):
+    """Strict: no unknown key, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PartyModel(Model):
+    """Who is named on an invoice."""
+
+    name: Text
+    country: Country
+    vat_number: Text | None = None
+    legal_id: Text | None = None
+    address: list[Text] = Field(default_factory=list, max_length=6)
+    electronic_address: Text | None = None
+
+    def party(self) -> dict[str, Any]:
+        """What is frozen onto each invoice."""
+        kept = self.model_dump(exclude_none=True, exclude={"currency", "timezone", "reference"})
+        return {name: value for name, value in kept.items() if value != []}
+
+
+class SellerModel(PartyModel):
+    currency: Currency
+    timezone: Zone
+    iban: Text | None = None
+
+
+class CustomerModel(PartyModel):
+    reference: Text
+    currency: Currency | None = None
+    timezone: Zone | None = None
+
+
+class MetricModel(Model):
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+    unit: Text
+    unit_code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,3}$")] = "C62"
+    kind: Literal["delta", "cumulative", "gauge", "state"]
+    decimals: int = Field(default=6, ge=0, le=9)
+    excess_digits: Literal["round", "refuse"] = "round"
+
+
+class PlanModel(Model):
+    """`charges` are read by `billing.core.charges`, which knows what each kind of charge and price takes."""
+
+    name: Text
+    charges: list[Any] = Field(min_length=1, max_length=CHARGE_LIMIT)
+
+
+class ContractModel(Model):
+    name: Text
+    customer: str
+    starts_on: Day
+    currency: Currency | None = None
+    timezone: Zone | None = None
+    grouping: list[Group] = Field(default_factory=lambda: ["subscription", "charge"], max_length=10)
+    payment_terms_days: int = Field(default=30, ge=0, le=365)
+    subscriptions: list[str] = Field(default_factory=list)
+
+
+class CatalogueModel(Model):
+    """The whole file."""
+
+    seller: SellerModel | None = None
+    metrics: list[MetricModel] = []
+    customers: list[CustomerModel] = []
+    plans: list[PlanModel] = []
+    contracts: list[ContractModel] = []

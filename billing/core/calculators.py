@@ -1,0 +1,171 @@
+"""The usage data calculator: which usage, how it is added up, converted and priced."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from billing.core.conversion import Convert
+from billing.core.errors import Invalid
+from billing.core.measured import Measured
+from billing.core.prices import (
+    Component,
+    Dynamic,
+    Percentage,
+    Price,
+    rate,
+)
+from billing.core.reading import Reading, Wrong, entry_of
+from billing.core.usage import Aggregation
+
+VALUES_LIMIT = 100
+"""Values of one property that are filtered or priced: more is a table of its own."""
+DEFAULT = "default"
+NO_VALUE = "none"
+"""How the usage that does not carry the property is named on its line."""
+GENERAL = frozenset({"Units", "Flat", "Amount", "Percentage", "Packages"})
+"""Components that need no name of their own beside the value of the property."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Only usage whose properties have one of the values given for each name."""
+
+    wanted: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @classmethod
+    def from_entry(cls, value: object) -> "Filter":
+        if not isinstance(value, Mapping) or not value:
+            raise Invalid("should be a mapping of properties to values, such as {zone: [night]}")
+        wanted = []
+        for name, allowed in sorted(value.items()):
+            values = allowed if isinstance(allowed, Sequence) and not isinstance(allowed, str) else [allowed]
+            if not isinstance(name, str) or not values or not all(isinstance(it, str | int) for it in values):
+                raise Invalid(f"{name}: {allowed!r} should be a text, an integer, or a list of them")
+            if len(values) > VALUES_LIMIT:
+                raise Invalid(f"{name} has {len(values)} values; it should have at most {VALUES_LIMIT}")
+            wanted.append((name, tuple(sorted(property_text(it) for it in values))))
+        return cls(wanted=tuple(wanted))
+
+    def as_entry(self) -> dict[str, list[str]]:
+        return {name: list(values) for name, values in self.wanted}
+
+    def takes(self, properties: Mapping[str, Any]) -> bool:
+        """Whether a usage record with these properties is measured."""
+        return all(name in properties and property_text(properties[name]) in allowed for name, allowed in self.wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """A price for each value of the property, and maybe one for all other values (`default`)."""
+
+    by_value: tuple[tuple[str, Price], ...]
+
+    @classmethod
+    def from_entry(cls, value: object) -> "Prices":
+        if not isinstance(value, Mapping) or not value:
+            raise Invalid("should be a mapping of values to prices, such as {night: {model: per_unit, ...}}")
+        if len(value) > VALUES_LIMIT:
+            raise Invalid(f"has {len(value)} prices; it should have at most {VALUES_LIMIT}")
+        reading, found = Reading(), []
+        for name, price in value.items():
+            try:
+                found.append((property_text(name), reading.value(Price, price, str(name))))
+            except Wrong:
+                continue
+        if reading.problems:
+            raise Invalid("; ".join(f"{place}: {message}" for place, message in reading.problems))
+        return cls(by_value=tuple(sorted(found, key=lambda pair: pair[0])))
+
+    def as_entry(self) -> dict[str, Any]:
+        return {value: entry_of(price) for value, price in self.by_value}
+
+    def of(self, value: str) -> Price | None:
+        prices = dict(self.by_value)
+        return prices.get(value, prices.get(DEFAULT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calculator:
+    """How a period's usage of `metric` is valued.
+
+    `property` is what unique_count counts; `percentile` is of the aggregation of that name; `recurring` carries the
+    level at the end of a period into the next one. `by` breaks the usage down by a property: one price for each value
+    (`prices`), or the same `price` for each on its own. Raises Invalid for keys that do not go together.
+    """
+
+    metric: str = "usage"
+    aggregation: Aggregation = "sum"
+    property: str | None = None
+    percentile: Fraction | None = None
+    recurring: bool = False
+    filter: Filter | None = None
+    by: str | None = None
+    convert: Convert | None = None
+    price: Price | None = None
+    prices: Prices | None = None
+
+    def __post_init__(self) -> None:
+        if (self.price is None) == (self.prices is None):
+            raise Invalid("this key is required; add it: price, or by with prices")
+        if self.prices is not None and self.by is None:
+            raise Invalid("prices are for the values of a property; add by, or write price")
+        if (self.aggregation == "unique_count") != (self.property is not None):
+            raise Invalid("unique_count, and only it, has a property: the one whose values are counted")
+        if self.percentile is not None and (self.aggregation != "percentile" or not 0 < self.percentile <= 100):  # noqa: PLR2004 - percent
+            raise Invalid("percentile is above 0 and at most 100, and goes with aggregation: percentile")
+        if self.recurring and self.aggregation not in {"sum", "unique_count"}:
+            raise Invalid("recurring goes with sum and unique_count; weighted aggregations always carry their level")
+        if self.convert is not None and any(isinstance(price, Percentage | Dynamic) for price in self.all_prices()):
+            raise Invalid("convert changes units, but this price is on an amount of money; remove one of them")
+
+    def all_prices(self) -> tuple[Price, ...]:
+        """Every price in it."""
+        if self.prices is not None:
+            return tuple(price for _, price in self.prices.by_value)
+        return () if self.price is None else (self.price,)
+
+    def value(self, measured: Measured) -> tuple[Component, ...]:
+        """The priced components; of a breakdown those of each value, named after it.
+
+        Raises Invalid for a value that has no price.
+        """
+        if self.by is None:
+            assert self.price is not None  # noqa: S101 - without by there is one price
+            return rate(self.price, self._converted(measured))
+        components: list[Component] = []
+        for value, part in measured.parts:
+            price = self.price if self.prices is None else self.prices.of(value)
+            if price is None:
+                raise Invalid(f"there is no price for {self.by} {value!r}; add it to prices, or a default")
+            for component in rate(price, self._converted(part)):
+                own = "" if component.name in GENERAL else f" / {component.name}"
+                name = f"{self.by}: {value or NO_VALUE}{own}"
+                components.append(
+                    Component(
+                        name=name,
+                        position=len(components) + 1,
+                        quantity=component.quantity,
+                        unit_price=component.unit_price,
+                        amount=component.amount,
+                    )
+                )
+        return tuple(components)
+
+    def _converted(self, measured: Measured) -> Measured:
+        if self.convert is None:
+            return measured
+        return Measured(quantity=self.convert.apply(measured.quantity), count=measured.count, values=measured.values)
+
+
+def property_text(value: object) -> str:
+    """The value of a property as text: `7`, `true`, `night`."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return value
+        case None:
+            return ""
+        case _:
+            return str(value)

@@ -1,0 +1,43 @@
+"""Units of the metric into units of the price, before anything is priced: bytes that are sold by the gigabyte."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, assert_never
+
+from billing.core.errors import Invalid
+from billing.core.money import round_half_away
+
+Rounding = Literal["none", "up", "down", "half_up"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convert:
+    """The quantity divided by `divide_by`, then rounded to whole units as `round` says (`none`: exact).
+
+    Raises Invalid for a divisor of zero.
+    """
+
+    divide_by: Fraction
+    round: Rounding = "none"
+
+    def __post_init__(self) -> None:
+        if not self.divide_by:
+            raise Invalid("divide_by is 0; it should be above 0")
+
+    def apply(self, quantity: Fraction) -> Fraction:
+        return rounded(quantity / self.divide_by, self.round)
+
+
+def rounded(quantity: Fraction, rounding: Rounding) -> Fraction:
+    """A quantity in whole units; `half_up` rounds halves away from zero."""
+    match rounding:
+        case "none":
+            return quantity
+        case "up":
+            return Fraction(-(-quantity.numerator // quantity.denominator))
+        case "down":
+            return Fraction(quantity.numerator // quantity.denominator)
+        case "half_up":
+            return Fraction(round_half_away(quantity))
+        case _:
+            assert_never(rounding)
