@@ -1,0 +1,1 @@
+"""Prices, aggregations and charges against worked examples."""
