@@ -108,6 +108,8 @@ def _price(price: Mapping[str, Any], quantity: Fraction) -> Fraction:
     if price["model"] == "per_unit":
         return max(Fraction(0), quantity - Fraction(price["included"])) * Fraction(price["unit_price"])
     amount, below = Fraction(0), Fraction(0)
+    if not quantity and price["charge_zero"]:
+        return Fraction(price["tiers"][0]["flat_fee"])
     for tier in price["tiers"]:
         if quantity > below:
             top = quantity if tier["up_to"] is None else min(quantity, Fraction(tier["up_to"]))

@@ -136,6 +136,7 @@ def _usage(chance: random.Random) -> dict[str, Any]:
         {"model": "flat", "amount": "4.20"},
         {
             "model": "graduated",
+            "charge_zero": True,
             "tiers": [
                 {"up_to": "10", "unit_price": "1.10", "flat_fee": "2"},
                 {"up_to": "100.5", "unit_price": "0.333", "flat_fee": "0"},
