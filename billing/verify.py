@@ -17,7 +17,7 @@ from billing.core.money import exact_text, format_minor, round_half_away
 from billing.core.numbering import InvoiceKind, number
 from billing.core.numbering import series as series_of
 from billing.core.quantity import unscale
-from storage import usage, verifying
+from storage import partitions, usage, verifying
 from storage.types import DAY_MICROS, from_micros
 from storage.verifying import InvoiceRow, LineRow, ScheduleRow
 
@@ -47,9 +47,11 @@ class _Books:
     share_amount: dict[int, Fraction] = field(init=False)
     charged: dict[int, Fraction] = field(init=False)
     schedules: list[ScheduleRow] = field(init=False)
+    archived: list[date] = field(init=False)
 
     def __post_init__(self) -> None:
         self.invoices = list(verifying.invoices(self.session))
+        self.archived = list(partitions.archived_months(self.session))
         self.schedules = list(verifying.schedules(self.session))
         self.lines = defaultdict(list)
         self.share_minor, self.share_amount = defaultdict(int), defaultdict(Fraction)
@@ -74,6 +76,8 @@ def verify(session: Session) -> list[Finding]:
 def _rollup(books: _Books) -> Iterator[Finding]:
     for object_id, metric_id, day in usage.rollup_differences(books.session):
         on = from_micros(day * DAY_MICROS).date()
+        if on.replace(day=1) in books.archived:
+            continue
         yield Finding(
             check="rollup",
             subject=f"object {object_id}, metric {metric_id}, {on}",
@@ -160,6 +164,8 @@ def _quantities(books: _Books) -> Iterator[Finding]:
             continue
         if schedule.status not in {"invoiced", "settled"} or _after(schedule, ends):
             continue
+        if any(partitions.overlaps(month, schedule.start_at, schedule.end_at) for month in books.archived):
+            continue
         used = unscale(sums.get(schedule.id, 0), schedule.metric_decimals or 0)
         if used != schedule.quantity:
             subject = _name(schedule)
@@ -208,6 +214,16 @@ def _outside(books: _Books) -> Iterator[Finding]:
         )
 
 
+def _archived(books: _Books) -> Iterator[Finding]:
+    for month in books.archived:
+        yield Finding(
+            check="archived",
+            subject=f"{month:%Y-%m}",
+            message=f"the usage records of {month:%Y-%m} are archived: what they add up to was not checked",
+            severity="information",
+        )
+
+
 def _name(schedule: ScheduleRow) -> str:
     return f"{schedule.reference or f'schedule {schedule.id}'}, {schedule.charge}, from {schedule.starts_on}"
 
@@ -221,6 +237,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "charged": ("what was charged for each schedule is what it is worth", _charged),
         "quantities": ("added-up usage is what the records say that the last close saw", _quantities),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
+        "archived": ("months whose usage records are archived are named", _archived),
         "outside": ("usage records outside any contract item are counted", _outside),
     }
 )

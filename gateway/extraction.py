@@ -14,8 +14,10 @@ from typing import Any, Literal
 import xlsxwriter
 from sqlmodel import Session
 
+from billing.archiving import require_records
 from billing.core.money import format_minor
 from storage.invoices import DetailRow, InvoiceDocument, detail_rows, invoice_document, records_behind
+from storage.types import to_micros
 
 Format = Literal["csv", "xlsx"]
 Level = Literal["schedule", "usage"]
@@ -89,6 +91,8 @@ def _schedule_rows(session: Session, document: InvoiceDocument) -> Iterator[list
 
 def _usage_rows(session: Session, document: InvoiceDocument) -> Iterator[list[Cell]]:
     for row in detail_rows(session, document.number):
+        if row.metric_id is not None:
+            require_records(session, to_micros(row.start_at), to_micros(row.end_at))
         for record in records_behind(session, row):
             yield [
                 *_start(document, row),

@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, cast
 
@@ -20,7 +20,7 @@ from billing.core.errors import Invalid
 from billing.core.quantity import Excess, parse_quantity
 from config.settings import Settings
 from gateway.telemetry import LifecycleReport, Sample, Unreadable, decode_lifecycle, decode_telemetry
-from storage import presence, quarantine, usage
+from storage import partitions, presence, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.types import from_micros, to_micros
@@ -169,10 +169,12 @@ def _apply(
             refusals.append((message, error.reason, str(error)))
     objects = usage.object_ids(session, (read.reference for read in reads))
     metrics = usage.metrics_named(session, _metric_names(reads))
+    archived = frozenset(partitions.archived_months(session))
     known: list[_Read] = []
     for read in reads:
         try:
             _check(read, objects, metrics, rules)
+            _check_archived(read, archived)
             known.append(read)
         except Unreadable as error:
             refusals.append((read.message, error.reason, str(error)))
@@ -266,6 +268,21 @@ def _check(read: _Read, objects: dict[str, int], metrics: dict[str, usage.Metric
             continue
         for name, value in sample.values:
             _check_value(name, value, metrics, refuse_delta=rules.unkeyed_deltas == "refuse" and not sample.has_key)
+
+
+def _check_archived(read: _Read, archived: frozenset[date]) -> None:
+    """Raise Unreadable for a month whose records are away: a repeat could not be told from a new one."""
+    if not archived or isinstance(read.content, LifecycleReport):
+        return
+    received = to_micros(read.message.received_at)
+    for sample in read.content:
+        month = partitions.month_of(received if sample.occurred_at is None else sample.occurred_at)
+        if month in archived:
+            raise Unreadable(
+                "archived",
+                f"the usage records of {month:%Y-%m} are archived; `metergate partitions attach {month:%Y-%m}` brings "
+                "them back, and the message can be replayed then",
+            )
 
 
 def _check_value(name: str, value: Decimal | int, metrics: dict[str, usage.MetricRow], *, refuse_delta: bool) -> None:

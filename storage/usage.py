@@ -5,7 +5,7 @@ order of commits, because the counter's row is locked until the transaction ends
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -122,24 +122,33 @@ def remember_times(session: Session, times: Sequence[tuple[int, str, int]]) -> d
     proposed: dict[tuple[int, str], int] = {}
     for object_id, sender_id, micros in times:
         proposed.setdefault((object_id, sender_id), micros)
+    known = _known_times(session, proposed)
+    new = [(*key, micros, micros) for key, micros in sorted(proposed.items()) if key not in known]
+    if new:
+        written = write_many(
+            session.connection(),
+            "INSERT INTO message_inbox (object_id, sender_id, occurred_at, received_at) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (object_id, sender_id) DO NOTHING",
+            new,
+        )
+        if written < len(new):  # another process was first with some of them, after we had looked
+            known = _known_times(session, proposed)
+    return {**proposed, **known}
+
+
+def _known_times(session: Session, keys: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:
     known: dict[tuple[int, str], int] = {}
-    for chunk in _chunks(sorted({sender_id for _, sender_id in proposed})):
+    for chunk in _chunks(sorted({sender_id for _, sender_id in keys})):
         query = select(MessageInbox.object_id, MessageInbox.sender_id, MessageInbox.occurred_at).where(
             col(MessageInbox.sender_id).in_(chunk),
-            col(MessageInbox.object_id).in_({identity for identity, _ in proposed})
-            if len(proposed) <= LOOKUP_CHUNK
+            col(MessageInbox.object_id).in_({identity for identity, _ in keys})
+            if len(keys) <= LOOKUP_CHUNK
             else col(MessageInbox.object_id).is_not(None),
         )
         for object_id, sender_id, occurred_at in session.exec(query):
-            known[object_id, sender_id] = to_micros(occurred_at)
-    new = [(*key, micros, micros) for key, micros in sorted(proposed.items()) if key not in known]
-    if new:
-        write_many(
-            session.connection(),
-            "INSERT INTO message_inbox (object_id, sender_id, occurred_at, received_at) VALUES (?, ?, ?, ?)",
-            new,
-        )
-    return {**proposed, **{key: micros for key, micros in known.items() if key in proposed}}
+            if (object_id, sender_id) in keys:
+                known[object_id, sender_id] = to_micros(occurred_at)
+    return known
 
 
 def forget_times(session: Session, *, before: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -79,6 +79,8 @@ class ScheduleRow:
     metric_decimals: int | None
     starts_on: date
     ends_on: date
+    start_at: datetime
+    end_at: datetime
     status: str
     revalue: int
     quantity: Fraction
@@ -167,6 +169,8 @@ def schedules(session: Session) -> Iterator[ScheduleRow]:
         col(Metric.decimals).label("metric_decimals"),
         col(InvoicingSchedule.starts_on),
         col(InvoicingSchedule.ends_on),
+        col(InvoicingSchedule.start_at),
+        col(InvoicingSchedule.end_at),
         col(InvoicingSchedule.status),
         col(InvoicingSchedule.revalue),
         col(InvoicingSchedule.quantity),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlmodel import Session
 
+from billing.archiving import require_records
 from billing.core.charges import Charge, charge_from
 from storage import closing
 from storage.closing import Measured, ScheduleToValue
@@ -39,5 +40,6 @@ class MonthReader:
         if start >= end:
             return None
         if (start, end) not in self.windows:
+            require_records(self.session, start, end)
             self.windows[start, end] = closing.window(self.session, start=start, end=end)
         return self.windows[start, end].get(key)

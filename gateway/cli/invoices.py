@@ -156,10 +156,19 @@ def export(number: str, form: "Format", level: "Level", output: Path | None) -> 
 def explain(number: str, *, as_json: bool) -> None:
     """Walk each line down to the usage records behind it."""
     from storage import invoices as store
+    from storage import partitions
 
     with house() as parts, parts.database.snapshot() as session:
         document = store.invoice_document(session, number)
         lines = store.explain(session, number)
+        archived = partitions.archived_months(session)
+
+    def away(share: store.ExplainedShare) -> list[str]:
+        if share.detail.metric_id is None:
+            return []
+        start, end = share.detail.start_at, share.detail.end_at
+        return [f"{month:%Y-%m}" for month in archived if partitions.overlaps(month, start, end)]
+
     whole = [
         {
             "line": line.line.position,
@@ -173,6 +182,7 @@ def explain(number: str, *, as_json: bool) -> None:
                     "to": share.detail.ends_on - DAY,
                     "quantity": share.detail.quantity,
                     "share": format_minor(share.detail.share_minor, document.minor_digits),
+                    "archived_months": away(share),
                     "register_at_start": share.opening,
                     "register_at_end": share.closing,
                     "records": [
@@ -200,6 +210,9 @@ def explain(number: str, *, as_json: bool) -> None:
         for share in line["shares"]:  # type: ignore[attr-defined]
             quantity = exact_text(share["quantity"])
             click.echo(f"  {share['object']} {share['from']} to {share['to']}: {quantity}, {share['share']}")
+            if share["archived_months"]:
+                months = ", ".join(share["archived_months"])
+                click.echo(f"    the usage records of {months} are archived: they are not shown")
             for record in share["records"]:
                 click.echo(
                     f"    {record['occurred_at'].isoformat()}  {record['metric']} {exact_text(record['quantity'])}"

@@ -17,6 +17,7 @@ COMMANDS = {
     "invoices": ("gateway.cli.invoices", "List, show, export and explain invoices."),
     "migrate": ("gateway.cli.running", "Bring the database to this release."),
     "objects": ("gateway.cli.objects", "The registry: create, activate, suspend, terminate, show."),
+    "partitions": ("gateway.cli.partitions", "Months of usage records on PostgreSQL: list, split, detach, attach."),
     "price": ("gateway.cli.price", "Value a charge over a quantity or events, without a database."),
     "quarantine": ("gateway.cli.quarantine", "Refused messages: list, show, replay, discard."),
     "run": ("gateway.cli.running", "Run the gateway with its alarms."),
