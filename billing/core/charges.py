@@ -54,6 +54,11 @@ class Terms:
             raise Invalid("minimum is above maximum; the worth of a period lies between the two")
 
     @property
+    def adjusted(self) -> bool:
+        """Whether anything applies to the worth as a whole; most charges are their prices."""
+        return self.multiplier != 1 or any(it is not None for it in (self.discount, self.maximum, self.minimum))
+
+    @property
     def adjustments(self) -> Adjustments:
         """What applies to the worth as a whole."""
         return Adjustments(

@@ -65,6 +65,8 @@ def value(charge: Charge, *, part: Fraction, measured: Measured = NOTHING, numbe
             components = rate(charge.price, measured)
         case _:
             assert_never(charge)
+    if not charge.adjusted:
+        return components
     return adjust(components, charge.adjustments, part=part, number=number)
 
 
@@ -82,4 +84,6 @@ def value_recurring(charge: Recurring, period: Period, suspended_days: int) -> t
 
 def value_usage(charge: Usage, measured: Measured, period: Period) -> tuple[Component, ...]:
     """The components of a period's measured quantity, in the metric's unit."""
+    if not charge.adjusted:
+        return charge.calculator.value(measured)
     return value(charge, part=part_of(charge.prorate, period.days, period.nominal_days), measured=measured)
