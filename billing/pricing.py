@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -27,6 +27,9 @@ from billing.core.valuing import part_of, value
 EVENTS_LIMIT_BYTES = 50_000_000
 """A list of events to try a price on; more belongs in the usage of an object."""
 PERIODS_LIMIT = 1200
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECONDS_LIMIT = 10**14
+"""Milliseconds since 1970 of a time before the year 5138."""
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
 
 
@@ -213,9 +216,11 @@ def _instant(text: object, zone: ZoneInfo) -> datetime:
             if len(text) == len("2022-04-01"):
                 return local_midnight(date.fromisoformat(text), zone)
             instant = datetime.fromisoformat(text)
-            return instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)
+            return (instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)).astimezone(UTC)
         except (ValueError, OverflowError):
             pass
+    if isinstance(text, int) and not isinstance(text, bool) and abs(text) < MILLISECONDS_LIMIT:
+        return EPOCH + timedelta(milliseconds=text)
     raise Invalid(f"{text!r} is not a time; write 2022-04-14, or 2022-04-14T10:00:00Z")
 
 
@@ -228,8 +233,14 @@ def parse_number(value: object, what: str) -> Fraction:
     raise Invalid(f"{what} is {str(value)[:60]!r}; it should be a number of up to 18 digits and 18 decimals")
 
 
-def parse_events(text: str, zone: ZoneInfo) -> list[Record]:
-    """The records of a JSON list of `{"at", "value", "properties"?, "id"?}`; raises Invalid with the place."""
+def parse_events(text: str, zone: ZoneInfo, charge: Charge) -> list[Record]:
+    """The records of a JSON list of `{"at", "value", "properties"?, "id"?}`; raises Invalid with the place.
+
+    `at` is a time, or milliseconds since 1970. The value may be missing where the charge only counts.
+    """
+    counts = isinstance(charge, Event) or (
+        isinstance(charge, Usage) and charge.calculator.aggregation in {"count", "unique_count"}
+    )
     if len(text.encode("utf-8", "replace")) > EVENTS_LIMIT_BYTES:
         raise Invalid(f"the events are larger than {EVENTS_LIMIT_BYTES} bytes; try the price on fewer")
     try:
@@ -238,14 +249,14 @@ def parse_events(text: str, zone: ZoneInfo) -> list[Record]:
         raise Invalid(f"the events are not JSON: {error}") from None
     if not isinstance(entries, list):
         raise Invalid('the events should be a list: [{"at": "2022-04-14T10:00:00Z", "value": 12}]')
-    return [_record(entry, f"event {place}", zone) for place, entry in enumerate(entries, start=1)]
+    return [_record(entry, f"event {place}", zone, counts=counts) for place, entry in enumerate(entries, start=1)]
 
 
 def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not a number of JSON")
 
 
-def _record(entry: object, place: str, zone: ZoneInfo) -> Record:
+def _record(entry: object, place: str, zone: ZoneInfo, *, counts: bool) -> Record:
     if not isinstance(entry, Mapping):
         raise Invalid(f'{place} is {str(entry)[:60]!r}; it should be {{"at", "value", "properties"?, "id"?}}')
     unknown = sorted(set(entry) - {"at", "value", "properties", "id"})
@@ -253,6 +264,8 @@ def _record(entry: object, place: str, zone: ZoneInfo) -> Record:
         raise Invalid(f"{place} has the unknown key {unknown[0]!r}; known are at, value, properties, id")
     if "at" not in entry:
         raise Invalid(f"{place} has no at; give its time")
+    if "value" not in entry and not counts:
+        raise Invalid(f"{place} has no value; give what was used")
     properties = entry.get("properties") or {}
     if not isinstance(properties, Mapping):
         raise Invalid(f"{place} has properties {str(properties)[:60]!r}; they should be a mapping")

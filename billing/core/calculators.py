@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from billing.core.conversion import Convert
 from billing.core.errors import Invalid
@@ -94,6 +94,11 @@ class Calculator:
     (`prices`), or the same `price` for each on its own. Raises Invalid for keys that do not go together.
     """
 
+    hints: ClassVar[Mapping[str, str]] = {
+        "charge_zero": "write charge_zero in the price",
+        "minimum": "write minimum beside the calculator; it is that of a period",
+        "maximum": "write maximum beside the calculator; it is that of a period",
+    }
     metric: str = "usage"
     aggregation: Aggregation = "sum"
     property: str | None = None

@@ -112,7 +112,7 @@ class Usage(Periodic):
     hints: ClassVar[Mapping[str, str]] = {
         key: f"write {key} in the calculator"
         for key in ("metric", "aggregation", "price", "prices", "by", "filter", "convert")
-    }
+    } | {"charge_zero": "write charge_zero in the price"}
     timing: Literal["arrears"] = "arrears"
     calculator: Calculator
 

@@ -6,7 +6,7 @@ level that was reached before the period is carried into it.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal, assert_never
 from zoneinfo import ZoneInfo
@@ -43,7 +43,7 @@ class Window:
 
     def seconds(self, since: datetime, until: datetime) -> Fraction:
         """What the time between two instants is of the whole period, by its real length."""
-        return Fraction((until - since) // MICROSECOND, (self.nominal_end - self.nominal_start) // MICROSECOND)
+        return Fraction(_micros(since, until), _micros(self.nominal_start, self.nominal_end))
 
     def days(self, since: datetime, until: datetime) -> Fraction:
         """What the local days from `since` to the last one before `until` are of the whole period's days."""
@@ -57,6 +57,11 @@ class Window:
     def day(self, instant: datetime) -> int:
         """The local day of an instant, as a number."""
         return instant.astimezone(self.zone).toordinal()
+
+
+def _micros(since: datetime, until: datetime) -> int:
+    """Real microseconds: between two times of one zone Python counts those of the clock on the wall."""
+    return (until.astimezone(UTC) - since.astimezone(UTC)) // MICROSECOND
 
 
 def measure_records(
@@ -227,9 +232,9 @@ def once(records: Iterable[Record]) -> list[Record]:
     seen: dict[str, Record] = {}
     kept = []
     for record in records:
-        first = seen.setdefault(record.id, record) if record.id else record
-        if first != record:
-            raise Invalid(f"id {record.id!r} stands twice with different content; give each event an id of its own")
-        if first is record:
+        if not record.id or record.id not in seen:
             kept.append(record)
+        elif seen[record.id] != record:
+            raise Invalid(f"id {record.id!r} stands twice with different content; give each event an id of its own")
+        seen[record.id] = record
     return kept

@@ -46,10 +46,10 @@ def price(
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise click.UsageError(f"time zone {timezone!r} is unknown; write an IANA name such as Europe/Paris") from None
-    charge = pricing.load_charge(charge_file.read_text(encoding="utf-8"), str(charge_file))
+    charge = pricing.load_charge(_text(charge_file), str(charge_file))
     question = pricing.Question(
         quantity=None if quantity is None else pricing.parse_number(quantity, "quantity"),
-        events=None if events_file is None else pricing.parse_events(events_file.read_text(encoding="utf-8"), zone),
+        events=None if events_file is None else pricing.parse_events(_text(events_file), zone, charge),
         period=None if period is None else pricing.parse_period(period, zone),
         nominal=None if nominal is None else pricing.parse_period(nominal, zone),
         number=number,
@@ -68,3 +68,10 @@ def price(
             ["line", "quantity", "unit price", "amount", "rounded"], [list(it.values()) for it in found["lines"]]
         )
     click.echo(f"Amount: {found['amount']}, rounded {found['amount_rounded']} {currency}")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start})") from None

@@ -115,6 +115,13 @@ def test_what_is_not_understood_is_refused_at_its_place(keys: dict[str, Any], pl
     assert [where for where, _ in problems] == [place]
 
 
+def test_a_key_in_the_wrong_place_is_told_its_right_one() -> None:
+    with pytest.raises(Invalid, match="write charge_zero in the price"):
+        charge(type="usage", charge_zero=False, calculator={"price": PER_UNIT})
+    with pytest.raises(Invalid, match="write minimum beside the calculator"):
+        charge(type="usage", calculator={"price": PER_UNIT, "minimum": 5})
+
+
 def test_every_problem_of_a_charge_is_told_at_once() -> None:
     with pytest.raises(Invalid) as caught:
         charge_from({"type": "recurring", "amount": 1.5, "colour": "red", "timing": "later"})

@@ -151,6 +151,24 @@ def test_one_price_and_one_line_for_each_value_of_a_property(prices: Prices) -> 
     ]
 
 
+def test_events_that_are_only_counted_need_no_value(prices: Prices) -> None:
+    events = [{"at": 1650000000000}, {"at": "2022-04-16T08:00:00+02:00"}, {"at": "2022-05-01"}]
+    alarms = '{type: event, event: alarm, vat_rate: "20", price: {model: per_unit, unit_price: "2"}}'
+    assert prices.json(alarms, "--period", "2022-04-01/2022-05-01", events=events)["amount"] == "4"
+    assert prices.json(alarms, "--quantity", "3")["amount"] == "6"
+
+
+def test_a_set_up_fee_needs_no_period(prices: Prices) -> None:
+    assert prices.json("{type: one_time, amount: 99}")["amount_rounded"] == "99.00"
+
+
+def test_a_file_that_is_no_text_is_told_by_its_name(prices: Prices) -> None:
+    path = prices.folder / "events.bin"
+    path.write_bytes(b"\xff\xfe")
+    status, _, err = prices.run(PER_UNIT, "--events", str(path))
+    assert (status, "events.bin is not UTF-8" in err) == (1, True)
+
+
 @pytest.mark.parametrize(
     "charge,arguments,events,status,said",
     [
@@ -167,6 +185,8 @@ def test_one_price_and_one_line_for_each_value_of_a_property(prices: Prices) -> 
         (PER_UNIT, (), "[{", 1, "not JSON"),
         (PER_UNIT, (), {"at": "2022-04-01", "value": 1}, 1, "should be a list"),
         (PER_UNIT, (), [{"value": 1}], 1, "event 1 has no at"),
+        (PER_UNIT, (), [{"at": "2022-04-01"}], 1, "event 1 has no value"),
+        (PER_UNIT, (), [{"at": True, "value": 1}], 1, "True is not a time"),
         (PER_UNIT, (), [{"at": "2022-04-01", "value": "x"}], 1, "value of event 1"),
         (PER_UNIT, (), '[{"at": "2022-04-01", "value": Infinity}]', 1, "Infinity"),
         (PER_UNIT, (), [{"at": "soon", "value": 1}], 1, "'soon'"),
