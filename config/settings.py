@@ -23,18 +23,25 @@ class Settings(BaseSettings):
     broker_url: str = Field(
         "mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://, with user and password where needed."
     )
+    broker_ca_file: str = Field("", description="Certificates that mqtts:// trusts (PEM); empty: those of the machine.")
+    receiver: Literal["native", "paho"] = Field(
+        "native", description="The client that receives: our own, or paho-mqtt."
+    )
     mqtt_version: Literal["5", "3.1.1"] = Field("5", description="The protocol spoken to the broker.")
     client_id: str = Field("metergate", min_length=1, description="Fixed: the broker keeps this client's session.")
     clock: str = Field("system", description="`system`, or `virtual:` and an instant.")
     topic_devices: str = Field("devices", min_length=1, description="Prefix of the objects' topics.")
     topic_control: str = Field("control", min_length=1, description="Prefix of the back office's topics.")
     receive_window: int = Field(
-        1000, ge=1, le=65535, description="Messages in flight without acknowledgement: bounds the memory."
+        4000, ge=1, le=65535, description="Messages in flight without acknowledgement: bounds the memory."
     )
     keepalive_seconds: int = Field(
         30, ge=1, le=65535, description="A dead connection to the broker is noticed within one and a half of these."
     )
-    batch_max: int = Field(1000, ge=1, description="Most messages of one transaction.")
+    stop_seconds: int = Field(
+        30, ge=1, description="How long a gateway that is stopped may finish what it has in hand."
+    )
+    batch_max: int = Field(2000, ge=1, description="Most messages of one transaction.")
     payload_limit_bytes: int = Field(65536, ge=64, description="A larger payload is quarantined.")
     plausible_past_days: int = Field(3650, ge=1, description="Older than this is refused.")
     plausible_future_hours: int = Field(24, ge=0, description="Further ahead than this is refused.")

@@ -46,7 +46,7 @@ class Gateway:
         self._publisher = OutboxPublisher(
             database,
             clock,
-            address_from(settings.broker_url),
+            address_from(settings.broker_url, settings.broker_ca_file),
             client_id=settings.client_id,
             mqtt_version=settings.mqtt_version,
         )

@@ -21,9 +21,11 @@ class Address:
     tls: bool
     user: str | None
     password: str | None
+    ca_file: str | None = None
+    """Certificates of the authorities that TLS trusts; the machine's own when None."""
 
 
-def address_from(url: str) -> Address:
+def address_from(url: str, ca_file: str | None = None) -> Address:
     """Read `mqtt://user:password@host:1883` or `mqtts://...`; ValueError says what is wrong with it."""
     parts = urlsplit(url)
     if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
@@ -37,10 +39,18 @@ def address_from(url: str) -> Address:
         tls=tls,
         user=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
+        ca_file=ca_file or None,
     )
 
 
-def new_client(address: Address, *, client_id: str, mqtt_version: str, manual_ack: bool, clean: bool) -> Client:
+def tls_context(address: Address) -> ssl.SSLContext:
+    """Trust that checks the certificate and the host's name. Raises OSError for a file that cannot be used."""
+    return ssl.create_default_context(cafile=address.ca_file)
+
+
+def new_client(
+    address: Address, *, client_id: str, mqtt_version: str, manual_ack: bool, clean: bool, reconnect: bool = True
+) -> Client:
     """A paho client with every option that matters made explicit; `clean` is the session of MQTT 3.1.1."""
     five = mqtt_version == "5"
     client = Client(
@@ -49,13 +59,13 @@ def new_client(address: Address, *, client_id: str, mqtt_version: str, manual_ac
         clean_session=None if five else clean,
         protocol=MQTTv5 if five else MQTTv311,
         manual_ack=manual_ack,
-        reconnect_on_failure=True,
+        reconnect_on_failure=reconnect,
     )
     client.reconnect_delay_set(min_delay=1, max_delay=30)
     if address.user is not None:
         client.username_pw_set(address.user, address.password)
     if address.tls:
-        client.tls_set_context(ssl.create_default_context())
+        client.tls_set_context(tls_context(address))
     return client
 
 

@@ -1,29 +1,25 @@
-"""The receiving MQTT client: hands batches to the database and acknowledges them after the commit.
+"""The receiver: hands batches of messages to the database and acknowledges them after the commit.
 
-The law: what was acknowledged is committed. What was received and not acknowledged when a connection ends is
-forgotten, because the broker sends it again and its packet ids may belong to other messages by then.
+The law: what was acknowledged is committed. A connection takes what it delivered with it when it ends: nothing of it
+is acknowledged on the next one, where the broker sends it again.
 """
 
 import contextlib
 import logging
-import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-
-from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
-from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
+from types import MappingProxyType
 
 from config.clock import Clock
 from config.settings import Settings
 from gateway.ingest import Message, Rules, ingest_batch
-from gateway.mqtt import address_from, new_client
+from gateway.links.link import Link, LinkError, LinkOptions, Publication
+from gateway.links.native import NativeLink
+from gateway.links.paho import PahoLink
+from gateway.mqtt import address_from
 from gateway.roles import Filters
 from storage import quarantine, usage
 from storage.database import Database
@@ -32,9 +28,13 @@ from storage.errors import StorageError
 log = logging.getLogger(__name__)
 
 RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = 0.2, 10.0
-SESSION_NEVER_EXPIRES = 0xFFFFFFFF
-NEW_SUBSCRIPTION_ONLY = 1
-"""MQTT 5 retain handling: stored copies come once, not at every reconnection."""
+"""Between two tries of a batch that the database did not take."""
+CONNECT_MIN_SECONDS, CONNECT_MAX_SECONDS = 0.1, 30.0
+"""Between two tries to connect."""
+STEADY_SECONDS = 10.0
+"""A connection that lasted so long was a good one: after it the first try comes soon again."""
+BRIEF_CONNECTIONS = 3
+"""So many connections in a row that did not last: somebody else wants this session."""
 INBOX_KEPT = timedelta(days=90)
 """How long the time given to a message with an id but no time is remembered."""
 
@@ -53,21 +53,20 @@ class ControlProperties:
 
 ControlHandler = Callable[[str, bytes, bool, ControlProperties], None]
 """`handle_control(topic, payload, retained, properties)`; commits before it returns. A StorageError is retried."""
+LinkMaker = Callable[[LinkOptions], Link]
+LINKS: Mapping[str, LinkMaker] = MappingProxyType({"native": NativeLink, "paho": PahoLink})
 
 
-@dataclass(frozen=True, slots=True)
-class _Received:
-    generation: int
-    mid: int
-    qos: int
-    message: Message
-    control: ControlProperties | None
+def link_maker(settings: Settings) -> LinkMaker:
+    """The client that METERGATE_RECEIVER names."""
+    return LINKS[settings.receiver]
 
 
 class Receiver:
-    """One client, one session at the broker, one worker that writes.
+    """One session at the broker, one thread that receives, writes and acknowledges.
 
-    `handle_control` is called in the worker's thread, in the order of arrival.
+    `handle_control` is called in that thread, in the order of arrival. `on_connected` is told, at each connection,
+    whether the broker had kept the session; it may write, and its StorageError ends the connection.
     """
 
     def __init__(
@@ -78,37 +77,36 @@ class Receiver:
         handle_control: ControlHandler,
         *,
         filters: Filters | None = None,
+        on_connected: Callable[[bool], None] = lambda _session_present: None,
+        make_link: LinkMaker | None = None,
     ) -> None:
-        self._filters = Filters.everything(settings) if filters is None else filters
-        self._stored = 0
-        self._busy = False
+        wanted = Filters.everything(settings) if filters is None else filters
         self._settings = settings
         self._database = database
         self._clock = clock
         self._handle_control = handle_control
+        self._on_connected = on_connected
+        self._make_link = make_link or link_maker(settings)
         self._rules = Rules.of(settings)
-        self._queue: queue.Queue[_Received | None] = queue.Queue(maxsize=2 * settings.receive_window)
-        self._generation = 0
-        # Held for the check of the generation and the acknowledgement together: a reconnection between the two
-        # would acknowledge another message.
-        self._generation_lock = threading.Lock()
+        self._control_prefix = f"{settings.topic_control}/"
+        self._address = address_from(settings.broker_url, settings.broker_ca_file)
+        self._options = LinkOptions(
+            address=self._address,
+            client_id=settings.client_id,
+            mqtt_version=settings.mqtt_version,
+            keepalive_seconds=settings.keepalive_seconds,
+            receive_window=settings.receive_window,
+            subscribe=wanted.subscribe,
+            leave=wanted.leave,
+        )
+        self._link: Link | None = None
         self._stopping = threading.Event()
         self._subscribed = threading.Event()
         self._last_error = "no answer yet"
         self._forget_at = clock.now()
-        self._address = address_from(settings.broker_url)
-        self._client = new_client(
-            self._address,
-            client_id=settings.client_id,
-            mqtt_version=settings.mqtt_version,
-            manual_ack=True,
-            clean=False,
-        )
-        self._client.on_connect = self._on_connect
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
-        self._worker = threading.Thread(target=self._work, name="metergate-ingest", daemon=True)
+        self._stored = 0
+        self._busy = False
+        self._thread = threading.Thread(target=self._run, name="metergate-ingest", daemon=True)
 
     @property
     def connected(self) -> bool:
@@ -123,24 +121,11 @@ class Receiver:
     @property
     def idle(self) -> bool:
         """Whether all that was received is committed."""
-        return self._queue.empty() and not self._busy
-
-    def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Collect no more under these filters; what waits in the session already is still received."""
-        self._client.unsubscribe(list(filters))
+        return not self._busy
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes, and begin to work."""
-        host, port, keepalive = self._address.host, self._address.port, self._settings.keepalive_seconds
-        if self._settings.mqtt_version == "5":
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = SESSION_NEVER_EXPIRES
-            properties.ReceiveMaximum = self._settings.receive_window
-            self._client.connect_async(host, port, keepalive, clean_start=False, properties=properties)
-        else:
-            self._client.connect_async(host, port, keepalive)
-        self._worker.start()
-        self._client.loop_start()
+        self._thread.start()
 
     def wait_ready(self, timeout_seconds: float) -> None:
         """Return once the subscriptions stand. Raises BrokerError with the last reason after `timeout_seconds`."""
@@ -150,146 +135,135 @@ class Receiver:
                 f"({self._last_error}); check METERGATE_BROKER_URL, its user and its password"
             )
 
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Collect no more under these filters; what waits in the session already is still received."""
+        link = self._link
+        if link is not None:
+            with contextlib.suppress(LinkError):  # the next connection leaves them again if it is asked to
+                link.leave(filters)
+
     def stop(self) -> None:
-        """Finish the batch in hand and disconnect; what is not acknowledged stays with the broker."""
+        """Finish what is in hand and disconnect, within METERGATE_STOP_SECONDS; the rest stays with the broker."""
         self._stopping.set()
-        while self._worker.is_alive():
-            with contextlib.suppress(queue.Full):  # then it is awake anyway
-                self._queue.put_nowait(None)
-            self._worker.join(0.2)
-        self._client.disconnect()
-        self._client.loop_stop()
+        link = self._link
+        if link is not None:
+            link.interrupt()
+        if self._thread.is_alive():
+            self._thread.join(self._settings.stop_seconds)
+            if self._thread.is_alive():
+                log.error(
+                    "the database did not answer within %s s; what it did not take stays with the broker",
+                    self._settings.stop_seconds,
+                )
 
-    # --- the network thread ---
+    # --- the thread ---
 
-    def _on_connect(
-        self, client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        if reason.is_failure:
-            self._last_error = f"the broker refused the connection: {reason}"
-            log.error("%s", self._last_error)
-            return
-        self._new_generation()
-        log.info("connected to the broker; %s session", "the kept" if flags.session_present else "a new")
-        if self._filters.leave:
-            client.unsubscribe(list(self._filters.leave))
-        if not self._filters.subscribe:
-            self._subscribed.set()
-        elif self._settings.mqtt_version == "5":
-            options = SubscribeOptions(qos=1, retainHandling=NEW_SUBSCRIPTION_ONLY)
-            client.subscribe([(pattern, options) for pattern in self._filters.subscribe])
-        else:
-            client.subscribe([(pattern, 1) for pattern in self._filters.subscribe])
-
-    def _on_subscribe(
-        self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
-    ) -> None:
-        refused = [name for name, reason in zip(self._filters.subscribe, reasons, strict=False) if reason.is_failure]
-        if refused:
-            self._last_error = f"the broker refused the subscription to {', '.join(refused)}"
-            log.error("%s; check its access control", self._last_error)
-        else:
-            self._subscribed.set()
-
-    def _on_disconnect(
-        self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        was_ready = self._subscribed.is_set()
-        self._subscribed.clear()
-        self._new_generation()
-        if was_ready and not self._stopping.is_set():
-            self._last_error = f"disconnected: {reason}"
-            log.warning("the connection to the broker ended (%s); connecting again", reason)
-
-    def _new_generation(self) -> None:
-        with self._generation_lock:
-            self._generation += 1
-
-    def _on_message(self, _client: Client, _userdata: Any, received: MQTTMessage) -> None:
-        try:
-            topic = received.topic
-        except UnicodeDecodeError:
-            log.warning("a message on a topic that is not UTF-8 was dropped")  # MQTT forbids it
-            return
-        control = None
-        if topic.startswith(f"{self._settings.topic_control}/"):
-            control = ControlProperties(
-                response_topic=getattr(received.properties, "ResponseTopic", None),
-                correlation_data=getattr(received.properties, "CorrelationData", None),
-            )
-        entry = _Received(
-            self._generation,
-            received.mid,
-            received.qos,
-            Message(
-                topic=topic, payload=bytes(received.payload), received_at=self._clock.now(), retained=received.retain
-            ),
-            control,
-        )
-        # The window keeps the queue from filling; a broker that ignores it waits here, and so does the network.
+    def _run(self) -> None:
+        delay, brief = CONNECT_MIN_SECONDS, 0
         while not self._stopping.is_set():
-            try:
-                self._queue.put(entry, timeout=1)
-            except queue.Full:
+            began = time.monotonic()
+            error = self._one_connection()
+            if self._stopping.is_set():
+                return
+            was_ready = self._subscribed.is_set()
+            self._subscribed.clear()
+            if error is None:
                 continue
-            return
+            self._last_error = str(error)
+            if was_ready and time.monotonic() - began >= STEADY_SECONDS:
+                delay, brief = CONNECT_MIN_SECONDS, 0
+            elif was_ready:
+                # Not every broker says that the session was taken over; several short connections are its sign.
+                brief += 1
+            if error.taken_over or brief == BRIEF_CONNECTIONS:
+                delay = CONNECT_MAX_SECONDS
+                log.error(
+                    "the broker ends this connection again and again; a client id is one gateway's alone: "
+                    "does another one use %r?",
+                    self._options.client_id,
+                )
+            log.warning("%s; connecting again in %.1f s", error, delay)
+            self._stopping.wait(delay)
+            delay = min(2 * delay, CONNECT_MAX_SECONDS)
 
-    # --- the worker ---
+    def _one_connection(self) -> LinkError | None:
+        """Live through one connection; why it ended, or None when it was asked to."""
+        link = self._link = self._make_link(self._options)
+        if self._stopping.is_set():
+            link.interrupt()
+        try:
+            session_present = link.open()
+            log.info("connected to the broker; %s session", "the kept" if session_present else "a new")
+            self._on_connected(session_present)
+            self._subscribed.set()
+            # An interrupted link gives out what it holds, then nothing.
+            while (batch := link.receive(self._settings.batch_max)) or not self._stopping.is_set():
+                self._busy = True
+                self._take(link, batch)
+                self._busy = False
+        except LinkError as error:
+            return error
+        except StorageError as error:
+            return LinkError(f"the database could not note the connection: {error}")
+        finally:
+            self._busy = False
+            link.close()
+        return None
 
-    def _work(self) -> None:
-        while not self._stopping.is_set():
-            batch = self._next_batch()
-            for run in _runs(batch):
-                self._settle(run)
+    def _take(self, link: Link, batch: Sequence[Publication]) -> None:
+        """Settle a batch, each command alone, in the order of arrival. Raises LinkError."""
+        received_at = self._clock.now()
+        run: list[Message] = []
+        packet_ids: list[int] = []
+        prefix = self._control_prefix
+        for topic, payload, packet_id, retained, response_topic, correlation_data in batch:
+            message = Message(topic=topic, payload=payload, received_at=received_at, retained=retained)
+            if topic.startswith(prefix):
+                self._settle(link, run, packet_ids)
+                run, packet_ids = [], []
+                properties = ControlProperties(response_topic=response_topic, correlation_data=correlation_data)
+                self._settle(link, [message], [packet_id] if packet_id else [], properties)
+                continue
+            run.append(message)
+            if packet_id:
+                packet_ids.append(packet_id)
+        self._settle(link, run, packet_ids)
 
-    def _next_batch(self) -> list[_Received]:
-        """What has arrived, without waiting for more: a quiet gateway answers at once."""
-        batch: list[_Received] = []
-        self._busy = False
-        entry = self._queue.get()
-        self._busy = True
-        while entry is not None:
-            batch.append(entry)
-            if len(batch) >= self._settings.batch_max:
-                break
-            try:
-                entry = self._queue.get_nowait()
-            except queue.Empty:
-                break
-        return batch
-
-    def _settle(self, run: Sequence[_Received]) -> None:
+    def _settle(
+        self,
+        link: Link,
+        run: Sequence[Message],
+        packet_ids: Sequence[int],
+        control: ControlProperties | None = None,
+    ) -> None:
         """Commit a run of messages and acknowledge it; a fault of the database is waited out."""
+        if not run:
+            return
         delay = RETRY_MIN_SECONDS
         while True:
-            # The broker sends again what an ended connection left unacknowledged; QoS 0 comes only once.
-            run = [entry for entry in run if entry.generation == self._generation or entry.qos == 0]
-            if not run:
-                return
             try:
-                self._write(run)
+                self._write(run, control)
             except StorageError as error:
                 log.error("%d messages wait for the database: %s", len(run), error)  # noqa: TRY400 - one sentence
                 if self._stopping.wait(delay):
-                    return
+                    raise LinkError("stopped while the database was away") from None
                 delay = min(2 * delay, RETRY_MAX_SECONDS)
             else:
                 self._stored += len(run)
-                self._acknowledge(run)
+                link.acknowledge(packet_ids)
                 return
 
-    def _write(self, run: Sequence[_Received]) -> None:
+    def _write(self, run: Sequence[Message], control: ControlProperties | None) -> None:
         now = self._clock.now()
-        if run[0].control is None:
-            applied = ingest_batch(self._database, [entry.message for entry in run], self._rules, now=now)
+        if control is None:
+            applied = ingest_batch(self._database, run, self._rules, now=now)
             if applied.refused:
                 log.warning("quarantined: %s", ", ".join(f"{n} {reason}" for reason, n in applied.refused.items()))
             self._forget_old_times()
             return
-        (entry,) = run
-        message = entry.message
+        (message,) = run
         try:
-            self._handle_control(message.topic, message.payload, message.retained, run[0].control)
+            self._handle_control(message.topic, message.payload, message.retained, control)
         except StorageError:
             raise
         except Exception as error:
@@ -312,24 +286,3 @@ class Receiver:
             self._forget_at = now + timedelta(days=1)
             with self._database.transaction() as session:
                 usage.forget_times(session, before=now - INBOX_KEPT)
-
-    def _acknowledge(self, run: Sequence[_Received]) -> None:
-        with self._generation_lock:
-            for entry in run:
-                if (
-                    entry.qos
-                    and entry.generation == self._generation
-                    and self._client.ack(entry.mid, entry.qos) != MQTTErrorCode.MQTT_ERR_SUCCESS
-                ):
-                    log.warning("an acknowledgement could not be sent; the broker will repeat the message")
-
-
-def _runs(batch: Sequence[_Received]) -> list[list[_Received]]:
-    """The batch cut so that each command stands alone, in the order of arrival."""
-    runs: list[list[_Received]] = []
-    for entry in batch:
-        if entry.control is None and runs and runs[-1][0].control is None:
-            runs[-1].append(entry)
-        else:
-            runs.append([entry])
-    return runs

@@ -1,0 +1,1 @@
+"""Connections to a broker: one interface, two clients of it."""

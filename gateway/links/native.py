@@ -1,0 +1,184 @@
+"""Our own client: the receiving half of MQTT, made for one thing: acknowledging in batches, after the commit.
+
+The law: the thread that receives also works, so nothing is acknowledged behind its back; a second thread does
+nothing but ping, so that a database that is away for minutes does not cost the connection.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TypeVar
+
+from gateway.links import packets
+from gateway.links.link import LinkError, LinkOptions, Publication
+from gateway.links.stream import Stream
+
+READ_BYTES = 262_144
+"""Read at a time: a thousand messages of a common size, so that batches can be large."""
+ANSWER_SECONDS = 10.0
+"""How long the broker may take to answer a CONNECT or a SUBSCRIBE."""
+MAXIMUM_PACKET_BYTES = 2 * 1024 * 1024
+"""Announced to the broker, and held to under MQTT 3.1.1 too: above `message_size_limit` of the shipped broker."""
+SUBSCRIBE_ID, UNSUBSCRIBE_ID, LATER_UNSUBSCRIBE_ID = 1, 2, 3
+Answer = TypeVar("Answer", packets.Connack, packets.Suback, packets.Unsuback)
+FAILURE = 0x80
+"""The lowest reason code that is a failure."""
+
+
+class NativeLink:
+    """One connection; see `Link`."""
+
+    def __init__(self, options: LinkOptions) -> None:
+        self._options = options
+        self._five = options.mqtt_version == "5"
+        self._reader = packets.Reader(five=self._five, maximum_packet_bytes=MAXIMUM_PACKET_BYTES)
+        self._waiting: deque[Publication] = deque()
+        self._answers: list[packets.Connack | packets.Suback | packets.Unsuback] = []
+        self._stream: Stream | None = None
+        self._ended: LinkError | None = None
+        self._interrupted = False
+        self._heard_at = time.monotonic()
+        self._no_more_pings = threading.Event()
+        self._pinger = threading.Thread(target=self._ping, name="metergate-ping", daemon=True)
+
+    def open(self) -> bool:
+        options, address = self._options, self._options.address
+        stream = self._stream = Stream(address)
+        stream.write(
+            packets.connect(
+                five=self._five,
+                client_id=options.client_id,
+                user=address.user,
+                password=address.password,
+                keepalive_seconds=options.keepalive_seconds,
+                receive_window=options.receive_window,
+                maximum_packet_bytes=MAXIMUM_PACKET_BYTES,
+            )
+        )
+        connack = self._answer(packets.Connack)
+        if connack.code:
+            raise LinkError(f"the broker refused the connection: {packets.reason(connack.code)}")
+        self._pinger.start()
+        if options.leave:
+            stream.write(packets.unsubscribe(UNSUBSCRIBE_ID, options.leave, five=self._five))
+            self._answer(packets.Unsuback)
+        if options.subscribe:
+            stream.write(packets.subscribe(SUBSCRIBE_ID, options.subscribe, five=self._five))
+            codes = self._answer(packets.Suback).codes
+            refused = [f for f, code in zip(options.subscribe, codes, strict=False) if code >= FAILURE]
+            if refused or len(codes) != len(options.subscribe):
+                raise LinkError(
+                    f"the broker refused the subscription to {', '.join(refused) or 'some filter'}; "
+                    "check its access control"
+                )
+        return connack.session_present
+
+    def receive(self, limit: int) -> Sequence[Publication]:
+        silence = 1.5 * self._options.keepalive_seconds
+        while not self._waiting and not self._interrupted:
+            if not self._read(seconds=silence) and time.monotonic() - self._heard_at >= silence:
+                self._end(LinkError(f"the broker was silent for {silence:g} s"))
+        # Whatever has arrived is one batch: look once more before working, without waiting.
+        while len(self._waiting) < limit and self._ended is None and self._read(seconds=None):
+            pass
+        if len(self._waiting) <= limit:
+            batch = list(self._waiting)
+            self._waiting.clear()
+            return batch
+        return [self._waiting.popleft() for _ in range(limit)]
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> None:
+        if packet_ids:
+            self._write(packets.acknowledge(packet_ids))
+
+    def leave(self, filters: Sequence[str]) -> None:
+        self._write(packets.unsubscribe(LATER_UNSUBSCRIBE_ID, filters, five=self._five))
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        if self._stream is not None:
+            self._stream.shut()
+
+    def close(self) -> None:
+        self._no_more_pings.set()
+        stream = self._stream
+        if stream is None:
+            return
+        try:
+            stream.write(packets.disconnect())
+        except LinkError:
+            pass  # it has ended already
+        finally:
+            stream.close()
+        if self._pinger.is_alive():
+            self._pinger.join()
+
+    # --- reading ---
+
+    def _read(self, *, seconds: float | None) -> bool:
+        """Take in what has arrived; whether anything had. Ended connections give out what they still hold first."""
+        if self._ended is not None:
+            raise self._ended
+        assert self._stream is not None  # noqa: S101 - `open` came first
+        try:
+            piece = self._stream.read(READ_BYTES, seconds)
+            if not piece:
+                return False
+            self._heard_at = time.monotonic()
+            for packet in self._reader.feed(piece):
+                self._take(packet)
+        except packets.ProtocolError as error:
+            self._end(LinkError(f"the broker sent {error}"))
+        except LinkError as error:
+            self._end(error)
+        return True
+
+    def _take(self, packet: packets.Packet) -> None:
+        match packet:
+            case Publication():
+                self._waiting.append(packet)
+            case packets.Pingresp():
+                pass
+            case packets.Disconnect(code):
+                raise LinkError(
+                    f"the broker ended the connection: {packets.reason(code)}", taken_over=code == packets.TAKEN_OVER
+                )
+            case packets.Connack() | packets.Suback() | packets.Unsuback():
+                self._answers.append(packet)
+
+    def _end(self, error: LinkError) -> None:
+        """Note the end; what is acknowledged by then cannot be said any more, so only QoS 0 is still given out."""
+        self._ended = error
+        self._waiting = deque(message for message in self._waiting if not message.packet_id)
+        if not self._waiting and not self._interrupted:
+            raise error
+
+    def _answer(self, kind: type[Answer]) -> Answer:
+        """The broker's answer of this kind; messages that come before it are kept."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            for place, found in enumerate(self._answers):
+                if isinstance(found, kind):
+                    del self._answers[place]
+                    return found
+            left = deadline - time.monotonic()
+            if left <= 0 or self._interrupted:
+                raise LinkError(f"the broker did not answer within {ANSWER_SECONDS:g} s")
+            self._read(seconds=left)
+
+    # --- writing ---
+
+    def _write(self, data: bytes) -> None:
+        if self._ended is not None:
+            raise self._ended
+        assert self._stream is not None  # noqa: S101 - `open` came first
+        self._stream.write(data)
+
+    def _ping(self) -> None:
+        while not self._no_more_pings.wait(self._options.keepalive_seconds / 2):
+            try:
+                if self._stream is not None:
+                    self._stream.write(packets.PING)
+            except LinkError:
+                return  # the reading thread finds out for itself

@@ -1,0 +1,184 @@
+"""The native client against a broker that does not keep to the rules: a script at the other end of a socket."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gateway.links.link import LinkError, LinkOptions, Publication
+from gateway.links.native import NativeLink
+from gateway.mqtt import Address
+
+ACCEPT = b"\x20\x03\x00\x00\x00"
+GRANT = b"\x90\x04\x00\x01\x00\x01"
+MESSAGE = b"\x32\x09\x00\x01a\x00\x07\x00abc"
+Script = Callable[[socket.socket], None]
+
+
+@contextmanager
+def broker(script: Script) -> Iterator[NativeLink]:
+    """A link to a server that plays `script` once; the script may keep the connection until the test is over."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(10)
+                try:
+                    script(connection)
+                    done.wait(10)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        port = server.getsockname()[1]
+        link = NativeLink(
+            LinkOptions(
+                address=Address(host="127.0.0.1", port=port, tls=False, user=None, password=None),
+                client_id="metergate",
+                mqtt_version="5",
+                keepalive_seconds=1,
+                receive_window=10,
+                subscribe=("a",),
+            )
+        )
+        try:
+            yield link
+        finally:
+            link.close()
+            done.set()
+            thread.join(10)
+
+
+def says(*pieces: bytes, close: bool = False) -> Script:
+    """Read one packet of the client before each piece, then say it."""
+
+    def script(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.recv(4096)
+            connection.sendall(piece)
+        if close:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    return script
+
+
+def live(link: NativeLink) -> None:
+    """Open the link and take what comes, to its end."""
+    link.open()
+    while True:
+        link.receive(10)
+
+
+@pytest.mark.parametrize(
+    "script, sentence",
+    [
+        (says(b"\x20\x03\x00\x87\x00"), "refused the connection: not authorized"),
+        (says(b"\x20\x03\x00\x63\x00"), "reason code 0x63"),
+        (says(b"", close=True), "closed the connection"),
+        (says(b"\x20\x03", close=True), "closed the connection"),
+        (says(b"HTTP/1.1 400 Bad Request\r\n" * 5), "the broker sent"),
+        (says(ACCEPT, b"\x90\x04\x00\x01\x00\x87"), "refused the subscription to a"),
+        (says(ACCEPT, b"\x90\x03\x00\x01\x00"), "refused the subscription to some filter"),
+        (says(ACCEPT, b"\xe0\x01\x8b"), "server shutting down"),
+    ],
+)
+def test_a_connection_that_is_not_made_says_why(script: Script, sentence: str) -> None:
+    with broker(script) as link, pytest.raises(LinkError, match=sentence):
+        link.open()
+
+
+@pytest.mark.parametrize(
+    "piece, sentence",
+    [
+        (b"\x32\x05\x00\x01a\x00\x00", "packet id 0"),
+        (b"\x36\x06\x00\x01a\x00\x01\x00", "QoS 3"),
+        (b"\x30\xff\xff\xff\x7f", "more than the 2097152 announced"),
+        (b"\xe0\x01\x8e", "session taken over"),
+    ],
+)
+def test_a_broken_rule_ends_the_connection_with_one_sentence(piece: bytes, sentence: str) -> None:
+    with broker(says(ACCEPT, GRANT + piece)) as link:
+        with pytest.raises(LinkError, match=sentence) as caught:
+            live(link)
+        assert caught.value.taken_over == (sentence == "session taken over")
+        with pytest.raises(LinkError):
+            link.acknowledge([7])
+
+
+def test_messages_byte_by_byte_and_before_the_answer_to_the_subscription_are_received() -> None:
+    def script(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(ACCEPT)
+        connection.recv(4096)
+        for byte in MESSAGE + GRANT + MESSAGE:
+            connection.sendall(bytes([byte]))
+
+    with broker(script) as link:
+        assert link.open() is False
+        received: list[Publication] = []
+        while len(received) < 2:
+            received += link.receive(10)
+        assert [(message.topic, message.payload, message.packet_id) for message in received] == [("a", b"abc", 7)] * 2
+
+
+def test_a_batch_is_no_larger_than_asked_for_and_the_rest_comes_next() -> None:
+    with broker(says(ACCEPT, GRANT + MESSAGE * 25)) as link:
+        link.open()
+        sizes: list[int] = []
+        while sum(sizes) < 25:
+            sizes.append(len(link.receive(10)))
+        assert max(sizes) <= 10
+
+
+def test_what_an_ended_connection_still_holds_is_given_out_only_at_qos_0() -> None:
+    fleeting = b"\x30\x05\x00\x01a\x00x"
+    with broker(says(ACCEPT, GRANT + MESSAGE + fleeting, close=True)) as link:
+        link.open()
+        deadline = time.monotonic() + 10
+        received: list[int] = []
+        with contextlib.suppress(LinkError):
+            while time.monotonic() < deadline:
+                received += [message.packet_id for message in link.receive(1)]
+        assert 0 in received
+
+
+def test_a_silent_broker_is_given_up_after_one_and_a_half_keepalives() -> None:
+    with broker(says(ACCEPT, GRANT)) as link:
+        link.open()
+        with pytest.raises(LinkError, match=r"silent for 1\.5 s"):
+            link.receive(10)
+
+
+def test_pings_go_on_while_nobody_reads() -> None:
+    """The thread that works on a batch for long does not cost the connection."""
+    pings: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(ACCEPT)
+        connection.recv(4096)
+        connection.sendall(GRANT + MESSAGE)
+        while sum(len(ping) for ping in pings) < 6:
+            pings.append(connection.recv(2))
+
+    with broker(script) as link:
+        link.open()
+        assert link.receive(10)
+        deadline = time.monotonic() + 10
+        while b"".join(pings) != b"\xc0\x00" * 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert b"".join(pings) == b"\xc0\x00" * 3
+
+
+def test_interrupting_wakes_a_link_that_waits_and_it_gives_out_what_it_holds() -> None:
+    with broker(says(ACCEPT, GRANT)) as link:
+        link.open()
+        threading.Timer(0.1, link.interrupt).start()
+        assert link.receive(10) == []
