@@ -189,8 +189,9 @@ def _tiles(books: _Books) -> Iterator[Finding]:
         if schedule.status != "cancelled" and schedule.contract_item_id is not None:
             periods[schedule.contract_item_id, schedule.charge_id].append(schedule)
     for item in verifying.items(books.session):
-        for charge_id, charge in charges.get(item.plan_version_id, {}).items():
-            subject, reached = f"{item.name}, {charge}", item.starts_on
+        for charge_id, (charge, trial_days) in charges.get(item.plan_version_id, {}).items():
+            subject = f"{item.name}, {charge}"
+            reached = min(item.starts_on + trial_days * DAY, item.ends_on)
             for schedule in periods[item.id, charge_id]:
                 if schedule.starts_on != reached:
                     what = "a gap" if schedule.starts_on > reached else "an overlap"

@@ -200,14 +200,15 @@ def items(session: Session) -> Iterator[ItemRow]:
     return (ItemRow(**row) for row in _rows(session, select(*table).order_by(col(ContractItem.id))))
 
 
-def tiled_charges(session: Session) -> dict[int, dict[int, str]]:
-    """By plan version, the id and name of each charge that its items owe over their whole life."""
-    query = select(col(Charge.plan_version_id), col(Charge.id), col(Charge.name)).where(
+def tiled_charges(session: Session) -> dict[int, dict[int, tuple[str, int]]]:
+    """By plan version and charge id, its name and days of trial: charges that items owe from the trial's end on."""
+    query = select(col(Charge.plan_version_id), col(Charge.id), col(Charge.name), col(Charge.definition)).where(
         col(Charge.type).in_(("recurring", "usage"))
     )
-    found: dict[int, dict[int, str]] = {}
+    found: dict[int, dict[int, tuple[str, int]]] = {}
     for row in _rows(session, query):
-        found.setdefault(row["plan_version_id"], {})[row["id"]] = row["name"]
+        trial_days = int(row["definition"].get("trial_days") or 0)
+        found.setdefault(row["plan_version_id"], {})[row["id"]] = (row["name"], trial_days)
     return found
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from billing.verify import differences, verify
 from storage.database import Database
 from tests.closing.fleet import Fleet
 
@@ -57,6 +58,8 @@ def test_a_charge_reaches_its_lines(
     found = [(line.component, str(line.quantity), line.net_minor) for line in invoice.lines]
     assert found == [(name, quantity.replace("0.5", "1/2"), minor) for name, quantity, minor in lines]
     assert fleet.close(date(2022, 4, 30)).invoices == ()
+    with database.snapshot() as session:
+        assert differences(verify(session)) == []
 
 
 def test_a_minimum_is_prorated_and_one_line_for_a_fleet(database: Database) -> None:
