@@ -3,43 +3,41 @@
 The law: a close reads one snapshot and writes as many rows as there are schedules, never as many as usage records.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from fractions import Fraction
-from typing import Any, TypeVar
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import bindparam, insert, or_, text, tuple_, update
+from sqlalchemy import Connection, Date, bindparam, text, update
 from sqlmodel import Session, col, select
 
 from storage.tables import (
     BillingMonth,
-    BoundaryValue,
     Charge,
-    ConnectedObject,
     Contract,
-    ContractItem,
     Customer,
     IngestCounter,
     Invoice,
     InvoiceLine,
     InvoiceVat,
-    InvoicingSchedule,
     LineShare,
     Metric,
     Seller,
-    Subscription,
     Suspension,
 )
-from storage.types import DAY_MICROS, to_micros
+from storage.types import DAY_MICROS
 
+ARRAY_ROWS = 20_000
+"""Rows in one statement on PostgreSQL: large enough that its cost does not show, small enough for the memory."""
 CHUNK = 5000
 """Ids in one statement: below the 32,766 values of SQLite and the 65,535 of PostgreSQL."""
 HALF = 10**9
 """Sums are added up in two halves, so that no 64-bit sum can overflow, and put together in Python."""
 
-Key = tuple[int, int]
-"""Object id, metric id."""
 T = TypeVar("T")
 
 
@@ -54,9 +52,8 @@ class ContractToClose:
     revision: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleToValue:
-    """A schedule with the names that its line needs.
+class ScheduleToValue(NamedTuple):
+    """A schedule with the names that its line needs; `start_at` and `end_at` in microseconds.
 
     It is `void` when nothing of it is owed: cancelled, or wholly after the end of its contract item.
     """
@@ -75,21 +72,23 @@ class ScheduleToValue:
     ends_on: date
     nominal_starts_on: date
     nominal_ends_on: date
-    start_at: datetime
-    end_at: datetime
+    start_at: int
+    end_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Records of one object and metric over a window; scaled integers, instants in microseconds."""
+class Measured(NamedTuple):
+    """What one object used of a metric over a window; scaled integers, instants in microseconds.
 
-    count: int
+    The first and last record are 0 where they were not asked for.
+    """
+
+    records: int
     total: int
     top: int
-    first_at: int
-    first: int
-    last_at: int
-    last: int
+    first_at: int = 0
+    first: int = 0
+    last_at: int = 0
+    last: int = 0
 
 
 def batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -101,12 +100,12 @@ def batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def merged(parts: Iterable[Measured | None]) -> Measured | None:
     """Several windows as one; None when none of them has a record."""
     present = [part for part in parts if part is not None]
-    if not present:
-        return None
+    if len(present) < 2:  # noqa: PLR2004 - one window is itself
+        return present[0] if present else None
     first = min(present, key=lambda part: part.first_at)
     last = max(present, key=lambda part: part.last_at)
     return Measured(
-        count=sum(part.count for part in present),
+        records=sum(part.records for part in present),
         total=sum(part.total for part in present),
         top=max(part.top for part in present),
         first_at=first.first_at,
@@ -184,43 +183,69 @@ def schedules_to_value(
     session: Session, *, contract_id: int, due_through: date, late: Sequence[int]
 ) -> list[ScheduleToValue]:
     """What is planned and due by a day, marked for revaluation, or late; in order of start, then id."""
-    open_or_marked = or_(
-        (col(InvoicingSchedule.status).in_(("planned", "valued"))) & (col(InvoicingSchedule.due_on) <= due_through),
-        (col(InvoicingSchedule.revalue) == 1) & col(InvoicingSchedule.status).in_(("invoiced", "settled", "cancelled")),
-    )
-    query = (
-        select(InvoicingSchedule, Subscription.name, ConnectedObject, col(ContractItem.ends_on))
-        .join(Subscription, col(Subscription.id) == col(InvoicingSchedule.subscription_id))
-        .outerjoin(ConnectedObject, col(ConnectedObject.id) == col(InvoicingSchedule.object_id))
-        .outerjoin(ContractItem, col(ContractItem.id) == col(InvoicingSchedule.contract_item_id))
-        .where(InvoicingSchedule.contract_id == contract_id)
-    )
+    connection = session.connection()
+    conditions: list[tuple[str, Mapping[str, Any]]] = [
+        ("s.status IN ('planned', 'valued') AND s.due_on <= :due_through", {"due_through": due_through}),
+        ("s.revalue = 1 AND s.status IN ('invoiced', 'settled', 'cancelled')", {}),
+    ]
+    if late:
+        conditions.append((f"s.id IN {listed(connection, 'ids')}", {"ids": list_value(connection, late)}))
     found: dict[int, ScheduleToValue] = {}
-    conditions = [open_or_marked, *(col(InvoicingSchedule.id).in_(ids) for ids in batched(late, CHUNK))]
-    for condition in conditions:
-        for schedule, subscription, connected, item_ends_on in session.exec(query.where(condition)):
-            schedule_id = schedule.id or 0
+    day, attributes = lru_cache(maxsize=None)(_day), lru_cache(maxsize=CHUNK)(json.loads)
+    for condition, values in conditions:
+        statement = text(f"{SCHEDULES} WHERE s.contract_id = :contract_id AND {condition}")
+        for part in ("due_through",) if "due_through" in values else ():
+            statement = statement.bindparams(bindparam(part, type_=Date))
+        for row in connection.execute(statement, {"contract_id": contract_id, **values}):
+            schedule_id, status, item, obj, metric, charge, reference, attrs, name, *days, start, end, item_end = row
+            starts_on, ends_on, nominal_starts_on, nominal_ends_on = map(day, days)
             found[schedule_id] = ScheduleToValue(
-                id=schedule_id,
-                status=schedule.status,
-                void=schedule.status == "cancelled"
-                or (item_ends_on is not None and item_ends_on <= schedule.starts_on),
-                contract_item_id=schedule.contract_item_id,
-                object_id=schedule.object_id,
-                metric_id=schedule.metric_id,
-                charge_id=schedule.charge_id,
-                reference=connected.reference if connected else "",
-                attributes=connected.attributes if connected else {},
-                subscription=subscription,
-                starts_on=schedule.starts_on,
-                ends_on=schedule.ends_on,
-                nominal_starts_on=schedule.nominal_starts_on,
-                nominal_ends_on=schedule.nominal_ends_on,
-                start_at=schedule.start_at,
-                end_at=schedule.end_at,
+                schedule_id,
+                status,
+                status == "cancelled" or (item_end is not None and day(item_end) <= starts_on),
+                item,
+                obj,
+                metric,
+                charge,
+                reference or "",
+                attributes(attrs) if attrs else {},
+                name,
+                starts_on,
+                ends_on,
+                nominal_starts_on,
+                nominal_ends_on,
+                start,
+                end,
             )
-    session.expunge_all()
-    return sorted(found.values(), key=lambda schedule: (schedule.start_at, schedule.id))
+    return sorted(found.values(), key=attrgetter("start_at", "id"))
+
+
+SCHEDULES = """
+    SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
+           s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at, i.ends_on
+    FROM invoicing_schedule s
+    JOIN subscription u ON u.id = s.subscription_id
+    LEFT JOIN connected_object o ON o.id = s.object_id
+    LEFT JOIN contract_item i ON i.id = s.contract_item_id
+"""
+
+
+def _day(value: date | str) -> date:
+    """A date as the driver gave it: SQLite keeps them as text."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def listed(connection: Connection, name: str) -> str:
+    """A set of integers for IN, bound as one value: a statement that stays the same however long the list is."""
+    if connection.dialect.name == "sqlite":
+        return f"(SELECT value FROM json_each(:{name}))"
+    return f"(SELECT unnest(CAST(:{name} AS bigint[])))"
+
+
+def list_value(connection: Connection, values: Iterable[int]) -> Any:
+    """The value that `listed` binds."""
+    found = list(values)
+    return json.dumps(found) if connection.dialect.name == "sqlite" else found
 
 
 def charges(session: Session, ids: Iterable[int]) -> dict[int, Charge]:
@@ -246,103 +271,115 @@ def _in_chunks(session: Session, ids: Iterable[int], table: type[T], column: Any
         yield from session.exec(select(table).where(col(column).in_(chunk)))
 
 
-def _text_chunks(session: Session, sql: str, ids: Iterable[int]) -> Iterator[Any]:
-    statement = text(sql).bindparams(bindparam("ids", expanding=True))
-    for chunk in batched(sorted(set(ids)), CHUNK):
-        yield from session.connection().execute(statement, {"ids": list(chunk)})
+class Span(NamedTuple):
+    """What one statement measures for many objects: a metric over `[start, end)`, with or without its end records."""
+
+    metric_id: int
+    start: int
+    end: int
+    ends: bool
 
 
-def whole_days(session: Session, schedule_ids: Iterable[int]) -> dict[int, Measured]:
-    """By schedule, the rollup over the whole UTC days inside `[start_at, end_at)`."""
-    rows = _text_chunks(
-        session,
-        f"""
-        SELECT t.id, t.n, t.high, t.low, t.top, f.first_at, f.first_quantity, l.last_at, l.last_quantity
-        FROM (
-            SELECT s.id, s.object_id, s.metric_id, SUM(r.record_count) AS n, SUM(r.quantity_sum / {HALF}) AS high,
-                   SUM(r.quantity_sum % {HALF}) AS low, MAX(r.quantity_max) AS top,
-                   MIN(r.day) AS first_day, MAX(r.day) AS last_day
-            FROM invoicing_schedule s
-            JOIN usage_rollup r ON r.object_id = s.object_id AND r.metric_id = s.metric_id
-                 AND r.day >= (s.start_at + {DAY_MICROS - 1}) / {DAY_MICROS} AND r.day < s.end_at / {DAY_MICROS}
-            WHERE s.id IN :ids
-            GROUP BY s.id, s.object_id, s.metric_id
-        ) t
-        JOIN usage_rollup f ON f.object_id = t.object_id AND f.metric_id = t.metric_id AND f.day = t.first_day
-        JOIN usage_rollup l ON l.object_id = t.object_id AND l.metric_id = t.metric_id AND l.day = t.last_day
-        """,
-        ids=schedule_ids,
-    )
-    return {
-        schedule_id: Measured(
-            count=int(n),
-            total=int(high) * HALF + int(low),
-            top=top,
-            first_at=first_at,
-            first=first,
-            last_at=last_at,
-            last=last,
-        )
-        for schedule_id, n, high, low, top, first_at, first, last_at, last in rows
-    }
-
-
-def top_before(session: Session, schedule_ids: Iterable[int]) -> dict[int, int]:
-    """By schedule, the highest reading on the whole UTC days before its start: what its register stood at."""
-    rows = _text_chunks(
-        session,
-        f"""
-        SELECT s.id, MAX(r.quantity_max) FROM invoicing_schedule s
-        JOIN usage_rollup r ON r.object_id = s.object_id AND r.metric_id = s.metric_id
-             AND r.day < s.start_at / {DAY_MICROS}
-        WHERE s.id IN :ids GROUP BY s.id
-        """,
-        ids=schedule_ids,
-    )
-    return dict(tuple(row) for row in rows)
-
-
-def window(session: Session, *, start: int, end: int) -> dict[Key, Measured]:
-    """All usage in `[start, end)` (microseconds), read from the records: the parts of days that no rollup has."""
-    bounds = {"start": start, "end": end}
+def whole_days(session: Session, span: Span, object_ids: Iterable[int]) -> dict[int, Measured]:
+    """By object, the rollup over the whole UTC days inside a span."""
     connection = session.connection()
-    ends: dict[tuple[int, int, int], list[int]] = {}
-    grouped = f"""
-        SELECT object_id, metric_id, COUNT(*) AS n, SUM(quantity / {HALF}) AS high, SUM(quantity % {HALF}) AS low,
-               MAX(quantity) AS top, MIN(occurred_at) AS first_at, MAX(occurred_at) AS last_at
-        FROM usage_record WHERE occurred_at >= :start AND occurred_at < :end GROUP BY object_id, metric_id
+    totals = f"""
+        SELECT r.object_id, SUM(r.record_count) AS n, SUM(r.quantity_sum / {HALF}) AS high,
+               SUM(r.quantity_sum % {HALF}) AS low, MAX(r.quantity_max) AS top,
+               MIN(r.day) AS first_day, MAX(r.day) AS last_day
+        FROM usage_rollup r
+        WHERE r.metric_id = :metric_id AND r.day >= :first AND r.day < :last
+              AND r.object_id IN {listed(connection, "ids")}
+        GROUP BY r.object_id
     """
-    edges = text(f"""
-        SELECT u.object_id, u.metric_id, u.occurred_at, u.quantity
-        FROM usage_record u JOIN ({grouped}) g ON g.object_id = u.object_id AND g.metric_id = u.metric_id
-        WHERE u.occurred_at >= :start AND u.occurred_at < :end
-          AND (u.occurred_at = g.first_at OR u.occurred_at = g.last_at)
-    """)
-    for object_id, metric_id, at, quantity in connection.execute(edges, bounds):
-        ends.setdefault((object_id, metric_id, at), []).append(quantity)
+    values = {
+        "metric_id": span.metric_id,
+        "first": -(-span.start // DAY_MICROS),
+        "last": span.end // DAY_MICROS,
+        "ids": list_value(connection, object_ids),
+    }
+    if not span.ends:
+        return {
+            row[0]: Measured(int(row[1]), int(row[2]) * HALF + int(row[3]), row[4])
+            for row in connection.execute(text(totals), values)
+        }
+    rows = connection.execute(
+        text(f"""
+        SELECT t.object_id, t.n, t.high, t.low, t.top, f.first_at, f.first_quantity, l.last_at, l.last_quantity
+        FROM ({totals}) t
+        JOIN usage_rollup f ON f.object_id = t.object_id AND f.metric_id = :metric_id AND f.day = t.first_day
+        JOIN usage_rollup l ON l.object_id = t.object_id AND l.metric_id = :metric_id AND l.day = t.last_day
+        """),
+        values,
+    )
+    return {row[0]: Measured(int(row[1]), int(row[2]) * HALF + int(row[3]), *row[4:]) for row in rows}
+
+
+def top_before(session: Session, span: Span, object_ids: Iterable[int]) -> dict[int, int]:
+    """By object, the highest reading on the whole UTC days before a span: what its register stood at."""
+    connection = session.connection()
+    rows = connection.execute(
+        text(f"""
+        SELECT r.object_id, MAX(r.quantity_max) FROM usage_rollup r
+        WHERE r.metric_id = :metric_id AND r.day < :day AND r.object_id IN {listed(connection, "ids")}
+        GROUP BY r.object_id
+        """),
+        {
+            "metric_id": span.metric_id,
+            "day": span.start // DAY_MICROS,
+            "ids": list_value(connection, object_ids),
+        },
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def window(session: Session, span: Span) -> dict[int, Measured]:
+    """By object, all usage in a span read from the records: the parts of days that no rollup has."""
+    bounds = {"metric_id": span.metric_id, "start": span.start, "end": span.end}
+    connection = session.connection()
+    inside = "occurred_at >= :start AND occurred_at < :end AND metric_id = :metric_id"
+    rows = connection.execute(
+        text(f"""
+        SELECT object_id, COUNT(*), SUM(quantity / {HALF}), SUM(quantity % {HALF}), MAX(quantity),
+               MIN(occurred_at), MAX(occurred_at)
+        FROM usage_record WHERE {inside} GROUP BY object_id
+        """),
+        bounds,
+    ).all()
+    if not span.ends:
+        return {row[0]: Measured(row[1], int(row[2]) * HALF + int(row[3]), row[4]) for row in rows}
+    times = {(row[0], at) for row in rows for at in row[5:]}
+    found: dict[tuple[int, int], list[int]] = {}
+    for object_id, at, quantity in connection.execute(
+        text(f"SELECT object_id, occurred_at, quantity FROM usage_record WHERE {inside}"), bounds
+    ):
+        if (object_id, at) in times:
+            found.setdefault((object_id, at), []).append(quantity)
     return {
-        (object_id, metric_id): Measured(
-            count=n,
-            total=int(high) * HALF + int(low),
-            top=top,
-            first_at=first_at,
-            first=min(ends[object_id, metric_id, first_at]),
-            last_at=last_at,
-            last=max(ends[object_id, metric_id, last_at]),
+        object_id: Measured(
+            n,
+            int(high) * HALF + int(low),
+            top,
+            first_at,
+            min(found[object_id, first_at]),
+            last_at,
+            max(found[object_id, last_at]),
         )
-        for object_id, metric_id, n, high, low, top, first_at, last_at in connection.execute(text(grouped), bounds)
+        for object_id, n, high, low, top, first_at, last_at in rows
     }
 
 
-def boundaries(session: Session, wanted: Iterable[tuple[int, int, datetime]]) -> dict[tuple[int, int, int], int]:
-    """Stored register values at (object, metric, instant), keyed with the instant in microseconds."""
-    keys = sorted(set(wanted))
-    found: dict[tuple[int, int, int], int] = {}
-    by = tuple_(col(BoundaryValue.object_id), col(BoundaryValue.metric_id), col(BoundaryValue.at))
-    for chunk in batched(keys, 500):
-        for row in session.exec(select(BoundaryValue).where(by.in_(chunk))):
-            found[row.object_id, row.metric_id, to_micros(row.at)] = row.quantity
-    return found
+def boundaries(session: Session, metric_id: int, at: int, object_ids: Iterable[int]) -> dict[int, int]:
+    """By object, the stored register values at one instant (microseconds)."""
+    connection = session.connection()
+    rows = connection.execute(
+        text(
+            "SELECT object_id, quantity FROM boundary_value WHERE metric_id = :metric_id AND at = :at "
+            f"AND object_id IN {listed(connection, 'ids')}"
+        ),
+        {"metric_id": metric_id, "at": at, "ids": list_value(connection, object_ids)},
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -428,33 +465,45 @@ def close_month(session: Session, month: BillingMonth) -> None:
     session.flush()
 
 
-def store_boundaries(session: Session, values: Sequence[Mapping[str, Any]]) -> None:
-    """Keep register values (object_id, metric_id, at in microseconds, quantity, quality); one that is kept stays."""
-    if values:
-        session.connection().execute(
-            text(
-                "INSERT INTO boundary_value (object_id, metric_id, at, quantity, quality) "
-                "VALUES (:object_id, :metric_id, :at, :quantity, :quality) ON CONFLICT DO NOTHING"
-            ),
-            list(values),
-        )
+def store_boundaries(session: Session, values: Sequence[tuple[int, int, int, int, str]]) -> None:
+    """Keep register values (object, metric, microseconds, quantity, quality); one that is kept already stays."""
+    write_columns(
+        session.connection(),
+        sqlite="INSERT INTO boundary_value (object_id, metric_id, at, quantity, quality) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        postgresql="INSERT INTO boundary_value (object_id, metric_id, at, quantity, quality) "
+        "SELECT * FROM unnest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING",
+        rows=values,
+    )
 
 
-def update_schedules(session: Session, worths: Sequence[Mapping[str, Any]]) -> None:
-    """Set status, quantity and amount by id, and clear the mark for revaluation."""
-    if worths:
-        session.connection().execute(
-            update(InvoicingSchedule)
-            .where(col(InvoicingSchedule.id) == bindparam("schedule"))
-            .values(status=bindparam("new_status"), quantity=bindparam("worth"), amount=bindparam("money"), revalue=0),
-            list(worths),
-        )
+def update_schedules(session: Session, worths: Sequence[tuple[str, str, str, int]]) -> None:
+    """Set status, quantity and amount (exact text) by id, and clear the mark for revaluation."""
+    write_columns(
+        session.connection(),
+        sqlite="UPDATE invoicing_schedule SET status = ?, quantity = ?, amount = ?, revalue = 0 WHERE id = ?",
+        postgresql="UPDATE invoicing_schedule AS s SET status = v.status, quantity = v.quantity, amount = v.amount, "
+        "revalue = 0 FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[]) AS v (status, quantity, amount, id) "
+        "WHERE s.id = v.id",
+        rows=worths,
+    )
+
+
+def write_columns(connection: Connection, *, sqlite: str, postgresql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write rows by one statement: prepared and repeated on SQLite, one array a column on PostgreSQL."""
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(sqlite, list(rows))
+        return
+    for chunk in batched(rows, ARRAY_ROWS):
+        connection.exec_driver_sql(postgresql, tuple(list(column) for column in zip(*chunk, strict=True)))
 
 
 def issue(
     session: Session,
     invoice: Invoice,
-    lines: Sequence[tuple[InvoiceLine, Sequence[Mapping[str, Any]]]],
+    lines: Sequence[tuple[InvoiceLine, Sequence[tuple[int, str, str, int]]]],
     vat: Sequence[InvoiceVat],
     number: Callable[[], str],
 ) -> str:
@@ -471,8 +520,14 @@ def issue(
         session.add(total)
     session.flush()
     for line, shares in lines:
-        for chunk in batched(shares, CHUNK):
-            session.connection().execute(insert(LineShare), [{"line_id": line.id, **share} for share in chunk])
+        write_columns(
+            session.connection(),
+            sqlite="INSERT INTO line_share (line_id, schedule_id, quantity, amount, share_minor) "
+            f"VALUES ({line.id}, ?, ?, ?, ?)",
+            postgresql="INSERT INTO line_share (line_id, schedule_id, quantity, amount, share_minor) "
+            f"SELECT {line.id}, * FROM unnest(%s::int[], %s::text[], %s::text[], %s::bigint[])",
+            rows=shares,
+        )
     invoice.number = number()
     invoice.status = "issued"
     session.flush()

@@ -1,8 +1,6 @@
 """Writing a planned month in one transaction, which checks first that nothing it was planned on has changed."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlmodel import Session
 
@@ -109,13 +107,5 @@ def _label(line: Line) -> str:
     return " / ".join(parts) + (" (adjustment)" if line.adjustment else "")
 
 
-def _shares(line: Line) -> list[Mapping[str, Any]]:
-    return [
-        {
-            "schedule_id": share.schedule_id,
-            "quantity": share.quantity,
-            "amount": share.amount,
-            "share_minor": share.share_minor,
-        }
-        for share in line.shares
-    ]
+def _shares(line: Line) -> list[tuple[int, str, str, int]]:
+    return [(share.schedule_id, str(share.quantity), str(share.amount), share.share_minor) for share in line.shares]

@@ -3,6 +3,7 @@
 The law: a set of schedules costs the same few statements, however many objects are behind it.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,9 +11,10 @@ from typing import cast
 
 from billing.closing.reader import MonthReader
 from billing.closing.registers import Registers, read_registers
+from billing.core.charges import Charge, Usage
 from storage import closing
-from storage.closing import Measured, ScheduleToValue
-from storage.types import DAY_MICROS, to_micros
+from storage.closing import Measured, ScheduleToValue, Span
+from storage.types import DAY_MICROS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +28,16 @@ class Inputs:
 
 def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue]) -> Inputs:
     """Usage of each schedule over `[start_at, end_at)`, and what fees need; nothing is read for a void one."""
-    measured = [s for s in schedules if s.metric_id is not None and not s.void]
-    totals = _totals(reader, measured)
-    cumulative = [s for s in measured if reader.metrics[cast("int", s.metric_id)].kind == "cumulative"]
+    charges = reader.charges_of(schedules)
+    spans: dict[Span, list[ScheduleToValue]] = defaultdict(list)
+    for schedule in schedules:
+        if schedule.metric_id is not None and not schedule.void:
+            ends = needs_ends(charges[schedule.charge_id][1], reader.metrics[schedule.metric_id].kind)
+            spans[Span(schedule.metric_id, schedule.start_at, schedule.end_at, ends)].append(schedule)
+    totals: dict[int, Measured] = {}
+    for span, members in spans.items():
+        _measure_span(reader, span, members, totals)
+    cumulative = {span: found for span, found in spans.items() if reader.metrics[span.metric_id].kind == "cumulative"}
     items = {s.contract_item_id for s in schedules if s.contract_item_id is not None and s.metric_id is None}
     return Inputs(
         totals=totals,
@@ -37,22 +46,29 @@ def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue])
     )
 
 
-def _totals(reader: MonthReader, schedules: Sequence[ScheduleToValue]) -> dict[int, Measured]:
+def needs_ends(charge: Charge, metric_kind: str) -> bool:
+    """Whether the first and last record of a period matter; reading them costs as much as all the rest."""
+    return metric_kind == "cumulative" or (isinstance(charge, Usage) and charge.calculator.aggregation == "latest")
+
+
+def _measure_span(
+    reader: MonthReader, span: Span, members: Sequence[ScheduleToValue], totals: dict[int, Measured]
+) -> None:
     """Whole UTC days from the rollup, the rest from the records."""
-    inside = closing.whole_days(reader.session, (s.id for s in schedules))
-    totals: dict[int, Measured] = {}
-    for schedule in schedules:
-        key = (cast("int", schedule.object_id), cast("int", schedule.metric_id))
-        edges = [reader.window(start, end, key) for start, end in _edges(schedule)]
-        if (found := closing.merged([inside.get(schedule.id), *edges])) is not None:
+    parts = [
+        closing.whole_days(reader.session, span, {cast("int", schedule.object_id) for schedule in members}),
+        *(reader.window(edge) for edge in _edges(span)),
+    ]
+    for schedule in members:
+        object_id = cast("int", schedule.object_id)
+        found = closing.merged([part.get(object_id) for part in parts])
+        if found is not None:
             totals[schedule.id] = found
-    return totals
 
 
-def _edges(schedule: ScheduleToValue) -> list[tuple[int, int]]:
-    """The windows of a period that are not whole UTC days, in microseconds."""
-    start, end = to_micros(schedule.start_at), to_micros(schedule.end_at)
-    first_day, last_day = -(-start // DAY_MICROS) * DAY_MICROS, end // DAY_MICROS * DAY_MICROS
+def _edges(span: Span) -> list[Span]:
+    """The windows of a span that are not whole UTC days."""
+    first_day, last_day = -(-span.start // DAY_MICROS) * DAY_MICROS, span.end // DAY_MICROS * DAY_MICROS
     if first_day > last_day:
-        return [(start, end)]
-    return [(start, first_day), (last_day, end)]
+        return [span]
+    return [span._replace(end=first_day), span._replace(start=last_day)]

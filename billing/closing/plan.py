@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from fractions import Fraction
-from typing import Any
 
 from billing.closing.measure import measure_schedules
 from billing.closing.reader import MonthReader
@@ -45,8 +43,9 @@ class InvoicePlan:
     usage_mark: int
     draft: InvoiceDraft | None
     corrects: tuple[str, ...]
-    schedules: tuple[Mapping[str, Any], ...]
-    boundaries: tuple[Mapping[str, Any], ...]
+    schedules: tuple[tuple[str, str, str, int], ...]
+    """Status, quantity and amount (exact text) and id of each."""
+    boundaries: tuple[tuple[int, int, int, int, str], ...]
 
 
 def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: tuple[date, date]) -> InvoicePlan | None:
@@ -67,7 +66,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     charged = closing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
     entries: list[Entry] = []
     corrected: set[str] = set()
-    rows: list[Mapping[str, Any]] = []
+    rows: list[tuple[str, str, str, int]] = []
     for worth in worths:
         before = charged.get(worth.schedule.id, [])
         adjustment = worth.schedule.status not in {"planned", "valued"}
@@ -102,16 +101,11 @@ def _components(charged: Sequence[closing.Charged]) -> tuple[Component, ...]:
     )
 
 
-def _row(worth: Worth, *, invoiced: bool) -> Mapping[str, Any]:
+def _row(worth: Worth, *, invoiced: bool) -> tuple[str, str, str, int]:
     status = worth.schedule.status
     if status != "cancelled":
         status = "invoiced" if invoiced else "settled"
-    return {
-        "schedule": worth.schedule.id,
-        "new_status": status,
-        "worth": worth.quantity,
-        "money": sum((component.amount for component in worth.components), Fraction(0)),
-    }
+    return status, str(worth.quantity), str(worth.amount), worth.schedule.id
 
 
 def _entries(

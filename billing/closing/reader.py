@@ -1,6 +1,6 @@
 """One read snapshot of a month, and what all its contracts read from it only once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlmodel import Session
@@ -8,7 +8,7 @@ from sqlmodel import Session
 from billing.archiving import require_records
 from billing.core.charges import Charge, charge_from
 from storage import closing
-from storage.closing import Measured, ScheduleToValue
+from storage.closing import Measured, ScheduleToValue, Span
 from storage.tables import Metric
 
 
@@ -21,7 +21,7 @@ class MonthReader:
     late: dict[int, list[int]] = field(init=False)
     metrics: dict[int, Metric] = field(init=False)
     charges: dict[int, tuple[int, Charge]] = field(default_factory=dict)
-    windows: dict[tuple[int, int], dict[closing.Key, Measured]] = field(default_factory=dict)
+    windows: dict[Span, Mapping[int, Measured]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.mark = closing.usage_mark(self.session)
@@ -35,11 +35,11 @@ class MonthReader:
             self.charges[charge_id] = (row.position, charge_from(row.definition))
         return self.charges
 
-    def window(self, start: int, end: int, key: closing.Key) -> Measured | None:
-        """Usage of one object and metric in a part of a day."""
-        if start >= end:
-            return None
-        if (start, end) not in self.windows:
-            require_records(self.session, start, end)
-            self.windows[start, end] = closing.window(self.session, start=start, end=end)
-        return self.windows[start, end].get(key)
+    def window(self, span: Span) -> Mapping[int, Measured]:
+        """By object, the usage in a part of a day."""
+        if span.start >= span.end:
+            return {}
+        if span not in self.windows:
+            require_records(self.session, span.start, span.end)
+            self.windows[span] = closing.window(self.session, span)
+        return self.windows[span]

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from billing.closing.reader import MonthReader
 from storage import closing
-from storage.closing import Measured, ScheduleToValue
-from storage.types import DAY_MICROS, to_micros
+from storage.closing import Measured, ScheduleToValue, Span
+from storage.types import DAY_MICROS
 
 BoundaryKey = tuple[int, int, int]
 """Object id, metric id, instant in microseconds."""
@@ -17,43 +17,60 @@ BoundaryKey = tuple[int, int, int]
 class Registers:
     """Register values at period ends: those that are kept, and those that this close adds."""
 
-    kept: dict[BoundaryKey, int]
-    new: list[Mapping[str, Any]] = field(default_factory=list)
+    kept: dict[BoundaryKey, int] = field(default_factory=dict)
+    new: list[tuple[int, int, int, int, str]] = field(default_factory=list)
 
     def ends(self, schedule: ScheduleToValue) -> tuple[int | None, int | None]:
         """Opening and closing value of a schedule; None where there is no reading yet."""
-        key = (schedule.object_id or 0, schedule.metric_id or 0)
-        return self.kept.get((*key, to_micros(schedule.start_at))), self.kept.get((*key, to_micros(schedule.end_at)))
+        if not self.kept:
+            return None, None
+        object_id, metric_id = schedule.object_id or 0, schedule.metric_id or 0
+        return self.kept.get((object_id, metric_id, schedule.start_at)), self.kept.get(
+            (object_id, metric_id, schedule.end_at)
+        )
 
-    def keep(self, key: closing.Key, at: int, quantity: int, quality: str) -> None:
+    def keep(self, key: BoundaryKey, quantity: int, quality: str) -> None:
         """Keep a value for good, unless there is one."""
-        if (*key, at) not in self.kept:
-            self.kept[*key, at] = quantity
-            row = {"object_id": key[0], "metric_id": key[1], "at": at, "quantity": quantity, "quality": quality}
-            self.new.append(row)
+        if key not in self.kept:
+            self.kept[key] = quantity
+            self.new.append((*key, quantity, quality))
 
 
 def read_registers(
-    reader: MonthReader, schedules: Sequence[ScheduleToValue], totals: Mapping[int, Measured]
+    reader: MonthReader, spans: Mapping[Span, Sequence[ScheduleToValue]], totals: Mapping[int, Measured]
 ) -> Registers:
-    """The running maximum at each period's ends, each kept for good and chained: one period starts where one ended."""
-    wanted = [
-        (cast("int", s.object_id), cast("int", s.metric_id), at) for s in schedules for at in (s.start_at, s.end_at)
-    ]
-    registers = Registers(kept=closing.boundaries(reader.session, wanted))
-    before = closing.top_before(reader.session, (s.id for s in schedules))
-    for schedule in schedules:
-        key = (cast("int", schedule.object_id), cast("int", schedule.metric_id))
-        start, end = to_micros(schedule.start_at), to_micros(schedule.end_at)
-        edge = reader.window(start // DAY_MICROS * DAY_MICROS, start, key)
-        tops = [top for top in (before.get(schedule.id), None if edge is None else edge.top) if top is not None]
-        found = totals.get(schedule.id)
-        if tops:
-            registers.keep(key, start, max(tops), "estimated")
-        elif found is not None:
-            registers.keep(key, start, found.first, "baseline")
-        opening = registers.kept.get((*key, start))
-        if opening is not None:
-            highest = max([opening, *tops, *([found.top] if found else [])])
-            registers.keep(key, end, highest, "estimated")
+    """The running maximum at each period's ends, each kept for good; in the order of time, so that they chain."""
+    registers = Registers()
+    ordered = sorted(spans)
+    for span in ordered:
+        object_ids = {cast("int", schedule.object_id) for schedule in spans[span]}
+        for at in (span.start, span.end):
+            for object_id, quantity in closing.boundaries(reader.session, span.metric_id, at, object_ids).items():
+                registers.kept[object_id, span.metric_id, at] = quantity
+    for span in ordered:
+        _chain(reader, registers, span, spans[span], totals)
     return registers
+
+
+def _chain(
+    reader: MonthReader,
+    registers: Registers,
+    span: Span,
+    schedules: Sequence[ScheduleToValue],
+    totals: Mapping[int, Measured],
+) -> None:
+    object_ids = {cast("int", schedule.object_id) for schedule in schedules}
+    before = closing.top_before(reader.session, span, object_ids)
+    edges = reader.window(span._replace(start=span.start // DAY_MICROS * DAY_MICROS, end=span.start, ends=False))
+    for schedule in schedules:
+        object_id = cast("int", schedule.object_id)
+        edge, found = edges.get(object_id), totals.get(schedule.id)
+        start, end = (object_id, span.metric_id, span.start), (object_id, span.metric_id, span.end)
+        tops = [top for top in (before.get(object_id), None if edge is None else edge.top) if top is not None]
+        if tops:
+            registers.keep(start, max(tops), "estimated")
+        elif found is not None:
+            registers.keep(start, found.first, "baseline")
+        opening = registers.kept.get(start)
+        if opening is not None:
+            registers.keep(end, max([opening, *tops, *([found.top] if found else [])]), "estimated")

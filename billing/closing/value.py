@@ -1,9 +1,8 @@
 """What schedules are worth: measured inputs through the pure core, the same input valued once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import assert_never, cast
+from typing import NamedTuple, assert_never, cast
 
 from billing.closing.measure import Inputs
 from billing.core.charges import Charge, Event, OneTime, Recurring, Usage
@@ -16,16 +15,19 @@ from storage.closing import ScheduleToValue
 from storage.tables import Metric
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
+class Worth(NamedTuple):
     """What a schedule is worth now, in the order that a line needs it."""
 
     schedule: ScheduleToValue
     quantity: Fraction
     components: tuple[Component, ...]
+    amount: Fraction
 
 
-NOTHING: tuple[Fraction, tuple[Component, ...]] = (Fraction(0), ())
+Value = tuple[Fraction, tuple[Component, ...], Fraction]
+"""Quantity, components, and the amount that they add up to."""
+Input = tuple[object, ...]
+"""All that the value of a schedule depends on: schedules with the same input are valued once."""
 
 
 def value_schedules(
@@ -35,25 +37,43 @@ def value_schedules(
     metrics: Mapping[int, Metric],
 ) -> list[Worth]:
     """The worth of each schedule, in their order; a void one is worth nothing."""
+    known: dict[Input, Value] = {}
     worths: list[Worth] = []
     for schedule in schedules:
-        charge = charges[schedule.charge_id][1]
-        if schedule.void:
-            quantity, components = NOTHING
-        else:
-            match charge:
-                case Usage():
-                    quantity, components = _usage(schedule, charge, inputs, metrics)
-                case Recurring():
-                    quantity, components = _fee(schedule, charge, inputs)
-                case OneTime():
-                    quantity, components = Fraction(1), value(charge, part=Fraction(1))
-                case Event():
-                    raise Invalid(f"charge {charge.name!r} is on events, which no close counts yet")
-                case _:
-                    assert_never(charge)
-        worths.append(Worth(schedule=schedule, quantity=quantity, components=components))
+        key = _input(schedule, inputs)
+        found = known.get(key)
+        if found is None:
+            quantity, components = _value(schedule, charges[schedule.charge_id][1], inputs, metrics)
+            found = known[key] = (quantity, components, sum((it.amount for it in components), Fraction(0)))
+        worths.append(Worth(schedule, *found))
     return worths
+
+
+def _input(schedule: ScheduleToValue, inputs: Inputs) -> Input:
+    if schedule.void:
+        return (None,)
+    days = (schedule.starts_on, schedule.ends_on, schedule.nominal_starts_on, schedule.nominal_ends_on)
+    if schedule.metric_id is None:
+        return (schedule.charge_id, *days, *inputs.suspensions.get(schedule.contract_item_id or 0, ()))
+    return (schedule.charge_id, *days, inputs.totals.get(schedule.id), *inputs.registers.ends(schedule))
+
+
+def _value(
+    schedule: ScheduleToValue, charge: Charge, inputs: Inputs, metrics: Mapping[int, Metric]
+) -> tuple[Fraction, tuple[Component, ...]]:
+    if schedule.void:
+        return Fraction(0), ()
+    match charge:
+        case Usage():
+            return _usage(schedule, charge, inputs, metrics)
+        case Recurring():
+            return _fee(schedule, charge, inputs)
+        case OneTime():
+            return Fraction(1), value(charge, part=Fraction(1))
+        case Event():
+            raise Invalid(f"charge {charge.name!r} is on events, which no close counts yet")
+        case _:
+            assert_never(charge)
 
 
 def _usage(
@@ -68,7 +88,7 @@ def _usage(
         decimals=metric.decimals,
         totals=UsageTotals()
         if found is None
-        else UsageTotals(count=found.count, sum=found.total, max=found.top, latest=found.last),
+        else UsageTotals(count=found.records, sum=found.total, max=found.top, latest=found.last),
         opening=opening,
         closing=closing_value,
     )

@@ -1,12 +1,12 @@
 """From what schedules are worth to an invoice: grouped lines rounded once, shares that add up, VAT once per rate."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 
-from billing.core.money import allocate, minor_digits, round_half_away
+from billing.core.money import exact_sum, minor_digits, round_half_away, spread
 from billing.core.numbering import InvoiceKind
 from billing.core.prices import Component
 
@@ -124,10 +124,7 @@ def build_invoice(entries: Iterable[Entry], currency: str) -> InvoiceDraft | Non
     every sign turned. Raises Invalid for an unknown currency.
     """
     scale = 10 ** minor_digits(currency)
-    groups: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
-    for entry in entries:
-        if entry.component.quantity or entry.component.amount:
-            groups[_group_key(entry)].append(entry)
+    groups = _grouped(entries)
     if not groups:
         return None
     lines = sorted((_line(group, scale) for group in groups.values()), key=_line_order)
@@ -146,6 +143,33 @@ def build_invoice(entries: Iterable[Entry], currency: str) -> InvoiceDraft | Non
         vat_minor=vat_minor,
         gross_minor=net_minor + vat_minor,
     )
+
+
+def _grouped(entries: Iterable[Entry]) -> Mapping[tuple[object, ...], list[Entry]]:
+    """The entries by line. Most come with the very same price and rate, so they meet by identity before by value."""
+    alike: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        component = entry.component
+        if component.quantity or component.amount:
+            alike[
+                entry.subscription,
+                entry.charge,
+                entry.charge_position,
+                component.name,
+                id(component.unit_price),
+                entry.unit,
+                entry.unit_code,
+                id(entry.vat_rate),
+                entry.vat_category,
+                entry.nominal_starts_on,
+                entry.nominal_ends_on,
+                entry.adjustment,
+                entry.group,
+            ].append(entry)
+    groups: dict[tuple[object, ...], list[Entry]] = {}
+    for found in alike.values():
+        groups.setdefault(_group_key(found[0]), []).extend(found)
+    return groups
 
 
 def _group_key(entry: Entry) -> tuple[object, ...]:
@@ -167,19 +191,20 @@ def _group_key(entry: Entry) -> tuple[object, ...]:
 
 
 def _line(group: Sequence[Entry], scale: int) -> Line:
-    quantities: dict[tuple[str, int], Fraction] = defaultdict(Fraction)
-    amounts: dict[tuple[str, int], Fraction] = defaultdict(Fraction)
+    quantities: dict[tuple[str, int], Fraction] = {}
+    amounts: dict[tuple[str, int], Fraction] = {}
     for entry in group:
-        key = (entry.reference, entry.schedule_id)
-        quantities[key] += entry.component.quantity
-        amounts[key] += entry.component.amount
-    amount = sum(amounts.values(), Fraction(0))
+        key, component = (entry.reference, entry.schedule_id), entry.component
+        if key in amounts:
+            quantities[key] += component.quantity
+            amounts[key] += component.amount
+        else:
+            quantities[key], amounts[key] = component.quantity, component.amount
+    amount = exact_sum(amounts.values())
     net_minor = round_half_away(amount * scale)
+    # Sorted as (reference, schedule), which is how ties are broken.
     order = sorted(amounts)
-    # Keys of one width sort as (reference, schedule) does, which is how ties are broken.
-    width = len(str(len(order)))
-    ranks = {key: f"{rank:0{width}d}" for rank, key in enumerate(order)}
-    parts = allocate(net_minor, [(ranks[key], amounts[key] * scale) for key in order])
+    parts = spread(net_minor, [amounts[key] for key in order], scale)
     first = group[0]
     return Line(
         subscription=first.subscription,
@@ -196,18 +221,18 @@ def _line(group: Sequence[Entry], scale: int) -> Line:
         nominal_ends_on=first.nominal_ends_on,
         adjustment=first.adjustment,
         group=first.group,
-        quantity=sum(quantities.values(), Fraction(0)),
+        quantity=exact_sum(quantities.values()),
         amount=amount,
         net_minor=net_minor,
         shares=tuple(
             Share(
-                reference=key[0],
                 schedule_id=key[1],
+                reference=key[0],
                 quantity=quantities[key],
                 amount=amounts[key],
-                share_minor=parts[ranks[key]],
+                share_minor=part,
             )
-            for key in order
+            for key, part in zip(order, parts, strict=True)
         ),
     )
 

@@ -1,7 +1,9 @@
 """Exact amounts, the one rounding, and the parts of a rounded whole: parts always add up to their whole."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from math import lcm
+from operator import itemgetter
 from types import MappingProxyType
 
 from billing.core.errors import Invalid
@@ -62,6 +64,15 @@ def exact_text(value: Fraction) -> str:
     return format_minor((value * 10**digits).numerator, digits)
 
 
+def exact_sum(values: Iterable[Fraction]) -> Fraction:
+    """The exact sum, added up as integers over one denominator: a fleet's shares cost no fraction each."""
+    numerators: dict[int, int] = {}
+    for value in values:
+        numerators[value.denominator] = numerators.get(value.denominator, 0) + value.numerator
+    common = lcm(*numerators)
+    return Fraction(sum(numerator * (common // denominator) for denominator, numerator in numerators.items()), common)
+
+
 def allocate(total: int, weights: Sequence[tuple[str, Fraction]]) -> dict[str, int]:
     """Integer parts of `total` by weight, by largest remainder, ties by key; the parts add up to `total`.
 
@@ -70,27 +81,37 @@ def allocate(total: int, weights: Sequence[tuple[str, Fraction]]) -> dict[str, i
     Parts cut toward zero keep a credit the mirror of its invoice. Raises Invalid for a key given twice, and for a
     total other than zero without parts.
     """
-    worths = dict(weights)
-    if len(worths) != len(weights):
+    keys = [key for key, _ in weights]
+    if len(set(keys)) != len(keys):
         raise Invalid(f"each part of {total} needs a key of its own, but a key was given twice")
-    if not worths:
+    ordered = sorted(weights, key=itemgetter(0))
+    parts = dict(zip((key for key, _ in ordered), spread(total, [weight for _, weight in ordered]), strict=True))
+    return {key: parts[key] for key in keys}
+
+
+def spread(total: int, weights: Sequence[Fraction], scale: int = 1) -> list[int]:
+    """The parts of `allocate` for `scale` times the weights, in the order of their keys; all in integers."""
+    if not weights:
         if total:
             raise Invalid(f"there are no parts to spread {total} over")
-        return {}
-    signs = {weight > 0 for weight in worths.values() if weight}
-    if len(signs) == 1:
-        whole = sum(worths.values())
-        worths = {key: total * weight / whole for key, weight in worths.items()}
-    parts = {key: _toward_zero(worth) for key, worth in worths.items()}
-    rest = total - sum(parts.values())
+        return []
+    common = lcm(*{weight.denominator for weight in weights})
+    scaled = [scale * weight.numerator * (common // weight.denominator) for weight in weights]
+    if min(scaled) >= 0 < max(scaled) or max(scaled) <= 0 > min(scaled):
+        common = abs(sum(scaled))
+        sign = 1 if scaled[0] > 0 or max(scaled) > 0 else -1
+        factor = sign * total
+        scaled = [value * factor for value in scaled]
+    # Each worth is scaled / common; cut toward zero, as floor division of the magnitude is.
+    parts = [value // common if value >= 0 else -(-value // common) for value in scaled]
+    rest = total - sum(parts)
+    if not rest:
+        return parts
     step = 1 if rest > 0 else -1
-    order = sorted(worths, key=lambda key: (-step * (worths[key] - parts[key]), key))
-    every, more = divmod(abs(rest), len(order))
-    for place, key in enumerate(order):
-        parts[key] += step * (every + (place < more))
+    lost = [step * (part * common - value) for value, part in zip(scaled, parts, strict=True)]
+    every, more = divmod(abs(rest), len(parts))
+    if every:
+        parts = [part + step * every for part in parts]
+    for place in sorted(range(len(parts)), key=lost.__getitem__)[:more]:
+        parts[place] += step
     return parts
-
-
-def _toward_zero(x: Fraction) -> int:
-    magnitude = abs(x.numerator) // x.denominator
-    return magnitude if x >= 0 else -magnitude

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.core.errors import Invalid
-from billing.core.money import allocate, exact_text, format_minor, minor_digits, round_half_away, to_minor
+from billing.core.money import allocate, exact_sum, exact_text, format_minor, minor_digits, round_half_away, to_minor
 from billing.core.quantity import Excess, parse_quantity, unscale
 
 fractions = st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6)
@@ -144,3 +144,35 @@ def test_what_was_scaled_comes_back(scaled: int, decimals: int) -> None:
     value = unscale(scaled, decimals)
     assert value * 10**decimals == scaled
     assert parse_quantity(Decimal(exact_text(value)), decimals, "refuse") == scaled
+
+
+def by_definition(total: int, weights: list[tuple[str, Fraction]]) -> dict[str, int]:
+    """Largest remainder as it is defined, with a fraction for each part."""
+    worths = dict(weights)
+    if len({weight > 0 for weight in worths.values() if weight}) == 1:
+        whole = sum(worths.values())
+        worths = {key: total * weight / whole for key, weight in worths.items()}
+    parts = {key: int(worth) for key, worth in worths.items()}
+    rest = total - sum(parts.values())
+    step = 1 if rest > 0 else -1
+    order = sorted(worths, key=lambda key: (-step * (worths[key] - parts[key]), key))
+    for place in range(abs(rest)):
+        parts[order[place % len(order)]] += step
+    return parts
+
+
+@given(
+    st.integers(-(10**4), 10**4),
+    st.dictionaries(st.text("abc", max_size=3), st.fractions(-50, 50, max_denominator=60), min_size=1, max_size=12),
+)
+def test_integers_over_one_denominator_allocate_as_the_definition_does(
+    total: int, weights: dict[str, Fraction]
+) -> None:
+    for signed in (weights, {key: abs(weight) for key, weight in weights.items()}):
+        given_weights = list(signed.items())
+        assert allocate(total, given_weights) == by_definition(total, given_weights)
+
+
+@given(st.lists(st.fractions()))
+def test_an_exact_sum_is_the_sum(values: list[Fraction]) -> None:
+    assert exact_sum(values) == sum(values, Fraction(0))
