@@ -32,6 +32,8 @@ class Cluster:
     folder: Path
     user: str | None
     port: int
+    durable: bool = False
+    """Whether it syncs to the disk: only what measures needs that."""
 
     @property
     def url(self) -> str:
@@ -39,7 +41,8 @@ class Cluster:
         return f"postgresql://metergate@127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= "
+        options += f"-c fsync={'on' if self.durable else 'off'}"
         self._run(*self._control(), "-o", options, "-l", self.home / "log", "start")
 
     def stop(self, mode: str = "immediate") -> None:
@@ -60,7 +63,7 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(*, durable: bool = False) -> Iterator[Cluster]:
     """A running cluster of one's own."""
     folder = binaries()
     assert folder is not None
@@ -76,7 +79,7 @@ def cluster() -> Iterator[Cluster]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        it = Cluster(home=home, folder=folder, user=user, port=port)
+        it = Cluster(home=home, folder=folder, user=user, port=port, durable=durable)
         it.initialise()
         it.start()
         try:

@@ -1,0 +1,316 @@
+"""Unit costs of a scaled-down fleet on the real path, and what they make of a million objects.
+
+Publisher, Mosquitto with the shipped configuration, `metergate run --workers 2`, PostgreSQL that syncs to the disk,
+then a close. What is counted is processor time of each part, bytes and rows, which hold on a noisy machine and at
+another size; two sizes of fleet are run to see that they do. From the repository:
+
+    .venv/bin/python -m benchmarks.scale --objects 1000 5000 --messages 60000 --write docs/scale.md
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from billing import catalogue
+from billing.registry import NewObject, create_objects
+from gateway.supervisor import metergate
+from storage import members, partitions
+from storage.database import Database
+from tests import brokers, postgres
+from tests.brokers import Broker, Peer, eventually
+
+MONTH = date(2022, 4, 1)
+CREATED = datetime(2022, 3, 31, 12, tzinfo=UTC)
+START_MILLIS = 1_649_030_400_000
+"""4 April 2022, 00:00 UTC."""
+MINUTE_MILLIS = 60_000
+OBJECTS_A_CONTRACT = 500
+PATIENCE_SECONDS = 120.0
+TICKS = os.sysconf("SC_CLK_TCK")
+FLEET = """
+seller: {name: Metergate Demo SAS, country: FR, vat_number: FRXX999999999, currency: EUR, timezone: Europe/Paris}
+metrics: [{name: usage, unit: unit, kind: delta, decimals: 6}]
+customers: [{reference: FLEET, name: Fleet Customer, country: FR}]
+plans:
+  - name: Usage
+    charges:
+      - name: Usage
+        type: usage
+        vat_rate: "20"
+        calculator: {metric: usage, aggregation: sum, price: {model: per_unit, unit_price: "0.001", included: "0"}}
+contracts:
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What one run measured; microseconds are processor time."""
+
+    objects: int
+    messages: int
+    wall_messages_a_second: int
+    broker_us_a_message: float
+    ingest_us_a_message: float
+    database_us_a_message: float
+    record_bytes: float
+    rollup_row_bytes: float
+    wal_bytes_a_message: float
+    worker_mebibytes: float
+    close_us_a_schedule: float
+    close_database_us_a_schedule: float
+    close_schedules_a_second: int
+
+
+def cpu_seconds(pid: int, *, with_children: bool = False) -> float:
+    """Processor time of a process; `with_children` adds that of the children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    used = int(fields[11]) + int(fields[12])
+    if with_children:
+        used += int(fields[13]) + int(fields[14])
+    return used / TICKS
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started and that still run."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+class Postmaster:
+    """The processor time of a whole PostgreSQL, also of backends that have ended."""
+
+    def __init__(self, cluster: postgres.Cluster) -> None:
+        self._pid = int((cluster.home / "data" / "postmaster.pid").read_text().splitlines()[0])
+
+    def seconds(self) -> float:
+        total = cpu_seconds(self._pid, with_children=True)
+        for child in children(self._pid):
+            try:
+                total += cpu_seconds(child)
+            except FileNotFoundError:
+                continue
+        return total
+
+
+def declare(database: Database, objects: int) -> None:
+    """Contracts of 500 objects each, all active from April."""
+    contracts = -(-objects // OBJECTS_A_CONTRACT)
+    lines = "".join(
+        f"  - {{name: Contract {n}, customer: FLEET, starts_on: 2022-01-01, subscriptions: [Usage]}}\n"
+        for n in range(contracts)
+    )
+    with database.transaction() as session:
+        catalogue.apply(session, catalogue.load(FLEET + lines), CREATED)
+    for first in range(0, objects, OBJECTS_A_CONTRACT):
+        rows = [
+            NewObject(
+                reference=f"OBJECT_{n:07d}",
+                customer="FLEET",
+                contract=f"Contract {first // OBJECTS_A_CONTRACT}",
+                subscription="Usage",
+                activate=True,
+                starts_on=MONTH,
+            )
+            for n in range(first, min(first + OBJECTS_A_CONTRACT, objects))
+        ]
+        with database.transaction() as session:
+            outcomes = create_objects(session, rows, "pending", CREATED, "cli")
+        assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    with database.transaction() as session:
+        partitions.split(session, MONTH)
+
+
+def publish(broker: Broker, *, objects: int, count: int) -> None:
+    """One message with an id of 12 characters from each object every minute, until `count` are sent."""
+    with Peer(broker, "bridge") as bridge:
+        for number in range(count):
+            body = {
+                "id": f"{number:012d}",
+                "ts": START_MILLIS + number // objects * MINUTE_MILLIS + number % objects,
+                "metrics": {"usage": number % 997},
+            }
+            bridge.post(f"devices/OBJECT_{number % objects:07d}/telemetry", json.dumps(body))
+        eventually(lambda: bridge.flushed(count), "all are published", seconds=PATIENCE_SECONDS)
+
+
+@contextmanager
+def gateway(env: dict[str, str], folder: Path, workers: int) -> Iterator[None]:
+    """`metergate run --workers`, with what it says in a file."""
+    with (folder / "gateway.log").open("w") as log:
+        command = metergate("run", "--workers", str(workers))
+        process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+
+
+def at_work(database: Database) -> list[int]:
+    with database.snapshot() as session:
+        found = members.members(session, datetime.now(tz=UTC))
+    return [member.pid for member in found if member.state == "at work"]
+
+
+def stored(connection: "psycopg.Connection[tuple[Any, ...]]") -> int:
+    (count,) = connection.execute("SELECT coalesce(sum(record_count), 0) FROM usage_rollup").fetchone() or (0,)
+    return int(count)
+
+
+def measure(folder: Path, *, objects: int, messages: int, workers: int) -> Costs:
+    """One run, from an empty database to a closed month."""
+    (folder / "broker").mkdir(parents=True)
+    with (
+        postgres.cluster(durable=True) as cluster,
+        brokers.mosquitto(folder / "broker", bridge="bridge") as broker,
+        psycopg.connect(f"{cluster.url}/postgres", autocommit=True) as connection,
+    ):
+        url = f"{cluster.url}/postgres"
+        database, postmaster = Database(url), Postmaster(cluster)
+        database.migrate()
+        declare(database, objects)
+        connection.execute("CHECKPOINT")
+        env = os.environ | {"METERGATE_DATABASE_URL": url, "METERGATE_BROKER_URL": broker.url()}
+        assert broker.process is not None
+        with gateway(env, folder, workers):
+            eventually(lambda: len(at_work(database)) == workers, "the workers", seconds=PATIENCE_SECONDS)
+            pids = at_work(database)
+            before = postmaster.seconds(), cpu_seconds(broker.process.pid), sum(cpu_seconds(pid) for pid in pids)
+            wal = _wal(connection)
+            began = time.monotonic()
+            publish(broker, objects=objects, count=messages)
+            eventually(lambda: stored(connection) == messages, "all are stored", seconds=PATIENCE_SECONDS)
+            wall = time.monotonic() - began
+            after = postmaster.seconds(), cpu_seconds(broker.process.pid), sum(cpu_seconds(pid) for pid in pids)
+            wal = _wal(connection) - wal
+            memory = max(_resident(pid) for pid in pids)
+        sizes = connection.execute(
+            "SELECT pg_total_relation_size('usage_record_2022_04'), pg_total_relation_size('usage_rollup'), "
+            "(SELECT count(*) FROM usage_rollup)"
+        ).fetchone()
+        assert sizes is not None
+        closing = _close(env, folder, postmaster)
+        database.dispose()
+    per_message = [1e6 * (late - early) / messages for early, late in zip(before, after, strict=True)]
+    return Costs(
+        objects=objects,
+        messages=messages,
+        wall_messages_a_second=round(messages / wall),
+        database_us_a_message=round(per_message[0], 1),
+        broker_us_a_message=round(per_message[1], 1),
+        ingest_us_a_message=round(per_message[2], 1),
+        record_bytes=round(sizes[0] / messages, 1),
+        rollup_row_bytes=round(sizes[1] / sizes[2], 1),
+        wal_bytes_a_message=round(wal / messages, 1),
+        worker_mebibytes=round(memory, 1),
+        close_us_a_schedule=round(1e6 * closing[0] / objects, 1),
+        close_database_us_a_schedule=round(1e6 * closing[1] / objects, 1),
+        close_schedules_a_second=round(objects / closing[2]),
+    )
+
+
+def _close(env: dict[str, str], folder: Path, postmaster: Postmaster) -> tuple[float, float, float]:
+    """Processor time of the closer and of the database, and wall time, without what starting the command takes."""
+    spent = []
+    for until in ("2022-03-31", "2022-04-30"):  # the first has nothing to do: the start-up alone
+        own, theirs, began = os.times(), postmaster.seconds(), time.monotonic()
+        subprocess.run(metergate("close", "--until", until), cwd=folder, env=env, check=True, capture_output=True)
+        now = os.times()
+        used = now.children_user + now.children_system - own.children_user - own.children_system
+        spent.append((used, postmaster.seconds() - theirs, time.monotonic() - began))
+    empty, whole = spent
+    return whole[0] - empty[0], whole[1] - empty[1], whole[2] - empty[2]
+
+
+def _wal(connection: "psycopg.Connection[tuple[Any, ...]]") -> int:
+    (position,) = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone() or (0,)
+    return int(position)
+
+
+def _resident(pid: int) -> float:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def plan(costs: Costs, *, objects: int, half: float = 0.5) -> dict[str, float]:
+    """A fleet of one message a minute, with every processor at most `half` busy."""
+    rate = objects / 60
+    day = 86_400 * rate
+    return {
+        "messages a second": round(rate),
+        "usage records a day, millions": round(day / 1e6),
+        "broker cores": round(rate * costs.broker_us_a_message / 1e6 / half, 1),
+        "ingest processes": -(-rate * costs.ingest_us_a_message // (1e6 * half)),
+        "database cores for ingest": round(rate * costs.database_us_a_message / 1e6 / half, 1),
+        "databases, each committing batch after batch": -(-rate * costs.database_us_a_message // (1e6 * half)),
+        "usage records, GB a day": round(day * costs.record_bytes / 1e9),
+        "usage records, TB for 92 days": round(92 * day * costs.record_bytes / 1e12, 1),
+        "rollup, GB a year": round(365 * objects * costs.rollup_row_bytes / 1e9),
+        "write-ahead log, MB a second": round(rate * costs.wal_bytes_a_message / 1e6, 1),
+        "close of a month, minutes with one closer": round(
+            objects * (costs.close_us_a_schedule + costs.close_database_us_a_schedule) / 60e6, 1
+        ),
+    }
+
+
+def table(runs: list[Costs], *, objects: int, command: str) -> str:
+    """The measured part of the page, in Markdown."""
+    machine = f"2 cores, 24 GiB, shared; Python {platform.python_version()}, one run of each size"
+    lines = [
+        f"Measured on {datetime.now(tz=UTC):%Y-%m-%d} with `{command}`: {machine}.",
+        "",
+        "| Unit cost | " + " | ".join(f"{run.objects} objects" for run in runs) + " |",
+        "|---|" + "---|" * len(runs),
+    ]
+    names = [name for name in asdict(runs[0]) if name not in {"objects", "messages"}]
+    for name in names:
+        cells = " | ".join(f"{getattr(run, name):,}" for run in runs)
+        lines.append(f"| {name.replace('_us_', ' microseconds ').replace('_', ' ')} | {cells} |")
+    head = f"| A fleet of {objects:,} objects, a message a minute | from {runs[-1].objects} objects |"
+    lines += ["", head, "|---|---|"]
+    lines += [f"| {name} | {value:,} |" for name, value in plan(runs[-1], objects=objects).items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--messages", type=int, default=60_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--fleet", type=int, default=1_000_000, help="the fleet to reckon for")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--write", type=Path, help="replace the measured part of this page")
+    options = parser.parse_args()
+    runs = []
+    for objects in options.objects:
+        with tempfile.TemporaryDirectory(prefix="metergate-scale-") as folder:
+            runs.append(measure(Path(folder), objects=objects, messages=options.messages, workers=options.workers))
+    sizes = " ".join(str(objects) for objects in options.objects)
+    command = f"python -m benchmarks.scale --objects {sizes} --messages {options.messages}"
+    text = table(runs, objects=options.fleet, command=command)
+    sys.stdout.write(f"{text}\n")
+    if options.json:
+        whole = {"runs": [asdict(run) for run in runs], "plan": plan(runs[-1], objects=options.fleet)}
+        options.json.write_text(json.dumps(whole, indent=2))
+    if options.write:
+        page = options.write.read_text()
+        start, end = "<!-- measured -->\n", "<!-- end of measured -->"
+        head, _, rest = page.partition(start)
+        options.write.write_text(f"{head}{start}{text}\n{end}{rest.partition(end)[2]}")
+
+
+if __name__ == "__main__":
+    main()
