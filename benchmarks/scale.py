@@ -197,6 +197,7 @@ def measure(folder: Path, *, objects: int, messages: int, workers: int) -> Costs
             after = postmaster.seconds(), cpu_seconds(broker.process.pid), sum(cpu_seconds(pid) for pid in pids)
             wal = _wal(connection) - wal
             memory = max(_resident(pid) for pid in pids)
+        connection.execute("VACUUM FULL usage_rollup")  # without the old versions of rows that are updated often
         sizes = connection.execute(
             "SELECT pg_total_relation_size('usage_record_2022_04'), pg_total_relation_size('usage_rollup'), "
             "(SELECT count(*) FROM usage_rollup)"
