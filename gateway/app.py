@@ -113,8 +113,9 @@ class Gateway:
         with self._database.snapshot() as session:
             found = members.members(session, self._clock.now())
         working = any(member.state == "at work" for member in found)
-        if not self._parts.ingest and working and self._receiver is not None and not self._handed_over:
-            self._receiver.unsubscribe(usage_filters(self._settings))
+        receiver = self._receiver
+        if working and receiver is not None and receiver.connected and not self._parts.ingest and not self._handed_over:
+            receiver.unsubscribe(usage_filters(self._settings))
             self._handed_over = True
             log.info("usage is taken by the ingest members from now on")
         for member in found:
