@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check format lock clean
+.PHONY: help demo test check bench format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ check: .venv/installed ## everything that continuous integration runs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/pytest
+
+bench: .venv/installed ## measure, and write docs/performance.md; CASE=ingest for one, SCALE=small for a quick look
+	@$(BIN)/python -m benchmarks $(CASE) --scale $(or $(SCALE),full)
+	@test "$(or $(SCALE),full)" != full || $(BIN)/python -m benchmarks.report
 
 format: .venv/installed ## format and mend what can be mended
 	@$(BIN)/ruff format .

@@ -1,0 +1,30 @@
+"""`python -m benchmarks [CASE ...] [--scale small] [--rounds 5] [--results FOLDER]`; all cases unless named."""
+
+import argparse
+import importlib
+import itertools
+from pathlib import Path
+
+from benchmarks import figures, ingest
+
+CASES = ("ingest", "latency", "close", "startup")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE")
+    parser.add_argument("--scale", choices=("full", "small"), default="full")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--results", type=Path, default=figures.RESULTS)
+    arguments = parser.parse_args()
+    for case in arguments.cases or CASES:
+        module = importlib.import_module(f"benchmarks.{case}")
+        found = module.run(scale=arguments.scale, rounds=arguments.rounds)
+        if case == "ingest":
+            found = itertools.chain(found, [ingest.memory(scale=arguments.scale)])
+        command = f"python -m benchmarks {case} --scale {arguments.scale} --rounds {arguments.rounds}"
+        figures.save(case, command, list(found), arguments.results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""Messages a second that are committed before they are acknowledged, against `mosquitto_sub` and bare inserts.
+
+draining: a backlog waits in a persistent session, only broker and subscriber run. live: publisher, broker and
+subscriber share the machine: `python -m benchmarks ingest`.
+"""
+
+import itertools
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import psycopg
+
+from benchmarks import stage
+from benchmarks.figures import Figure, measure, ratio
+from benchmarks.stage import START, Publisher, Store, Watch, broker, gateway, listening, message, wait
+from storage.types import to_micros
+from tests.brokers import Broker
+
+CASE = "ingest"
+OBJECTS = 1000
+SPACING = timedelta(milliseconds=7)
+BATCH = 2000
+_numbers = itertools.count()
+
+
+def backlog(count: int) -> tuple[list[bytes], datetime, datetime]:
+    """`count` new messages, and the times in the first and the last of them."""
+    first = next(_numbers) * 10_000_000
+    instants = [START + SPACING * (first + number) for number in range(count)]
+    return [message(first + n, OBJECTS, at) for n, at in enumerate(instants)], instants[0], instants[-1]
+
+
+def drain_gateway(url: str, count: int, *, workers: int = 0, **settings: str) -> float:
+    """Messages a second from the first committed to the last, of a backlog that waited in the session."""
+    pieces, first, last = backlog(count)
+    watch = Watch(url)
+    words = ("--workers", str(workers)) if workers else ()
+    try:
+        with broker() as running:
+            with gateway(url, running, *words, **settings) as process:
+                listening(process, url, workers)
+            publish(running, pieces)
+            with gateway(url, running, *words, **settings):
+                began = wait(lambda: watch.committed(first), "the first message is committed", step=0.001)
+                ended = wait(lambda: watch.committed(last), "the last message is committed")
+        return count / (ended - began)
+    finally:
+        watch.close()
+
+
+def live_gateway(url: str, count: int, **settings: str) -> float:
+    """Messages a second from the first published to the last committed."""
+    pieces, _, last = backlog(count)
+    watch = Watch(url)
+    try:
+        with broker() as running, gateway(url, running, **settings) as process:
+            listening(process)
+            began = time.monotonic()
+            publish(running, pieces)
+            return count / (wait(lambda: watch.committed(last), "the last message is committed") - began)
+    finally:
+        watch.close()
+
+
+def publish(running: Broker, pieces: list[bytes]) -> None:
+    publisher = Publisher(running)
+    publisher.send(pieces)
+    publisher.flushed()
+    publisher.close()
+
+
+def yardstick(running: Broker, count: int, *words: str) -> "subprocess.Popen[bytes]":
+    """`mosquitto_sub -q 1`, which prints what it receives to nowhere."""
+    who = ["-h", "127.0.0.1", "-p", str(running.port), "-u", "gateway", "-P", "gateway", "-i", "yardstick", "-c"]
+    return subprocess.Popen(
+        ["mosquitto_sub", *who, "-q", "1", "-t", "devices/+/telemetry", "-C", str(count), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def drain_yardstick(count: int) -> float:
+    pieces, _, _ = backlog(count)
+    with broker() as running:
+        subscribed(running)
+        publish(running, pieces)
+        began = time.monotonic()
+        yardstick(running, count).wait()
+        return count / (time.monotonic() - began)
+
+
+def live_yardstick(count: int) -> float:
+    pieces, _, _ = backlog(count)
+    with broker() as running:
+        subscribed(running)
+        process = yardstick(running, count)
+        began = time.monotonic()
+        publish(running, pieces)
+        process.wait()
+        return count / (time.monotonic() - began)
+
+
+def subscribed(running: Broker) -> None:
+    """Make the yardstick's session: it ends once its subscription stands."""
+    yardstick(running, 1, "-E").wait()
+
+
+def bare_inserts(url: str, count: int) -> float:
+    """Rows a second of a loop that only inserts the same rows, a commit each `BATCH`, synced to the disk."""
+    first = next(_numbers) * 10_000_000
+    rows = [
+        (to_micros(START + SPACING * (first + n)), n % OBJECTS + 1, 1, f"{first + n:036d}", n * 1000, 0, 1, "mqtt", 0)
+        for n in range(count)
+    ]
+    columns = "occurred_at, object_id, metric_id, discriminator, quantity, received_at, batch, origin, unkeyed"
+    batches = [rows[start : start + BATCH] for start in range(0, count, BATCH)]
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        began = time.monotonic()
+        for batch in batches:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(f"INSERT INTO usage_record ({columns}) VALUES (?,?,?,?,?,?,?,?,?)", batch)
+            connection.execute("COMMIT")
+        seconds = time.monotonic() - began
+        connection.close()
+    else:
+        with psycopg.connect(url) as server:
+            began = time.monotonic()
+            for batch in batches:
+                with server.cursor() as cursor, cursor.copy(f"COPY usage_record ({columns}) FROM STDIN") as copy:
+                    for row in batch:
+                        copy.write_row(row)
+                server.commit()
+            seconds = time.monotonic() - began
+    return count / seconds
+
+
+def fresh(store: Store, name: str) -> str:
+    return store.create(name, "empty")
+
+
+def prepared(store: Store, present: int, name: str) -> str:
+    """A database with so many usage records before START."""
+    url = store.create(name, "empty")
+    if present:
+        stage.fill(url, present, OBJECTS, first=START - timedelta(days=30), seconds=30 * 86400 - 60)
+    return url
+
+
+def run(*, scale: str, rounds: int) -> Iterator[Figure]:
+    """Every figure of the case."""
+    count = 100_000 if scale == "full" else 5_000
+    presents = (1_000_000, 10_000_000) if scale == "full" else (20_000,)
+    kinds = ("sqlite", "postgresql") if scale == "full" else ("sqlite",)
+    for kind in kinds:
+        with stage.store(kind) as store:
+            stage.make_fleet(store.create("empty"), OBJECTS, activate=False)
+            filled = {present: prepared(store, present, f"with_{present}") for present in presents}
+            yield from _of_database(store, kind, filled, count=count, rounds=rounds, scale=scale)
+
+
+def _of_database(
+    store: Store, kind: str, filled: dict[int, str], *, count: int, rounds: int, scale: str
+) -> Iterator[Figure]:
+    drained: dict[str, list[float]] = {name: [] for name in ("yardstick", "empty", "bare", "paho", "live", "live sub")}
+    for present in filled:
+        drained[str(present)] = []
+    for _ in range(rounds):
+        drained["yardstick"].append(drain_yardstick(count))
+        drained["empty"].append(drain_gateway(fresh(store, "round"), count))
+        for present, url in filled.items():
+            drained[str(present)].append(drain_gateway(url, count))
+        drained["bare"].append(bare_inserts(fresh(store, "round"), count))
+        drained["paho"].append(drain_gateway(fresh(store, "round"), count // 2, receiver="paho"))
+        drained["live sub"].append(live_yardstick(count))
+        drained["live"].append(live_gateway(fresh(store, "round"), count))
+    sqlite, sub = kind == "sqlite", "mosquitto_sub -q 1"
+    unit = "messages/s"
+    yield ratio(
+        CASE, f"draining a backlog, {kind}", drained["empty"], drained["yardstick"], against=f"{sub} draining",
+        must=0.5 if sqlite else 0.3, reach=1.2 if sqlite else 0.5, unit=unit,
+    )  # fmt: skip
+    yield ratio(
+        CASE, f"live, {kind}", drained["live"], drained["live sub"], against=f"{sub} live",
+        must=0.8 if sqlite else None, reach=1.0 if sqlite else None, unit=unit,
+    )  # fmt: skip
+    yield ratio(
+        CASE, f"draining with paho, {kind}", drained["paho"], drained["yardstick"], against=f"{sub} draining",
+        must=0.25 if sqlite else 0.2, unit=unit,
+    )  # fmt: skip
+    yield ratio(
+        CASE, f"draining a backlog, {kind}", drained["empty"], drained["bare"],
+        against="a bare loop of inserts of the same rows", unit=unit,
+    )  # fmt: skip
+    for present in filled:
+        yield ratio(
+            CASE, f"draining with {present:,} records present, {kind}", drained[str(present)], drained["empty"],
+            against="draining into an empty table", must=0.7 if scale == "full" else None,
+            reach=0.9 if scale == "full" else None, unit=unit,
+        )  # fmt: skip
+    if kind == "postgresql" and scale == "full":
+        two = [drain_gateway(fresh(store, "round"), count, workers=2) for _ in range(3)]
+        one = [drain_gateway(fresh(store, "round"), count, workers=1) for _ in range(3)]
+        yield ratio(CASE, "two ingest processes, postgresql", two, one, against="one ingest process", unit=unit)
+
+
+def memory(*, scale: str) -> Figure:
+    """The gateway's peak memory over a backlog of a million messages."""
+    count = 1_000_000 if scale == "full" else 10_000
+    with stage.store("sqlite") as store, broker() as running:
+        stage.make_fleet(store.create("empty"), OBJECTS, activate=False)
+        url = fresh(store, "round")
+        watch = Watch(url)
+        with gateway(url, running) as process:
+            listening(process)
+        last = START
+        for _ in range(0, count, 10_000):
+            pieces, _, last = backlog(10_000)
+            publish(running, pieces)
+        with gateway(url, running) as process:
+            wait(lambda: watch.committed(last), "the last message is committed")
+            peak = stage.peak_mebibytes(process.pid)
+        watch.close()
+    return measure(
+        CASE, f"peak memory of the gateway, {count:,} messages waiting in the broker", [peak],
+        unit="MiB", must=120, reach=80,
+    )  # fmt: skip
