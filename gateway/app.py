@@ -19,6 +19,7 @@ from gateway.publisher import OutboxPublisher
 from gateway.receiver import ControlProperties, Receiver
 from gateway.roles import PARTS, Parts, client_id, filters, usage_filters
 from gateway.scheduler import Alarms
+from gateway.sessions import SessionKeeper
 from storage import members
 from storage.database import Database
 from storage.errors import StorageError
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 READY_SECONDS = 10
 HOUSEKEEPING_SECONDS = 3600
 """How often ended terms and missing partitions are looked for; both have months of slack."""
+SESSION_STOP_SECONDS = 2.0
+"""How long the last note on the broker's session may take; it only moves the start of a gap."""
 HANDOVER_SECONDS = 2
 """How often the ingest members are looked at: how long a message may go both ways when they take over."""
 
@@ -51,11 +54,22 @@ class Gateway:
             mqtt_version=settings.mqtt_version,
         )
         self._receiver: Receiver | None = None
+        self._sessions: SessionKeeper | None = None
         self._membership: Membership | None = None
         subscriptions = filters(settings, parts)
         if subscriptions is not None:
             own = settings.model_copy(update={"client_id": client_id(settings, parts, member)})
-            self._receiver = Receiver(own, database, clock, self._on_control, filters=subscriptions)
+            broker = address_from(settings.broker_url)
+            self._sessions = SessionKeeper(
+                database,
+                clock,
+                client_id=own.client_id,
+                broker=f"{broker.host}:{broker.port}",
+                caught_up=self._caught_up,
+            )
+            self._receiver = Receiver(
+                own, database, clock, self._on_control, filters=subscriptions, on_connected=self._sessions.on_connected
+            )
             if parts == PARTS["ingest"]:
                 self._membership = Membership(database, clock, own.client_id, self._stored)
         self._alarms = Alarms()
@@ -70,6 +84,8 @@ class Gateway:
                 self._alarms.cron(self._settings.close_cron, "close", self._close)
         if self._parts.control:
             self._publisher.start()
+        if self._sessions is not None:
+            self._sessions.start()
         if self._receiver is not None:
             self._receiver.start()
             try:
@@ -98,8 +114,13 @@ class Gateway:
         self._alarms.stop()
         if self._receiver is not None:
             self._receiver.stop()
+        if self._sessions is not None:
+            self._sessions.stop(SESSION_STOP_SECONDS)
         if self._parts.control:
             self._publisher.stop()
+
+    def _caught_up(self) -> bool:
+        return self._receiver is not None and self._receiver.connected and self._receiver.idle
 
     def _stored(self) -> int:
         return 0 if self._receiver is None else self._receiver.stored

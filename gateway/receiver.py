@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from config.clock import Clock
@@ -37,6 +37,7 @@ BRIEF_CONNECTIONS = 3
 """So many connections in a row that did not last: somebody else wants this session."""
 INBOX_KEPT = timedelta(days=90)
 """How long the time given to a message with an id but no time is remembered."""
+FORGET_EVERY = timedelta(days=1)
 
 
 class BrokerError(Exception):
@@ -103,7 +104,7 @@ class Receiver:
         self._stopping = threading.Event()
         self._subscribed = threading.Event()
         self._last_error = "no answer yet"
-        self._forget_at = clock.now()
+        self._forgotten_at: datetime | None = None
         self._stored = 0
         self._busy = False
         self._thread = threading.Thread(target=self._run, name="metergate-ingest", daemon=True)
@@ -282,7 +283,8 @@ class Receiver:
 
     def _forget_old_times(self) -> None:
         now = self._clock.now()
-        if now >= self._forget_at:
-            self._forget_at = now + timedelta(days=1)
+        # A clock that went back must not put this off for as long as it went.
+        if self._forgotten_at is None or not self._forgotten_at <= now < self._forgotten_at + FORGET_EVERY:
+            self._forgotten_at = now
             with self._database.transaction() as session:
                 usage.forget_times(session, before=now - INBOX_KEPT)

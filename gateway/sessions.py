@@ -6,6 +6,7 @@ The law: a gap is never forgotten for a fault of the database; it is written as 
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +17,7 @@ from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 HELD_SECONDS = 30.0
-"""How often a standing session is noted: a gap begins at most this much too early, never too late."""
+"""How often it is noted that a session stands and all it had is stored: a gap begins this much early at most."""
 RETRY_SECONDS = 1.0
 PENDING_MAX = 1000
 """Notes kept while the database is away; a broker that loses its sessions more often than that is beyond repair."""
@@ -25,13 +26,18 @@ PENDING_MAX = 1000
 @dataclass(frozen=True, slots=True)
 class _Note:
     session_present: bool
+    caught_up: bool
     at: datetime
 
 
 class SessionKeeper:
     """A thread of its own, so that neither the network nor the ingest waits for it."""
 
-    def __init__(self, database: Database, clock: Clock, *, client_id: str, broker: str) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, *, client_id: str, broker: str, caught_up: Callable[[], bool]
+    ) -> None:
+        """`caught_up` says whether all that was received is stored; it must not wait."""
+        self._caught_up = caught_up
         self._database = database
         self._clock = clock
         self._client_id = client_id
@@ -49,7 +55,7 @@ class SessionKeeper:
         """Write what is pending, when the database is there, and end."""
         with self._changed:
             if self._connected:
-                self._add(session_present=True)
+                self._add(session_present=True, caught_up=self._caught_up())
             self._stopping = True
             self._changed.notify()
         self._thread.join(timeout_seconds)
@@ -58,21 +64,15 @@ class SessionKeeper:
         """The broker answered a connection; `session_present` is its word on the session."""
         with self._changed:
             self._connected = True
-            self._add(session_present=session_present)
+            self._add(session_present=session_present, caught_up=False)
             self._changed.notify()
 
-    def on_disconnected(self) -> None:
-        """The connection ended; the session stood until now."""
-        with self._changed:
-            if self._connected:
-                self._connected = False
-                self._add(session_present=True)
-                self._changed.notify()
-
-    def _add(self, *, session_present: bool) -> None:
+    def _add(self, *, session_present: bool, caught_up: bool) -> None:
         if session_present and self._pending and self._pending[-1].session_present:
-            self._pending.pop()  # only the newest of them says something
-        self._pending.append(_Note(session_present, self._clock.now()))
+            if not caught_up:
+                return  # it says nothing new
+            self._pending.pop()
+        self._pending.append(_Note(session_present, caught_up, self._clock.now()))
 
     def _run(self) -> None:
         while True:
@@ -80,7 +80,7 @@ class SessionKeeper:
                 if not self._pending and not self._stopping:
                     self._changed.wait(HELD_SECONDS)
                 if self._connected and not self._pending:
-                    self._add(session_present=True)
+                    self._add(session_present=True, caught_up=self._caught_up())
                 stopping = self._stopping
             written = self._write()
             if stopping:
@@ -104,6 +104,7 @@ class SessionKeeper:
                         client_id=self._client_id,
                         broker=self._broker,
                         session_present=note.session_present,
+                        caught_up=note.caught_up,
                         at=note.at,
                     )
             except StorageError as error:

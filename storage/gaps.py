@@ -15,12 +15,12 @@ GapReason = Literal["session_lost"]
 
 
 def note_session(
-    session: Session, *, client_id: str, broker: str, session_present: bool, at: datetime
+    session: Session, *, client_id: str, broker: str, session_present: bool, caught_up: bool, at: datetime
 ) -> ReceptionGap | None:
     """Note that the session stands at `at`; the gap that this shows, when the broker had lost the one before.
 
-    `session_present` is what the broker says of the session when it answers a connection. What it took between the
-    last time that the session was known to stand and now is gone.
+    `session_present` is what the broker says of the session when it answers a connection; `caught_up`, that all
+    that it had for us is stored. What it took after the last time that we had caught up may be gone with a session.
     """
     known = session.get(BrokerSession, (client_id, broker))
     if known is None:
@@ -36,7 +36,8 @@ def note_session(
         )
         session.add(gap)
         known.established_at = at
-    known.held_at = at
+    if caught_up or not session_present:
+        known.held_at = at
     session.flush()
     return gap
 

@@ -434,7 +434,7 @@ class BrokerSession(Table, table=True):
     """Host and port, without user and password."""
     established_at: datetime = Field(sa_type=Instant)
     held_at: datetime = Field(sa_type=Instant)
-    """When the session was last known to stand: at a connection, and now and then while it lasts."""
+    """When the session last stood with all that it had for us stored: noted now and then while it lasts."""
 
 
 class ReceptionGap(Table, table=True):

@@ -69,7 +69,19 @@ def run(*, role: str, workers: int, member: int, embedded_broker: bool, port: in
         click.echo(_said(settings, does, workers))
         stop.wait()
         click.echo("stopping: what was received is stored first", err=True)
+        limit = threading.Timer(settings.stop_seconds, _give_up, [settings.stop_seconds])
+        limit.daemon = True
+        limit.start()
+    limit.cancel()
     return 1 if children is not None and children.failed else 0
+
+
+def _give_up(seconds: int) -> None:
+    """End at once: what is not committed is not acknowledged, and the broker sends it again."""
+    import os
+
+    click.echo(f"metergate: not done within {seconds} s; what is not stored stays with the broker", err=True)
+    os._exit(1)
 
 
 def _said(settings: "Settings", does: "Parts", workers: int) -> str:

@@ -9,9 +9,18 @@ NOON = datetime(2022, 4, 14, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def note(database: Database, *, at: datetime, session_present: bool, broker: str = "mqtt.example:1883") -> None:
+def note(
+    database: Database,
+    *,
+    at: datetime,
+    session_present: bool,
+    broker: str = "mqtt.example:1883",
+    caught_up: bool = True,
+) -> None:
     with database.transaction() as session:
-        gaps.note_session(session, client_id="metergate", broker=broker, session_present=session_present, at=at)
+        gaps.note_session(
+            session, client_id="metergate", broker=broker, session_present=session_present, caught_up=caught_up, at=at
+        )
 
 
 def recorded(database: Database) -> list[tuple[datetime, datetime, str]]:
@@ -47,3 +56,11 @@ def test_a_gap_under_a_clock_that_went_back_has_no_length(database: Database) ->
     note(database, at=NOON, session_present=False)
     note(database, at=NOON - HOUR, session_present=False)
     assert recorded(database) == [(NOON - HOUR, NOON - HOUR, "session_lost")]
+
+
+def test_a_gap_begins_where_all_was_stored_for_the_last_time(database: Database) -> None:
+    note(database, at=NOON, session_present=False)
+    note(database, at=NOON + HOUR, session_present=True)
+    note(database, at=NOON + 2 * HOUR, session_present=True, caught_up=False)
+    note(database, at=NOON + 3 * HOUR, session_present=False)
+    assert recorded(database) == [(NOON + HOUR, NOON + 3 * HOUR, "session_lost")]
