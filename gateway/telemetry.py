@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from storage.types import from_micros, to_micros
 
@@ -20,7 +20,7 @@ METRICS_MAX = 200
 SENDER_ID_MAX = 200
 """Characters of a sender's id: it is part of a key."""
 EVENT_KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
-RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)")
+RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
 UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 OUR_EVENTS = frozenset(
     {"created", "confirmed", "activated", "suspended", "resumed", "terminated", "exchanged", "renewed", "term_ended"}
@@ -37,8 +37,7 @@ class Unreadable(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(NamedTuple):
     """Values that one object measured at one time; `occurred_at` in microseconds since 1970, None when not said."""
 
     sender_id: str
@@ -177,6 +176,14 @@ def _time(fields: Mapping[str, Any]) -> int | None:
     value = fields.get("ts")
     if value is None and "ts" not in fields:
         return None
+    micros = parse_time(value)
+    if micros is not None:
+        return micros
+    raise Unreadable("bad_time", f"`ts` is {_plain(value)!r}; write RFC 3339 with a zone, or epoch milliseconds")
+
+
+def parse_time(value: Any) -> int | None:
+    """Microseconds since 1970 UTC of RFC 3339 with a zone or of integer milliseconds; None for anything else."""
     try:
         if isinstance(value, int) and not isinstance(value, bool):
             return to_micros(from_micros(value * 1000))
@@ -187,7 +194,7 @@ def _time(fields: Mapping[str, Any]) -> int | None:
             return whole + int((fraction or "0").ljust(9, "0")[:6])
     except (ValueError, OverflowError):
         pass
-    raise Unreadable("bad_time", f"`ts` is {_plain(value)!r}; write RFC 3339 with a zone, or epoch milliseconds")
+    return None
 
 
 def _values(fields: Mapping[str, Any]) -> tuple[tuple[str, Decimal | int], ...]:

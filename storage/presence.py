@@ -12,7 +12,6 @@ from sqlmodel import Session, col, select
 
 from storage.bulk import is_sqlite, write_many
 from storage.tables import ObjectEvent, ObjectPresence
-from storage.types import to_micros
 
 LOOKUP_CHUNK = 500
 """Ids in one IN list: below SQLite's smallest limit on bound values."""
@@ -37,14 +36,14 @@ class Reported:
 def touch(
     session: Session,
     *,
-    heard: Mapping[int, datetime],
+    heard: Mapping[int, int],
     reports: Iterable[Reported],
     now: datetime,
     origin: str,
 ) -> int:
-    """Move `last_seen_at` of the objects in `heard`, and write the reported events; returns how many were new.
+    """Move `last_seen_at` of the objects in `heard` (microseconds), and write the reported events.
 
-    `heard` has every object that reports.
+    Returns how many were new. `heard` has every object that reports.
     """
     connection = session.connection()
     greatest = "max" if is_sqlite(connection) else "greatest"
@@ -52,7 +51,7 @@ def touch(
         connection,
         "INSERT INTO object_presence (object_id, last_seen_at) VALUES (?, ?) ON CONFLICT (object_id) DO UPDATE SET "
         f"last_seen_at = {greatest}(object_presence.last_seen_at, excluded.last_seen_at)",
-        [(object_id, to_micros(instant)) for object_id, instant in sorted(heard.items())],
+        sorted(heard.items()),
     )
     reports = list(reports)
     presences = _presences(session, {report.object_id for report in reports})

@@ -1,6 +1,6 @@
 """Quantities at the door: a number becomes an integer scaled by the metric's decimals, rounded at most once."""
 
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from fractions import Fraction
 from typing import Literal
 
@@ -11,6 +11,24 @@ QUANTITY_LIMIT = 10**17
 """Largest scaled quantity of one record, so that a day's sums fit 64 bits."""
 
 Excess = Literal["round", "refuse"]
+_TRAPS = (Inexact, InvalidOperation, Overflow)
+_multiply = Context(prec=28, traps=list(_TRAPS)).multiply
+_POWERS = tuple(Decimal(10**decimals) for decimals in range(10))
+
+
+def scale(value: Decimal | int, decimals: int, excess: Excess) -> int:
+    """`parse_quantity`, without its fractions for a number of few digits that needs no rounding."""
+    if value.__class__ is Decimal:
+        try:
+            product = _multiply(value, _POWERS[decimals])
+        except _TRAPS:
+            return parse_quantity(value, decimals, excess)
+        # Compared before it is made an integer: 1E+999999999 must cost nothing.
+        if -QUANTITY_LIMIT <= product <= QUANTITY_LIMIT:
+            scaled = int(product)
+            if scaled == product:
+                return scaled
+    return parse_quantity(value, decimals, excess)
 
 
 def parse_quantity(value: Decimal | int, decimals: int, excess: Excess) -> int:
