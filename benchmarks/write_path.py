@@ -1,9 +1,9 @@
 """Microseconds a message from received bytes to committed rows, without a broker; see `--help`.
 
-    python benchmarks/write_path.py                     # SQLite in a temporary folder
-    python benchmarks/write_path.py --postgres          # a throw-away PostgreSQL with fsync on
-    python benchmarks/write_path.py --present 10000000  # with that many usage records there already
-    python benchmarks/write_path.py --profile           # where the time goes, by function
+python benchmarks/write_path.py                     # SQLite in a temporary folder
+python benchmarks/write_path.py --postgres          # a throw-away PostgreSQL with fsync on
+python benchmarks/write_path.py --present 10000000  # with that many usage records there already
+python benchmarks/write_path.py --profile           # where the time goes, by function
 """
 
 import argparse
@@ -74,7 +74,8 @@ def fill(database: Database, records: int, objects: int) -> None:
             "INSERT INTO usage_rollup (object_id, metric_id, day, record_count, quantity_sum, quantity_max, "
             "quantity_min, first_at, first_quantity, last_at, last_quantity, batch) "
             f"SELECT object_id, metric_id, occurred_at / {DAY_MICROS}, count(*), sum(quantity), max(quantity), "
-            "min(quantity), min(occurred_at), 12500000, max(occurred_at), 12500000, 0 FROM usage_record GROUP BY 1, 2, 3"
+            "min(quantity), min(occurred_at), 12500000, max(occurred_at), 12500000, 0 "
+            "FROM usage_record GROUP BY 1, 2, 3"
         )
     if not database.is_sqlite:
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -109,9 +110,7 @@ def run(arguments: argparse.Namespace, url: str) -> None:
     writing, decoding = [], []
     for turn in range(arguments.rounds):
         first = turn * arguments.messages
-        fleet = messages(
-            arguments.messages, first=first, objects=arguments.objects, metrics=arguments.metrics
-        )
+        fleet = messages(arguments.messages, first=first, objects=arguments.objects, metrics=arguments.metrics)
         began = time.perf_counter()
         for message in fleet:
             decode_quickly(message.payload, limit_bytes=limit)
@@ -132,7 +131,7 @@ def run(arguments: argparse.Namespace, url: str) -> None:
     for name, figures in (("decoding alone", decoding), ("bytes to commit", writing)):
         middle = statistics.median(figures)
         print(
-            f"{name:16} {middle:6.2f} us a message (of {len(figures)} rounds: {min(figures):.2f} to {max(figures):.2f}), "
+            f"{name:16} {middle:6.2f} us a message ({len(figures)} rounds: {min(figures):.2f} to {max(figures):.2f}), "
             f"{1e6 / middle:,.0f} msg/s"
         )
     print(

@@ -8,31 +8,36 @@ changes nothing when it comes again. The receiver, the demo and the replay of th
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Literal, cast
+from functools import lru_cache
+from typing import Literal, NamedTuple, cast
 
 from sqlmodel import Session
 
 from billing.core.errors import Invalid
-from billing.core.quantity import Excess, parse_quantity
+from billing.core.quantity import Excess, scale
 from config.settings import Settings
-from gateway.telemetry import LifecycleReport, Sample, Unreadable, decode_lifecycle, decode_telemetry
+from gateway.quick_telemetry import decode_quickly
+from gateway.telemetry import LifecycleReport, Sample, Unreadable, decode_lifecycle
 from storage import partitions, presence, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
-from storage.types import from_micros, to_micros
+from storage.known import Known
+from storage.types import MICROSECOND, from_micros, to_micros
 
 log = logging.getLogger(__name__)
 
 TOPIC_LEVELS = 2
+TOPICS_KEPT = 32_768
+"""Topics whose parts are remembered: some 10 MB."""
 LIFECYCLE_PREFIX = "lifecycle:"
 """Keeps the ids of lifecycle messages apart from those of telemetry in the inbox."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Message:
     """A message as it was received. `receipt` is unique per receipt: it tells apart what has no key of its own."""
 
@@ -40,8 +45,14 @@ class Message:
     payload: bytes
     received_at: datetime
     retained: bool = False
-    receipt: str = field(default_factory=lambda: uuid.uuid4().hex)
+    receipt: str = ""
     origin: str = "mqtt"
+
+    def own_receipt(self) -> str:
+        """The receipt, made when it is first asked for (few messages need one) and kept for every attempt."""
+        if not self.receipt:
+            self.receipt = uuid.uuid4().hex
+        return self.receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +88,7 @@ class Applied:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """A message that could be read, with the object it speaks for."""
 
     message: Message
@@ -88,11 +98,17 @@ class _Read:
 
 def apply_messages(session: Session, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
     """Take a batch into the database, in the session's transaction; refused messages are quarantined in it too."""
-    applied, conflicts = _apply(session, messages, rules, now=now)
-    for message, reason, detail in conflicts:
+    return _apply_and_keep(session, messages, rules, now=now, known=Known())[0]
+
+
+def _apply_and_keep(
+    session: Session, messages: Sequence[Message], rules: Rules, *, now: datetime, known: Known
+) -> tuple[Applied, "_Learnt"]:
+    applied, refusals, learnt = _apply(session, messages, rules, now=now, known=known)
+    for message, reason, detail in refusals:
         applied.refused[reason] += 1
         _keep(session, message, rules, reason=reason, detail=detail)
-    return applied
+    return applied, learnt
 
 
 def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
@@ -102,8 +118,7 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
     message that breaks anything else is quarantined as `failed`, so that it does not stand in the way of others.
     """
     try:
-        with database.transaction() as session:
-            return apply_messages(session, messages, rules, now=now)
+        return _commit(database, messages, rules, now=now)
     except StorageError:
         raise
     except Exception:
@@ -111,8 +126,7 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
     total = Applied()
     for message in messages:
         try:
-            with database.transaction() as session:
-                one = apply_messages(session, [message], rules, now=now)
+            one = _commit(database, [message], rules, now=now)
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - one poison message must never pin the window
@@ -125,6 +139,13 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
         total.events += one.events
         total.refused += one.refused
     return total
+
+
+def _commit(database: Database, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
+    with database.transaction() as session:
+        applied, learnt = _apply_and_keep(session, messages, rules, now=now, known=database.known)
+    database.known.learn(learnt.objects, learnt.heard)
+    return applied
 
 
 def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> str | None:
@@ -146,7 +167,7 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
         origin="replay",
     )
     with session.begin_nested() as savepoint:
-        _, refusals = _apply(session, [message], rules, now=row.received_at)
+        _, refusals, _ = _apply(session, [message], rules, now=row.received_at, known=Known())
         if refusals:
             savepoint.rollback()
             return refusals[0][2]
@@ -157,9 +178,16 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
 Refusal = tuple[Message, str, str]
 
 
+class _Learnt(NamedTuple):
+    """What may be remembered once the transaction is committed."""
+
+    objects: dict[str, int]
+    heard: dict[int, int]
+
+
 def _apply(
-    session: Session, messages: Sequence[Message], rules: Rules, *, now: datetime
-) -> tuple[Applied, list[Refusal]]:
+    session: Session, messages: Sequence[Message], rules: Rules, *, now: datetime, known: Known
+) -> tuple[Applied, list[Refusal], _Learnt]:
     refusals: list[Refusal] = []
     reads: list[_Read] = []
     for message in messages:
@@ -167,37 +195,49 @@ def _apply(
             reads.append(_read(message, rules))
         except Unreadable as error:
             refusals.append((message, error.reason, str(error)))
-    objects = usage.object_ids(session, (read.reference for read in reads))
-    metrics = usage.metrics_named(session, _metric_names(reads))
+    objects, found = _objects(session, reads, known)
     archived = frozenset(partitions.archived_months(session))
-    known: list[_Read] = []
+    door = _Door(rules, objects, usage.metrics_named(session, _metric_names(reads)), archived)
+    accepted: list[_Read] = []
     for read in reads:
         try:
-            _check(read, objects, metrics, rules)
-            _check_archived(read, archived)
-            known.append(read)
+            door.take(read)
+            accepted.append(read)
         except Unreadable as error:
             refusals.append((read.message, error.reason, str(error)))
-    times = usage.remember_times(session, list(_times_to_remember(known, objects)))
-    facts = [(fact, read.message) for read in known for fact in _facts(read, objects[read.reference], metrics, times)]
-    recorded = usage.record(session, [fact for fact, _ in facts])
-    refusals += _conflicts(recorded, {id(fact): message for fact, message in facts})
-    heard: dict[int, datetime] = {}
-    for read in known:
-        object_id, received = objects[read.reference], read.message.received_at
-        heard[object_id] = max(received, heard.get(object_id, received))
+    times = usage.remember_times(session, list(_times_to_remember(accepted, objects)))
+    facts = door.facts(times)
+    recorded = usage.record(session, facts)
+    if recorded.conflicts:
+        refusals += _conflicts(recorded, {id(fact): message for fact, message in zip(facts, door.owners, strict=True)})
     reports = [
         _reported(read.message, read.content, objects[read.reference], times)
-        for read in known
+        for read in accepted
         if isinstance(read.content, LifecycleReport)
     ]
+    heard = known.news(door.heard)
+    heard |= {report.object_id: door.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"
-    return Applied(
-        records=recorded.inserted,
-        duplicates=recorded.duplicates,
-        unkeyed=sum(fact.unkeyed for fact, _ in facts),
-        events=presence.touch(session, heard=heard, reports=reports, now=now, origin=origin),
-    ), refusals
+    return (
+        Applied(
+            records=recorded.inserted,
+            duplicates=recorded.duplicates,
+            unkeyed=sum(fact.unkeyed for fact in facts),
+            events=presence.touch(session, heard=heard, reports=reports, now=now, origin=origin),
+        ),
+        refusals,
+        _Learnt(found, heard),
+    )
+
+
+def _objects(session: Session, reads: Sequence[_Read], known: Known) -> tuple[dict[str, int], dict[str, int]]:
+    """The ids of the objects that speak here, and those among them that were not known yet."""
+    ids = known.objects
+    unknown = {read.reference for read in reads if read.reference not in ids}
+    if not unknown:
+        return ids, {}
+    found = usage.object_ids(session, unknown)
+    return {**{read.reference: ids[read.reference] for read in reads if read.reference in ids}, **found}, found
 
 
 def _conflicts(recorded: usage.Recorded, owners: dict[int, Message]) -> list[Refusal]:
@@ -214,11 +254,11 @@ def _conflicts(recorded: usage.Recorded, owners: dict[int, Message]) -> list[Ref
 
 
 def _read(message: Message, rules: Rules) -> _Read:
-    reference, leaf = _address(message.topic, rules)
+    reference, leaf = _address(message.topic, rules.topic_devices)
     limit = rules.payload_limit_bytes
     if leaf == "lifecycle":
         return _Read(message, reference, decode_lifecycle(message.payload, limit_bytes=limit))
-    samples = decode_telemetry(message.payload, limit_bytes=limit)
+    samples = decode_quickly(message.payload, limit_bytes=limit)
     if message.retained and not all(sample.has_key for sample in samples):
         raise Unreadable(
             "retained_unkeyed",
@@ -227,8 +267,9 @@ def _read(message: Message, rules: Rules) -> _Read:
     return _Read(message, reference, samples)
 
 
-def _address(topic: str, rules: Rules) -> tuple[str, str]:
-    prefix = f"{rules.topic_devices}/"
+@lru_cache(maxsize=TOPICS_KEPT)
+def _address(topic: str, devices: str) -> tuple[str, str]:
+    prefix = f"{devices}/"
     levels = topic.removeprefix(prefix).split("/")
     if not topic.startswith(prefix) or len(levels) != TOPIC_LEVELS or levels[1] not in {"telemetry", "lifecycle"}:
         raise Unreadable(
@@ -237,108 +278,141 @@ def _address(topic: str, rules: Rules) -> tuple[str, str]:
     return levels[0], levels[1]
 
 
-def _metric_names(reads: Iterable[_Read]) -> Iterable[str]:
-    return (
-        name
-        for read in reads
-        if not isinstance(read.content, LifecycleReport)
-        for sample in read.content
-        for name, _ in sample.values
-    )
+def _metric_names(reads: Iterable[_Read]) -> set[str]:
+    names: set[str] = set()
+    for _, _, content in reads:
+        if not isinstance(content, LifecycleReport):
+            for sample in content:
+                for name, _ in sample.values:
+                    names.add(name)
+    return names
 
 
-def _check(read: _Read, objects: dict[str, int], metrics: dict[str, usage.MetricRow], rules: Rules) -> None:
-    """Raise Unreadable unless everything in the message can be recorded."""
-    if read.reference not in objects:
-        raise Unreadable("unknown_object", f"no object has the reference {read.reference!r}; create it first")
-    samples = (read.content,) if isinstance(read.content, LifecycleReport) else read.content
-    received = to_micros(read.message.received_at)
-    past, future = (
-        rules.plausible_past // timedelta(microseconds=1),
-        rules.plausible_future // timedelta(microseconds=1),
-    )
-    for sample in samples:
-        if sample.occurred_at is not None and not received - past <= sample.occurred_at <= received + future:
+class _Door:
+    """Checks one message after the other, whole, and keeps the facts of those that may be recorded."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        objects: Mapping[str, int],
+        metrics: Mapping[str, usage.MetricRow],
+        archived: frozenset[date],
+    ) -> None:
+        self._archived = archived
+        self._rules = rules
+        self._objects = objects
+        self._metrics = metrics
+        self._past = rules.plausible_past // MICROSECOND
+        self._future = rules.plausible_future // MICROSECOND
+        self._facts: list[usage.Fact] = []
+        self._untimed: list[tuple[int, str]] = []
+        self._last_received: tuple[datetime | None, int] = (None, 0)
+        self.owners: list[Message] = []
+        """The message of each fact."""
+        self.heard: dict[int, int] = {}
+        """By object, when it was last heard."""
+
+    def take(self, read: _Read) -> None:
+        """Keep everything in the message. Raises Unreadable, and keeps nothing, unless all of it can be recorded."""
+        message, reference, content = read
+        object_id = self._objects.get(reference)
+        if object_id is None:
+            raise Unreadable("unknown_object", f"no object has the reference {reference!r}; create it first")
+        received = self._received(message)
+        if isinstance(content, LifecycleReport):
+            self._check_time(content.occurred_at, received)
+        else:
+            # Kept only at the end: a message is taken whole or refused whole.
+            facts: list[usage.Fact] = []
+            untimed: list[tuple[int, str]] = []
+            for sample in content:
+                self._check_time(sample.occurred_at, received)
+                made = self._sample(message, sample, object_id, received)
+                if sample.occurred_at is None and sample.sender_id:
+                    start = len(self._facts) + len(facts)
+                    untimed += [(start + nth, sample.sender_id) for nth in range(len(made))]
+                facts += made
+            self._untimed += untimed
+            self._facts += facts
+            self.owners += [message] * len(facts)
+        if received > self.heard.get(object_id, -1):
+            self.heard[object_id] = received
+
+    def facts(self, times: Mapping[tuple[int, str], int]) -> list[usage.Fact]:
+        """The facts of all messages that were taken; `times` has the time first given to what has an id but no time."""
+        for position, sender_id in self._untimed:
+            fact = self._facts[position]
+            at = times.get((fact.object_id, sender_id), fact.received_at)
+            self._facts[position] = fact._replace(occurred_at=at)
+        self._untimed.clear()
+        return self._facts
+
+    def _received(self, message: Message) -> int:
+        instant, micros = self._last_received
+        if message.received_at is not instant:
+            micros = to_micros(message.received_at)
+            self._last_received = (message.received_at, micros)
+        return micros
+
+    def _check_time(self, occurred_at: int | None, received: int) -> None:
+        if occurred_at is not None and not received - self._past <= occurred_at <= received + self._future:
             raise Unreadable(
                 "implausible_time",
-                f"{from_micros(sample.occurred_at).isoformat()} is more than {rules.plausible_past.days} days before "
-                f"or {rules.plausible_future} after the reception; set the object's clock",
+                f"{from_micros(occurred_at).isoformat()} is more than {self._rules.plausible_past.days} days before "
+                f"or {self._rules.plausible_future} after the reception; set the object's clock",
             )
-        if isinstance(sample, LifecycleReport):
-            continue
-        for name, value in sample.values:
-            _check_value(name, value, metrics, refuse_delta=rules.unkeyed_deltas == "refuse" and not sample.has_key)
 
-
-def _check_archived(read: _Read, archived: frozenset[date]) -> None:
-    """Raise Unreadable for a month whose records are away: a repeat could not be told from a new one."""
-    if not archived or isinstance(read.content, LifecycleReport):
-        return
-    received = to_micros(read.message.received_at)
-    for sample in read.content:
-        month = partitions.month_of(received if sample.occurred_at is None else sample.occurred_at)
-        if month in archived:
+    def _check_archived(self, at: int) -> None:
+        """Raise Unreadable for a month whose records are away: a repeat could not be told from a new one."""
+        month = partitions.month_of(at)
+        if month in self._archived:
             raise Unreadable(
                 "archived",
                 f"the usage records of {month:%Y-%m} are archived; `metergate partitions attach {month:%Y-%m}` brings "
                 "them back, and the message can be replayed then",
             )
 
-
-def _check_value(name: str, value: Decimal | int, metrics: dict[str, usage.MetricRow], *, refuse_delta: bool) -> None:
-    metric = metrics.get(name)
-    if metric is None:
-        raise Unreadable("unknown_metric", f"no metric is called {name!r}; declare it in the catalogue")
-    _quantity(value, metric)
-    if metric.kind == "delta" and refuse_delta:
-        raise Unreadable("unkeyed", f"the delta {name!r} has neither `id` nor `ts`; send one of them")
+    def _sample(self, message: Message, sample: Sample, object_id: int, received: int) -> list[usage.Fact]:
+        discriminator, position, occurred_at, values = sample
+        unkeyed = occurred_at is None and not discriminator
+        if unkeyed:
+            # Two of them are two, even in one microsecond: the receipt keeps them apart.
+            discriminator = f"~{message.own_receipt()}#{position}"
+        at = received if occurred_at is None else occurred_at
+        if self._archived:
+            self._check_archived(at)
+        facts = []
+        for name, value in values:
+            metric = self._metrics.get(name)
+            if metric is None:
+                raise Unreadable("unknown_metric", f"no metric is called {name!r}; declare it in the catalogue")
+            quantity = _quantity(value, metric)
+            unkeyed_delta = unkeyed and metric.kind == "delta"
+            if unkeyed_delta and self._rules.unkeyed_deltas == "refuse":
+                raise Unreadable("unkeyed", f"the delta {name!r} has neither `id` nor `ts`; send one of them")
+            facts.append(
+                usage.Fact(at, object_id, metric.id, discriminator, quantity, received, message.origin, unkeyed_delta)
+            )
+        return facts
 
 
 def _quantity(value: Decimal | int, metric: usage.MetricRow) -> int:
     try:
-        return parse_quantity(value, metric.decimals, cast("Excess", metric.excess_digits))
+        return scale(value, metric.decimals, cast("Excess", metric.excess_digits))
     except Invalid as error:
         raise Unreadable("bad_number", error.message) from None
 
 
-def _times_to_remember(reads: Iterable[_Read], objects: dict[str, int]) -> Iterable[tuple[int, str, int]]:
+def _times_to_remember(reads: Iterable[_Read], objects: Mapping[str, int]) -> Iterable[tuple[int, str, int]]:
     """What has an id but no time of its own."""
-    for read in reads:
-        object_id, received = objects[read.reference], to_micros(read.message.received_at)
-        if isinstance(read.content, LifecycleReport):
-            if read.content.occurred_at is None and read.content.sender_id:
-                yield object_id, LIFECYCLE_PREFIX + read.content.sender_id, received
+    for message, reference, content in reads:
+        if isinstance(content, LifecycleReport):
+            if content.occurred_at is None and content.sender_id:
+                yield objects[reference], LIFECYCLE_PREFIX + content.sender_id, to_micros(message.received_at)
             continue
-        for sample in read.content:
+        for sample in content:
             if sample.occurred_at is None and sample.sender_id:
-                yield object_id, sample.sender_id, received
-
-
-def _facts(
-    read: _Read, object_id: int, metrics: dict[str, usage.MetricRow], times: dict[tuple[int, str], int]
-) -> Iterable[usage.Fact]:
-    if isinstance(read.content, LifecycleReport):
-        return
-    received = to_micros(read.message.received_at)
-    for sample in read.content:
-        occurred, discriminator = sample.occurred_at, sample.sender_id
-        if not sample.has_key:
-            # Two of them are two, even in one microsecond: the receipt keeps them apart.
-            discriminator = f"~{read.message.receipt}#{sample.position}"
-        if occurred is None:
-            occurred = times.get((object_id, sample.sender_id), received) if sample.sender_id else received
-        for name, value in sample.values:
-            metric = metrics[name]
-            yield usage.Fact(
-                occurred_at=occurred,
-                object_id=object_id,
-                metric_id=metric.id,
-                discriminator=discriminator,
-                quantity=_quantity(value, metric),
-                received_at=received,
-                origin=read.message.origin,
-                unkeyed=metric.kind == "delta" and not sample.has_key,
-            )
+                yield objects[reference], sample.sender_id, to_micros(message.received_at)
 
 
 def _reported(
@@ -360,7 +434,7 @@ def _reported(
 
 def _keep(session: Session, message: Message, rules: Rules, *, reason: str, detail: str) -> None:
     try:
-        reference: str | None = _address(message.topic, rules)[0]
+        reference: str | None = _address(message.topic, rules.topic_devices)[0]
     except Unreadable:
         reference = None
     quarantine.put(

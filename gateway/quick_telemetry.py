@@ -79,7 +79,9 @@ def _micros(stated: bytes) -> int:
         raise ValueError(stated)
     rest = stated[SECOND:-1]
     digits = rest[1:-1]
-    if rest != b"Z" and not (rest[:1] == b"." and rest[-1:] == b"Z" and digits.isdigit() and len(digits) <= FRACTION_MAX):
+    if rest != b"Z" and not (
+        rest[:1] == b"." and rest[-1:] == b"Z" and digits.isdigit() and len(digits) <= FRACTION_MAX
+    ):
         return _strictly(stated[1:-1])
     second = _seconds.get(stated[:SECOND])
     if second is None:

@@ -30,6 +30,7 @@ class Database:
     """The engine behind `url` (`sqlite:///file.db` or `postgresql://...`)."""
 
     def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
+        self.known = Known()
         try:
             parsed = make_url(url)
             if parsed.drivername in {"postgresql", "postgres"}:

@@ -324,13 +324,17 @@ class UsageRecord(Table, table=True):
 
 
 class UsageRollup(Table, table=True):
-    """All records of one object and metric on one UTC day, added up in the transaction that wrote them."""
+    """All records of one object and metric on one UTC day, added up in the transaction that wrote them.
+
+    Led by the day: what is written lies together. The index led by the object is written once a day and object.
+    """
 
     __tablename__ = "usage_rollup"
     __table_args__: ClassVar[Any] = (
-        PrimaryKeyConstraint("object_id", "metric_id", "day"),
+        PrimaryKeyConstraint("day", "object_id", "metric_id"),
         CheckConstraint("quantity_sum BETWEEN -9200000000000000000 AND 9200000000000000000", name="quantity_sum"),
         Index("ix_usage_rollup_batch", "batch"),
+        Index("ix_usage_rollup_object", "object_id", "metric_id", "day"),
         {"sqlite_with_rowid": False},
     )
     object_id: int = Field(sa_type=Integer)

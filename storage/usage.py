@@ -8,11 +8,12 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete
 from sqlmodel import Session, col, select
 
-from storage.bulk import is_sqlite, write_many
+from storage.bulk import is_sqlite, write_columns, write_many
 from storage.tables import ConnectedObject, MessageInbox, Metric
 from storage.types import DAY_MICROS, to_micros
 
@@ -20,11 +21,15 @@ LOOKUP_CHUNK = 500
 """Names in one IN list: below SQLite's smallest limit on bound values."""
 
 Key = tuple[int, int, int, str]
+_Day = tuple[int, int, int, int, int, int, int, int]
+"""Count, sum, greatest, least, then instant and quantity of the first and of the last."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """One value of one metric of one object at one time; times in microseconds since 1970 UTC, quantity scaled."""
+class Fact(NamedTuple):
+    """One value of one metric of one object at one time; times in microseconds since 1970 UTC, quantity scaled.
+
+    The first four are the key: what makes its repeat recognisable, and the table's primary key.
+    """
 
     occurred_at: int
     object_id: int
@@ -37,8 +42,7 @@ class Fact:
 
     @property
     def key(self) -> Key:
-        """What makes its repeat recognisable: the table's primary key."""
-        return (self.occurred_at, self.object_id, self.metric_id, self.discriminator)
+        return self[:4]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,28 +70,26 @@ def record(session: Session, facts: Sequence[Fact]) -> Recorded:
     A fact that is there already with the same quantity is a duplicate; with another one it is a conflict, and
     nothing is changed. Raises IntegrityError when a day's sum would leave 64 bits.
     """
-    first: dict[Key, Fact] = {}
-    repeats: list[Fact] = []
-    for fact in facts:
-        if fact.key in first:
-            repeats.append(fact)
-        else:
-            first[fact.key] = fact
-    if not first:
+    if not facts:
         return Recorded(inserted=0, duplicates=0, conflicts=[])
     connection = session.connection()
     batch = _next_batch(connection)
-    # In key order: neighbouring writes share pages, and two transactions never lock in opposite orders.
-    wanted = [first[key] for key in sorted(first)]
-    count = _insert(connection, wanted, batch)
-    taken = {} if count == len(wanted) else _taken_before(connection, wanted, batch)
-    new = [fact for fact in wanted if fact.key not in taken]
+    count = _insert(connection, facts, batch)
+    if count == len(facts):
+        _roll_up(connection, facts, batch)
+        return Recorded(inserted=count, duplicates=0, conflicts=[])
+    first: dict[Key, Fact] = {}
+    for fact in facts:
+        first.setdefault(fact.key, fact)
+    taken = {} if count == len(first) else _taken_before(connection, list(first), batch)
+    new = [fact for key, fact in first.items() if key not in taken]
     if len(new) != count:
         raise AssertionError(f"batch {batch}: {count} usage records were inserted, {len(new)} are accounted for")
     _roll_up(connection, new, batch)
-    conflicts = [(fact, taken[fact.key]) for fact in wanted if taken.get(fact.key, fact.quantity) != fact.quantity]
-    for fact in repeats:
-        stands = taken.get(fact.key, first[fact.key].quantity)
+    conflicts = []
+    for fact in facts:
+        key = fact.key
+        stands = taken[key] if key in taken else first[key].quantity
         if stands != fact.quantity:
             conflicts.append((fact, stands))
     return Recorded(inserted=count, duplicates=len(facts) - count - len(conflicts), conflicts=conflicts)
@@ -106,11 +108,11 @@ def metrics_named(session: Session, names: Iterable[str]) -> dict[str, MetricRow
     """The metrics with these names; unknown ones are absent."""
     found: dict[str, MetricRow] = {}
     for chunk in _chunks(sorted(set(names))):
-        for metric in session.exec(select(Metric).where(col(Metric.name).in_(chunk))):
-            if metric.id is not None:
-                found[metric.name] = MetricRow(
-                    id=metric.id, kind=metric.kind, decimals=metric.decimals, excess_digits=metric.excess_digits
-                )
+        query = select(Metric.__table__).where(col(Metric.name).in_(chunk))  # type: ignore[attr-defined] # SQLModel hides it
+        for row in session.connection().execute(query):
+            found[row.name] = MetricRow(
+                id=row.id, kind=row.kind, decimals=row.decimals, excess_digits=row.excess_digits
+            )
     return found
 
 
@@ -119,6 +121,8 @@ def remember_times(session: Session, times: Sequence[tuple[int, str, int]]) -> d
 
     What the inbox does not know yet gets the time proposed here, and keeps it.
     """
+    if not times:
+        return {}
     proposed: dict[tuple[int, str], int] = {}
     for object_id, sender_id, micros in times:
         proposed.setdefault((object_id, sender_id), micros)
@@ -195,16 +199,21 @@ def _next_batch(connection: Connection) -> int:
 
 
 def _insert(connection: Connection, facts: Sequence[Fact], batch: int) -> int:
-    return write_many(
+    """Write the facts whose key is new, the first of a key in this batch; returns how many they were."""
+    into = "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, received_at, origin, "
+    key = "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING"
+    if is_sqlite(connection):
+        # A fact is a row as it stands: the batch, equal for all, is in the text.
+        return write_many(connection, f"{into} unkeyed, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {batch:d}) {key}", facts)
+    return write_columns(
         connection,
-        "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, received_at, "
-        "batch, origin, unkeyed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING",
-        [(*fact.key, fact.quantity, fact.received_at, batch, fact.origin, int(fact.unkeyed)) for fact in facts],
+        f"{into} unkeyed, batch) SELECT f.*, {batch:d} FROM {{rows}} AS f {key}",
+        ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int"),
+        facts,
     )
 
 
-def _taken_before(connection: Connection, facts: Sequence[Fact], batch: int) -> dict[Key, int]:
+def _taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> dict[Key, int]:
     """The quantities that stood under these keys before this batch."""
     if is_sqlite(connection):
         # CROSS JOIN is SQLite's way to say: walk the list, seek in the table.
@@ -214,10 +223,10 @@ def _taken_before(connection: Connection, facts: Sequence[Fact], batch: int) -> 
             "ON u.occurred_at = json_extract(k.value, '$[0]') AND u.object_id = json_extract(k.value, '$[1]') "
             "AND u.metric_id = json_extract(k.value, '$[2]') AND u.discriminator = json_extract(k.value, '$[3]') "
             "WHERE u.batch <> ?",
-            (json.dumps([fact.key for fact in facts]), batch),
+            (json.dumps(keys), batch),
         )
     else:
-        columns = tuple(list(column) for column in zip(*(fact.key for fact in facts), strict=True))
+        columns = tuple(list(column) for column in zip(*keys, strict=True))
         rows = connection.exec_driver_sql(
             "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity "
             "FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[]) AS k(occurred_at, object_id, metric_id, "
@@ -233,28 +242,30 @@ def _roll_up(connection: Connection, facts: Sequence[Fact], batch: int) -> None:
 
     At one instant the smaller quantity counts as first and the greater as last: the order of arrival is nothing.
     """
-    days: dict[tuple[int, int, int], list[Fact]] = {}
-    for fact in facts:
-        days.setdefault((fact.object_id, fact.metric_id, fact.occurred_at // DAY_MICROS), []).append(fact)
-    rows = []
-    for key, members in sorted(days.items()):
-        quantities = [fact.quantity for fact in members]
-        first_at, first_quantity = min((fact.occurred_at, fact.quantity) for fact in members)
-        last_at, last_quantity = max((fact.occurred_at, fact.quantity) for fact in members)
-        rows.append(
-            (
-                *(*key, len(members), sum(quantities), max(quantities), min(quantities)),
-                *(first_at, first_quantity, last_at, last_quantity, batch),
-            )
+    days: dict[tuple[int, int, int], _Day] = {}
+    for at, object_id, metric_id, _, quantity, *_ in facts:
+        key = (at // DAY_MICROS, object_id, metric_id)
+        day = days.get(key)
+        if day is None:
+            days[key] = (1, quantity, quantity, quantity, at, quantity, at, quantity)
+            continue
+        count, total, top, low, first_at, first, last_at, last = day
+        first_at, first = min((first_at, first), (at, quantity))
+        last_at, last = max((last_at, last), (at, quantity))
+        days[key] = (
+            *(count + 1, total + quantity, max(top, quantity), min(low, quantity)),
+            *(first_at, first, last_at, last),
         )
+    rows = [key + day for key, day in days.items()]
     greatest, least = ("max", "min") if is_sqlite(connection) else ("greatest", "least")
     earlier = "(excluded.first_at, excluded.first_quantity) < (usage_rollup.first_at, usage_rollup.first_quantity)"
     later = "(excluded.last_at, excluded.last_quantity) > (usage_rollup.last_at, usage_rollup.last_quantity)"
-    write_many(
-        connection,
-        "INSERT INTO usage_rollup (object_id, metric_id, day, record_count, quantity_sum, quantity_max, "
-        "quantity_min, first_at, first_quantity, last_at, last_quantity, batch) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (object_id, metric_id, day) DO UPDATE SET "
+    into = (
+        "INSERT INTO usage_rollup (day, object_id, metric_id, record_count, quantity_sum, quantity_max, quantity_min, "
+        "first_at, first_quantity, last_at, last_quantity, batch) "
+    )
+    add = (
+        "ON CONFLICT (day, object_id, metric_id) DO UPDATE SET "
         "record_count = usage_rollup.record_count + excluded.record_count, "
         "quantity_sum = usage_rollup.quantity_sum + excluded.quantity_sum, "
         f"quantity_max = {greatest}(usage_rollup.quantity_max, excluded.quantity_max), "
@@ -263,9 +274,13 @@ def _roll_up(connection: Connection, facts: Sequence[Fact], batch: int) -> None:
         f"first_quantity = CASE WHEN {earlier} THEN excluded.first_quantity ELSE usage_rollup.first_quantity END, "
         f"last_at = CASE WHEN {later} THEN excluded.last_at ELSE usage_rollup.last_at END, "
         f"last_quantity = CASE WHEN {later} THEN excluded.last_quantity ELSE usage_rollup.last_quantity END, "
-        "batch = excluded.batch",
-        rows,
+        "batch = excluded.batch"
     )
+    if is_sqlite(connection):
+        write_many(connection, f"{into} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {batch:d}) {add}", rows)
+    else:
+        types = ("int", "int", "int", *("bigint",) * 8)
+        write_columns(connection, f"{into} SELECT d.*, {batch:d} FROM {{rows}} AS d {add}", types, rows)
 
 
 def _chunks(values: list[str]) -> Iterable[list[str]]:
