@@ -67,8 +67,8 @@ def fill(database: Database, records: int, objects: int) -> None:
         connection = session.connection()
         connection.exec_driver_sql(
             "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, received_at, batch, "
-            f"origin, unkeyed) {series} SELECT {start} + i * {step}, 1 + i - i / {objects} * {objects}, 1, '', 12500000, "
-            f"{start} + i * {step}, 0, 'mqtt', 0 FROM n"
+            f"origin, unkeyed) {series} SELECT {start} + i * {step}, 1 + i - i / {objects} * {objects}, "
+            f"1, '', 12500000, {start} + i * {step}, 0, 'mqtt', 0 FROM n"
         )
         connection.exec_driver_sql(
             "INSERT INTO usage_rollup (object_id, metric_id, day, record_count, quantity_sum, quantity_max, "
