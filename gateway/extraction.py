@@ -3,11 +3,10 @@
 The law: numbers are typed numbers, text never becomes a formula, and memory does not grow with the fleet.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, localcontext
-from fractions import Fraction
+from contextlib import closing
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,19 +15,19 @@ from sqlmodel import Session
 
 from billing.archiving import require_records
 from billing.core.money import format_minor
-from storage.invoices import DetailRow, InvoiceDocument, detail_rows, invoice_document, records_behind
+from gateway.cells import csv_cell, csv_column, csv_row, day_of, decimal_of, decimal_text, last_day, neutralised
+from storage.detail import DetailRow, RecordRow, ShareTuple, detail_rows, records_behind, share_batches
+from storage.invoices import LineDocument, find_invoice, stream_lines
+from storage.tables import Invoice
 from storage.types import to_micros
 
 Format = Literal["csv", "xlsx"]
 Level = Literal["schedule", "usage"]
 Cell = str | int | Decimal | date
 
-DAY = timedelta(days=1)
-DECIMALS_SHOWN = 12
-"""Decimals of a quantity that has no finite decimal form (1/3 of a month); the amounts beside it are exact."""
 DIGITS_OF_EXCEL = 15
 """Significant digits that a cell's number keeps; a longer one is written as text."""
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+END_OF_ROW = "\r\n"
 
 SCHEDULE_COLUMNS = (
     *("invoice", "line", "object", "subscription", "charge", "component", "period_starts_on", "period_last_day"),
@@ -42,6 +41,7 @@ LINE_COLUMNS = (
     *("line", "label", "period_starts_on", "period_last_day", "objects", "quantity", "unit", "unit_price"),
     *("net_amount", "currency", "vat_category", "vat_rate"),
 )
+COLUMNS = {"schedule": SCHEDULE_COLUMNS, "usage": USAGE_COLUMNS}
 
 
 def export_invoice(session: Session, number: str, target: Path, file_format: Format, level: Level = "schedule") -> int:
@@ -50,63 +50,111 @@ def export_invoice(session: Session, number: str, target: Path, file_format: For
     `schedule` gives a row per object, charge and period; `usage` a row per usage record. Raises UnknownInvoice
     before anything is written.
     """
-    document = invoice_document(session, number)
-    columns = SCHEDULE_COLUMNS if level == "schedule" else USAGE_COLUMNS
-    rows = _schedule_rows(session, document) if level == "schedule" else _usage_rows(session, document)
+    invoice, _ = find_invoice(session, number)
     match file_format:
         case "csv":
-            return _write_csv(target, columns, rows)
+            texts = _schedule_texts(session, invoice) if level == "schedule" else _usage_texts(session, invoice)
+            return _write_csv(target, COLUMNS[level], texts)
         case "xlsx":
-            return _write_workbook(target, document, columns, rows)
+            rows = _schedule_cells(session, invoice) if level == "schedule" else _usage_cells(session, invoice)
+            return _write_workbook(target, session, invoice, COLUMNS[level], rows)
 
 
-def neutralised(text: str) -> str:
-    """Text that a spreadsheet shows and never runs: an apostrophe before what begins like a formula."""
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+def _with_lines(session: Session, invoice: Invoice) -> Iterator[tuple[LineDocument, list[ShareTuple]]]:
+    """The shares in batches of one line, each with its line."""
+    line = None
+    with closing(stream_lines(session, invoice)) as lines:
+        for batch in share_batches(session, invoice.number or ""):
+            begin = 0
+            while begin < len(batch):
+                position = batch[begin][0]
+                end = len(batch) if batch[-1][0] == position else _end_of_line(batch, begin)
+                while line is None or line.position != position:
+                    line = next(lines)
+                yield line, batch[begin:end] if end - begin < len(batch) else batch
+                begin = end
 
 
-def decimal_of(value: Fraction) -> Decimal:
-    """The value as a decimal: exact when it has a finite form of at most 12 decimals, else rounded to 12."""
-    with localcontext() as context:
-        context.prec = 60
-        context.rounding = ROUND_HALF_UP
-        rounded = (Decimal(value.numerator) / Decimal(value.denominator)).quantize(Decimal(1).scaleb(-DECIMALS_SHOWN))
-        short = rounded.normalize()
-        return short if short.as_tuple().exponent <= 0 else short.quantize(Decimal(1))  # type: ignore[operator]
+def _end_of_line(batch: list[ShareTuple], begin: int) -> int:
+    position = batch[begin][0]
+    end = begin + 1
+    while batch[end][0] == position:
+        end += 1
+    return end
 
 
-def _start(document: InvoiceDocument, row: DetailRow) -> list[Cell]:
-    return [
-        *(document.number, row.line, row.reference, row.subscription, row.charge, row.component),
-        *(row.starts_on, row.ends_on - DAY, int(row.adjustment)),
-    ]
+def _schedule_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, str]]:
+    """Rows as text, with how many: what does not change within a line and a period is written once."""
+    digits = invoice.minor_digits
+    ending = f",{csv_cell(invoice.currency)}{END_OF_ROW}"
+    for line, batch in _with_lines(session, invoice):
+        before = csv_row((invoice.number or "", str(line.position))) + ","
+        named = csv_row((line.subscription, line.charge, line.component))
+        after = f",{csv_cell(line.unit)},{decimal_text(str(line.unit_price))},"
+        first = until = None
+        between = ""
+        texts: list[str] = []
+        add = texts.append
+        names = csv_column([row[1] for row in batch])
+        for (_, _, starts_on, ends_on, quantity, share_minor), name in zip(batch, names, strict=True):
+            if starts_on != first or ends_on != until:
+                first, until = starts_on, ends_on
+                between = f",{named},{starts_on},{last_day(ends_on)},{int(line.adjustment)},"
+            net = format_minor(share_minor, digits)
+            add(f"{before}{name}{between}{decimal_text(quantity)}{after}{net}{ending}")
+        yield len(batch), "".join(texts)
 
 
-def _schedule_rows(session: Session, document: InvoiceDocument) -> Iterator[list[Cell]]:
-    for row in detail_rows(session, document.number):
-        net = Decimal(format_minor(row.share_minor, document.minor_digits))
-        price = decimal_of(row.unit_price)
-        yield [*_start(document, row), decimal_of(row.quantity), row.unit, price, net, document.currency]
-
-
-def _usage_rows(session: Session, document: InvoiceDocument) -> Iterator[list[Cell]]:
-    for row in detail_rows(session, document.number):
-        if row.metric_id is not None:
-            require_records(session, to_micros(row.start_at), to_micros(row.end_at))
-        for record in records_behind(session, row):
+def _schedule_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
+    for line, batch in _with_lines(session, invoice):
+        price = decimal_of(line.unit_price)
+        for _, reference, starts_on, ends_on, quantity, share_minor in batch:
             yield [
-                *_start(document, row),
-                *(_utc(record.occurred_at), _utc(record.received_at), record.metric, decimal_of(record.quantity)),
-                *(record.unit, record.discriminator, record.origin),
+                *(invoice.number or "", line.position, reference, line.subscription, line.charge, line.component),
+                *(day_of(starts_on), last_day(ends_on), int(line.adjustment), Decimal(decimal_text(quantity))),
+                *(line.unit, price, Decimal(format_minor(share_minor, invoice.minor_digits)), invoice.currency),
             ]
 
 
-def _line_rows(document: InvoiceDocument) -> Iterator[list[Cell]]:
-    for line in document.lines:
+def _records(session: Session, invoice: Invoice) -> Iterator[tuple[DetailRow, RecordRow]]:
+    for row in detail_rows(session, invoice.number or ""):
+        if row.metric_id is not None:
+            require_records(session, to_micros(row.start_at), to_micros(row.end_at))
+        for record in records_behind(session, row):
+            yield row, record
+
+
+def _usage_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, str]]:
+    for cells in _usage_cells(session, invoice):
+        yield 1, ",".join([_csv_text(cell) for cell in cells]) + END_OF_ROW
+
+
+def _csv_text(cell: Cell) -> str:
+    match cell:
+        case str():
+            return csv_cell(cell)
+        case Decimal():
+            return f"{cell:f}"
+        case _:
+            return str(cell)
+
+
+def _usage_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
+    for row, record in _records(session, invoice):
         yield [
-            *(line.position, line.label, line.period_starts_on, line.period_ends_on - DAY, line.object_count),
+            *(invoice.number or "", row.line, row.reference, row.subscription, row.charge, row.component),
+            *(row.starts_on, last_day(row.ends_on), int(row.adjustment)),
+            *(_utc(record.occurred_at), _utc(record.received_at), record.metric, decimal_of(record.quantity)),
+            *(record.unit, record.discriminator, record.origin),
+        ]
+
+
+def _line_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
+    for line in stream_lines(session, invoice):
+        yield [
+            *(line.position, line.label, line.period_starts_on, last_day(line.period_ends_on), line.object_count),
             *(decimal_of(line.quantity), line.unit, decimal_of(line.unit_price)),
-            *(Decimal(format_minor(line.net_minor, document.minor_digits)), document.currency),
+            *(Decimal(format_minor(line.net_minor, invoice.minor_digits)), invoice.currency),
             *(line.vat_category, decimal_of(line.vat_rate)),
         ]
 
@@ -115,33 +163,24 @@ def _utc(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _write_csv(target: Path, columns: Sequence[str], rows: Iterator[list[Cell]]) -> int:
+def _write_csv(target: Path, columns: Sequence[str], texts: Iterator[tuple[int, str]]) -> int:
     count = 0
     with target.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\r\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow([_csv_cell(cell) for cell in row])
-            count += 1
+        stream.write(",".join(columns) + END_OF_ROW)
+        for rows, text in texts:
+            stream.write(text)
+            count += rows
     return count
 
 
-def _csv_cell(cell: Cell) -> str:
-    match cell:
-        case str():
-            return neutralised(cell)
-        case Decimal():
-            return f"{cell:f}"
-        case _:
-            return str(cell)
-
-
-def _write_workbook(target: Path, document: InvoiceDocument, columns: Sequence[str], rows: Iterator[list[Cell]]) -> int:
+def _write_workbook(
+    target: Path, session: Session, invoice: Invoice, columns: Sequence[str], rows: Iterator[list[Cell]]
+) -> int:
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(str(target), options) as workbook:
         bold = workbook.add_format({"bold": True})
         day = workbook.add_format({"num_format": "yyyy-mm-dd"})
-        _write_sheet(workbook.add_worksheet("Lines"), LINE_COLUMNS, _line_rows(document), bold, day)
+        _write_sheet(workbook.add_worksheet("Lines"), LINE_COLUMNS, _line_cells(session, invoice), bold, day)
         return _write_sheet(workbook.add_worksheet("Detail"), columns, rows, bold, day)
 
 

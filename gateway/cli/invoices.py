@@ -9,7 +9,7 @@ import click
 
 from billing.core.money import exact_text, format_minor
 from gateway.cli.context import house
-from gateway.cli.output import show_json, show_rows, show_table
+from gateway.cli.output import show_json, show_pieces, show_rows, show_table
 from gateway.cli.paying import balance_row, pay
 
 if TYPE_CHECKING:
@@ -154,67 +154,12 @@ def export(number: str, form: "Format", level: "Level", output: Path | None) -> 
 @click.argument("number")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(number: str, *, as_json: bool) -> None:
-    """Walk each line down to the usage records behind it."""
-    from storage import invoices as store
-    from storage import partitions
+    """Walk each line down to the usage records behind it, those too that came after it was issued."""
+    from gateway.cli.explaining import explained, explained_texts
 
     with house() as parts, parts.database.snapshot() as session:
-        document = store.invoice_document(session, number)
-        lines = store.explain(session, number)
-        archived = partitions.archived_months(session)
-
-    def away(share: store.ExplainedShare) -> list[str]:
-        if share.detail.metric_id is None:
-            return []
-        start, end = share.detail.start_at, share.detail.end_at
-        return [f"{month:%Y-%m}" for month in archived if partitions.overlaps(month, start, end)]
-
-    whole = [
-        {
-            "line": line.line.position,
-            "label": line.line.label,
-            "net": format_minor(line.line.net_minor, document.minor_digits),
-            "shares": [
-                {
-                    "object": share.detail.reference,
-                    "charge": share.detail.charge,
-                    "from": share.detail.starts_on,
-                    "to": share.detail.ends_on - DAY,
-                    "quantity": share.detail.quantity,
-                    "share": format_minor(share.detail.share_minor, document.minor_digits),
-                    "archived_months": away(share),
-                    "register_at_start": share.opening,
-                    "register_at_end": share.closing,
-                    "records": [
-                        {
-                            "occurred_at": record.occurred_at,
-                            "received_at": record.received_at,
-                            "metric": record.metric,
-                            "quantity": record.quantity,
-                            "id": record.discriminator,
-                            "origin": record.origin,
-                        }
-                        for record in share.records
-                    ],
-                }
-                for share in line.shares
-            ],
-        }
-        for line in lines
-    ]
-    if as_json:
-        show_json(whole)
-        return
-    for line in whole:
-        click.echo(f"line {line['line']}: {line['label']}, net {line['net']}")
-        for share in line["shares"]:  # type: ignore[attr-defined]
-            quantity = exact_text(share["quantity"])
-            click.echo(f"  {share['object']} {share['from']} to {share['to']}: {quantity}, {share['share']}")
-            if share["archived_months"]:
-                months = ", ".join(share["archived_months"])
-                click.echo(f"    the usage records of {months} are archived: they are not shown")
-            for record in share["records"]:
-                click.echo(
-                    f"    {record['occurred_at'].isoformat()}  {record['metric']} {exact_text(record['quantity'])}"
-                    f"  received {record['received_at'].isoformat()}  {record['id']}"
-                )
+        lines = explained(session, number)
+        if as_json:
+            show_json(lines)
+        else:
+            show_pieces(explained_texts(lines))

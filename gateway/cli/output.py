@@ -1,14 +1,17 @@
 """How a command speaks: tables for people, JSON for programs, one sentence on standard error when refused."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import click
 
 from billing.core.money import exact_text
+
+PIECES_AT_A_TIME = 500
 
 
 def plain(value: Any) -> Any:
@@ -26,9 +29,36 @@ def plain(value: Any) -> Any:
             return value
 
 
+def json_pieces(value: Any, indent: str = "") -> Iterator[str]:
+    """The JSON text of `value`, indented for a person who looks, in pieces: an iterator is a list that is read so."""
+    inner = f"{indent}  "
+    match value:
+        case Iterator():
+            first = True
+            for item in value:
+                yield f"{'[' if first else ','}\n{inner}"
+                yield from json_pieces(item, inner)
+                first = False
+            yield "[]" if first else f"\n{indent}]"
+        case Mapping() if any(isinstance(item, Iterator) for item in value.values()):
+            for place, (key, item) in enumerate(value.items()):
+                yield f"{',' if place else '{'}\n{inner}{json.dumps(str(key), ensure_ascii=False)}: "
+                yield from json_pieces(item, inner)
+            yield f"\n{indent}}}"
+        case _:
+            yield json.dumps(plain(value), ensure_ascii=False, indent=2).replace("\n", f"\n{indent}")
+
+
 def show_json(value: Any) -> None:
-    """Print `value` as JSON, indented for a person who looks."""
-    click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
+    """Print `value` as JSON, as it is read where it holds iterators."""
+    show_pieces(json_pieces(value))
+    click.echo()
+
+
+def show_pieces(pieces: Iterator[str]) -> None:
+    """Print pieces of text as they come, many at a time: each printing is a system call."""
+    while chunk := list(islice(pieces, PIECES_AT_A_TIME)):
+        click.echo("".join(chunk), nl=False)
 
 
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

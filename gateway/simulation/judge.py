@@ -16,7 +16,7 @@ from billing.verify import differences, verify
 from gateway.simulation.auditor import Owed, owed
 from gateway.simulation.history import History, history
 from gateway.simulation.player import DEATHS, Played, Player
-from storage import invoices, quarantine
+from storage import detail, invoices, quarantine
 from storage.database import Database
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one: a simulation is thrown away
@@ -109,7 +109,7 @@ def _charged(session: Session) -> Owed:
         sign = -1 if summary.kind == "credit_note" else 1
         document = invoices.invoice_document(session, summary.number)
         nominal = {line.position: line.period_starts_on for line in document.lines}
-        for row in invoices.detail_rows(session, summary.number):
+        for row in detail.detail_rows(session, summary.number):
             first = min(nominal.values()).min if row.charge == REGISTER_CHARGE else nominal[row.line]
             key = (row.reference, row.charge, first)
             amounts[key] = amounts.get(key, Fraction(0)) + sign * row.amount

@@ -12,7 +12,8 @@ from billing.core.errors import Refused
 from billing.core.periods import local_midnight
 from storage import items
 from storage.database import Database
-from storage.invoices import InvoiceDocument, explain, invoice_document, list_invoices
+from storage.detail import explain
+from storage.invoices import InvoiceDocument, invoice_document, list_invoices
 from storage.tables import BillingMonth, BoundaryValue, Charge, ContractItem, LineShare, NumberSeries
 from tests.closing.fleet import FEE, USAGE, Fleet, rows_of
 
@@ -186,12 +187,16 @@ def test_explain_walks_a_line_down_to_its_records(fleet: Fleet) -> None:
     fleet.close(APRIL)
 
     with fleet.database.snapshot() as session:
-        (line,) = explain(session, "INV/2022/04/0001")
         document = invoice_document(session, "INV/2022/04/0001")
+        found = [
+            (line.line, share.detail, [it.record for it in share.records])
+            for line in explain(session, "INV/2022/04/0001")
+            for share in line.shares
+        ]
 
-    (share,) = line.shares
-    assert [(it.discriminator, it.quantity) for it in share.records] == [("m-0", Fraction(7)), ("m-1", Fraction(5))]
-    assert share.detail.share_minor == line.line.net_minor == document.net_minor == 3000
+    ((line, share, records),) = found
+    assert [(it.discriminator, it.quantity) for it in records] == [("m-0", Fraction(7)), ("m-1", Fraction(5))]
+    assert share.share_minor == line.net_minor == document.net_minor == 3000
 
 
 def test_two_closers_at_once_issue_each_invoice_once(fleet: Fleet) -> None:

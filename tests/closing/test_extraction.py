@@ -9,7 +9,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from gateway.extraction import decimal_of, export_invoice, neutralised
+from gateway.cells import decimal_of, neutralised
+from gateway.extraction import export_invoice
 from storage.database import Database
 from storage.invoices import UnknownInvoice
 from tests.closing.fleet import Fleet

@@ -1,0 +1,288 @@
+"""The detail of an issued invoice, streamed: the share of each schedule, and the usage records behind it.
+
+The law: memory holds a bounded number of rows, whatever the size of the fleet; the order is by line, then by the
+object's reference, then by schedule.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from fractions import Fraction
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, col, select
+
+from storage.invoices import LineDocument, find_invoice, stream_lines
+from storage.tables import (
+    BillingMonth,
+    BoundaryValue,
+    ConnectedObject,
+    InvoiceLine,
+    InvoicingSchedule,
+    LineShare,
+    Metric,
+)
+from storage.types import DAY_MICROS, from_micros, to_micros
+
+FETCH_ROWS = 1000
+"""Detail rows held in memory at a time."""
+SHARES = """
+    SELECT line.position, COALESCE(object.reference, '') AS name, schedule.starts_on, schedule.ends_on,
+           share.quantity, share.share_minor
+    FROM invoice_line AS line
+    JOIN line_share AS share ON share.line_id = line.id
+    JOIN invoicing_schedule AS schedule ON schedule.id = share.schedule_id
+    LEFT JOIN connected_object AS object ON object.id = schedule.object_id
+    WHERE line.invoice_id = :invoice_id
+    ORDER BY line.position, object.reference, share.schedule_id
+"""
+
+ShareTuple = tuple[int, str, date | str, date | str, str, int]
+"""Position of the line, the object's reference or "", first day, exclusive end, quantity as exact text, minor units.
+
+A day is what the driver gives: a date (PostgreSQL) or its ISO text (SQLite); `str` of both is the ISO text.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetailRow:
+    """What one schedule put on one line."""
+
+    line: int
+    schedule_id: int
+    object_id: int | None
+    metric_id: int | None
+    reference: str
+    subscription: str
+    charge: str
+    component: str
+    starts_on: date
+    ends_on: date
+    start_at: datetime
+    end_at: datetime
+    adjustment: bool
+    quantity: Fraction
+    unit: str
+    unit_price: Fraction
+    amount: Fraction
+    share_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """A usage record behind a schedule; `quantity` in the metric's unit."""
+
+    occurred_at: datetime
+    received_at: datetime
+    metric: str
+    unit: str
+    quantity: Fraction
+    discriminator: str
+    origin: str
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedRecord:
+    record: RecordRow
+    late: bool
+    """It arrived after the close that issued this invoice: not on this invoice, the next one adjusts for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedShare:
+    """One schedule's share; `opening` and `closing` are the register's values, if it has one.
+
+    `records` reads the database as it goes: take them before the next share.
+    """
+
+    detail: DetailRow
+    opening: Fraction | None
+    closing: Fraction | None
+    records: Iterator[ExplainedRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedLine:
+    """A line; `shares` reads the database as it goes: take them before the next line."""
+
+    line: LineDocument
+    shares: Iterator[ExplainedShare]
+
+
+def share_batches(session: Session, number: str) -> Iterator[list[ShareTuple]]:
+    """A tuple per line and schedule, up to FETCH_ROWS at a time, as the driver reads them. Raises UnknownInvoice.
+
+    For a million rows and more: nothing is made of a row but its tuple.
+    """
+    invoice, _ = find_invoice(session, number)
+    return _batches(session, text(SHARES).bindparams(invoice_id=invoice.id))
+
+
+def _batches(session: Session, statement: TextClause) -> Iterator[list[ShareTuple]]:
+    """Rows of the driver's own cursor, of the server's on PostgreSQL, in the session's transaction.
+
+    SQLAlchemy's rows would cost as much again as reading them.
+    """
+    connection = session.connection()
+    dialect, failure = connection.dialect, connection.dialect.loaded_dbapi.Error
+    driver: Any = connection.connection.driver_connection
+    sql = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    cursor = driver.cursor() if dialect.name == "sqlite" else driver.cursor(name="shares")
+    try:
+        cursor.execute(sql)
+        while rows := cursor.fetchmany(FETCH_ROWS):
+            yield rows
+    except failure as error:
+        raise DBAPIError.instance(sql, None, error, failure) from error
+    finally:
+        cursor.close()
+
+
+def detail_rows(session: Session, number: str) -> Iterator[DetailRow]:
+    """A row per line and schedule, streamed. Raises UnknownInvoice."""
+    invoice, _ = find_invoice(session, number)
+    query = (
+        select(  # type: ignore[call-overload]  # SQLModel's overloads end at four columns
+            col(InvoiceLine.position),
+            col(LineShare.schedule_id),
+            col(InvoicingSchedule.object_id),
+            col(InvoicingSchedule.metric_id),
+            col(ConnectedObject.reference),
+            col(InvoiceLine.subscription_name),
+            col(InvoiceLine.charge_name),
+            col(InvoiceLine.component),
+            col(InvoicingSchedule.starts_on),
+            col(InvoicingSchedule.ends_on),
+            col(InvoicingSchedule.start_at),
+            col(InvoicingSchedule.end_at),
+            col(InvoiceLine.adjustment),
+            col(LineShare.quantity),
+            col(InvoiceLine.unit),
+            col(InvoiceLine.unit_price),
+            col(LineShare.amount),
+            col(LineShare.share_minor),
+        )
+        .join(LineShare, col(LineShare.line_id) == col(InvoiceLine.id))
+        .join(InvoicingSchedule, col(InvoicingSchedule.id) == col(LineShare.schedule_id))
+        .outerjoin(ConnectedObject, col(ConnectedObject.id) == col(InvoicingSchedule.object_id))
+        .where(InvoiceLine.invoice_id == invoice.id)
+        .order_by(col(InvoiceLine.position), col(ConnectedObject.reference), col(LineShare.schedule_id))
+        .execution_options(yield_per=FETCH_ROWS)
+    )
+    with session.connection().execute(query) as rows:
+        for row in rows:
+            yield DetailRow(
+                line=row.position,
+                schedule_id=row.schedule_id,
+                object_id=row.object_id,
+                metric_id=row.metric_id,
+                reference=row.reference or "",
+                subscription=row.subscription_name,
+                charge=row.charge_name,
+                component=row.component,
+                starts_on=row.starts_on,
+                ends_on=row.ends_on,
+                start_at=row.start_at,
+                end_at=row.end_at,
+                adjustment=bool(row.adjustment),
+                quantity=row.quantity,
+                unit=row.unit,
+                unit_price=row.unit_price,
+                amount=row.amount,
+                share_minor=row.share_minor,
+            )
+
+
+def records_behind(session: Session, detail: DetailRow) -> Iterator[RecordRow]:
+    """The usage records of a schedule's object, metric and period, in order of time; none for a fee.
+
+    The days come from the rollup, so that only days with usage are read from the facts.
+    """
+    if detail.object_id is None or detail.metric_id is None:
+        return
+    metric = session.exec(select(Metric).where(Metric.id == detail.metric_id)).one()
+    start, end = to_micros(detail.start_at), to_micros(detail.end_at)
+    names = {"object_id": detail.object_id, "metric_id": detail.metric_id}
+    days = (
+        session.connection()
+        .execute(
+            text(
+                "SELECT first_at, last_at FROM usage_rollup WHERE object_id = :object_id AND metric_id = :metric_id "
+                "AND day >= :first_day AND day <= :last_day ORDER BY day"
+            ),
+            {**names, "first_day": start // DAY_MICROS, "last_day": end // DAY_MICROS},
+        )
+        .all()
+    )
+    for first_at, last_at in days:
+        rows = session.connection().execute(
+            text(
+                "SELECT occurred_at, received_at, quantity, discriminator, origin, batch FROM usage_record "
+                "WHERE occurred_at >= :start AND occurred_at < :end AND object_id = :object_id "
+                "AND metric_id = :metric_id ORDER BY occurred_at, discriminator"
+            ),
+            {**names, "start": max(start, first_at), "end": min(end, last_at + 1)},
+        )
+        for occurred_at, received_at, quantity, discriminator, origin, batch in rows:
+            yield RecordRow(
+                occurred_at=from_micros(occurred_at),
+                received_at=from_micros(received_at),
+                metric=metric.name,
+                unit=metric.unit,
+                quantity=Fraction(quantity, 10**metric.decimals),
+                discriminator=discriminator,
+                origin=origin,
+                batch=batch,
+            )
+
+
+def explain(session: Session, number: str) -> Iterator[ExplainedLine]:
+    """Each line of an invoice, its schedules, and the usage records behind each, read as they are taken.
+
+    A record that arrived after the invoice is shown too, and says so. Raises UnknownInvoice at the first line.
+    """
+    invoice, _ = find_invoice(session, number)
+    mark = session.exec(
+        select(BillingMonth.usage_mark).where(
+            BillingMonth.contract_id == invoice.contract_id, BillingMonth.month_starts_on == invoice.month_starts_on
+        )
+    ).one()
+    shares = groupby(detail_rows(session, number), key=attrgetter("line"))
+    position, of_line = next(shares, (0, iter(())))
+    for line in stream_lines(session, invoice):
+        if line.position != position:
+            yield ExplainedLine(line=line, shares=iter(()))
+            continue
+        yield ExplainedLine(line=line, shares=(_explained(session, detail, mark) for detail in of_line))
+        position, of_line = next(shares, (0, iter(())))
+
+
+def _explained(session: Session, detail: DetailRow, mark: int) -> ExplainedShare:
+    return ExplainedShare(
+        detail=detail,
+        opening=_register(session, detail, detail.start_at),
+        closing=_register(session, detail, detail.end_at),
+        records=(
+            ExplainedRecord(record=record, late=record.batch > mark) for record in records_behind(session, detail)
+        ),
+    )
+
+
+def _register(session: Session, detail: DetailRow, at: datetime) -> Fraction | None:
+    if detail.object_id is None or detail.metric_id is None:
+        return None
+    found = session.exec(
+        select(BoundaryValue.quantity, Metric.decimals)
+        .join(Metric, col(Metric.id) == col(BoundaryValue.metric_id))
+        .where(
+            BoundaryValue.object_id == detail.object_id,
+            BoundaryValue.metric_id == detail.metric_id,
+            BoundaryValue.at == at,
+        )
+    ).first()
+    return None if found is None else Fraction(found[0], 10 ** found[1])
