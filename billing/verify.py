@@ -13,12 +13,14 @@ from typing import Literal, cast
 
 from sqlmodel import Session
 
+from billing.closing.reader import MonthReader
+from billing.closing.records import measure_by_record
 from billing.core.money import exact_text, format_minor, round_half_away
 from billing.core.numbering import InvoiceKind, number
 from billing.core.numbering import series as series_of
 from billing.core.quantity import unscale
 from storage import partitions, usage, verifying
-from storage.types import DAY_MICROS, from_micros
+from storage.types import DAY_MICROS, from_micros, to_micros
 from storage.verifying import InvoiceRow, LineRow, ScheduleRow
 
 DAY = timedelta(days=1)
@@ -48,9 +50,11 @@ class _Books:
     charged: dict[int, Fraction] = field(init=False)
     schedules: list[ScheduleRow] = field(init=False)
     archived: list[date] = field(init=False)
+    reader: MonthReader = field(init=False)
 
     def __post_init__(self) -> None:
         self.invoices = list(verifying.invoices(self.session))
+        self.reader = MonthReader(self.session)
         self.archived = list(partitions.archived_months(self.session))
         self.schedules = list(verifying.schedules(self.session))
         self.lines = defaultdict(list)
@@ -162,6 +166,8 @@ def _quantities(books: _Books) -> Iterator[Finding]:
         aggregation = schedule.definition.get("calculator", {}).get("aggregation")
         if (schedule.metric_kind, aggregation) != ("delta", "sum") or schedule.revalue:
             continue
+        if schedule.charge_id in books.reader.record_charges:
+            continue
         if schedule.status not in {"invoiced", "settled"} or _after(schedule, ends):
             continue
         if any(partitions.overlaps(month, schedule.start_at, schedule.end_at) for month in books.archived):
@@ -174,6 +180,30 @@ def _quantities(books: _Books) -> Iterator[Finding]:
                 f"{exact_text(schedule.quantity)}"
             )
             yield Finding(check="quantities", subject=subject, message=message)
+
+
+def _recorded(books: _Books) -> Iterator[Finding]:
+    reader = books.reader
+    late = {identity for found in reader.late.values() for identity in found}
+    ends = {item.id: item.ends_on for item in verifying.items(books.session)}
+    checked = [
+        schedule
+        for schedule in books.schedules
+        if schedule.charge_id in reader.record_charges
+        and schedule.status in {"invoiced", "settled"}
+        and not (schedule.revalue or schedule.id in late or _after(schedule, ends))
+        and not any(partitions.overlaps(month, schedule.start_at, schedule.end_at) for month in books.archived)
+    ]
+    spans = [(schedule.id, to_micros(schedule.start_at), to_micros(schedule.end_at)) for schedule in checked]
+    measured = measure_by_record(reader, spans)
+    for schedule in checked:
+        used = measured[schedule.id].quantity
+        if used != schedule.quantity:
+            subject = _name(schedule)
+            message = (
+                f"the records of {subject} come to {exact_text(used)}, the schedule has {exact_text(schedule.quantity)}"
+            )
+            yield Finding(check="records", subject=subject, message=message)
 
 
 def _after(schedule: ScheduleRow, ends: Mapping[int, date]) -> bool:
@@ -237,6 +267,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "invoices": ("shares add up to lines, lines to invoices, and VAT is right for each rate", _invoices),
         "charged": ("what was charged for each schedule is what it is worth", _charged),
         "quantities": ("added-up usage is what the records say that the last close saw", _quantities),
+        "records": ("usage that is measured record by record is what the records say", _recorded),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
         "archived": ("months whose usage records are archived are named", _archived),
         "outside": ("usage records outside any contract item are counted", _outside),

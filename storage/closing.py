@@ -74,6 +74,7 @@ class ScheduleToValue(NamedTuple):
     nominal_ends_on: date
     start_at: int
     end_at: int
+    item_starts_on: date | None = None
 
 
 class Measured(NamedTuple):
@@ -191,13 +192,28 @@ def schedules_to_value(
     if late:
         conditions.append((f"s.id {listed(connection, 'ids')}", {"ids": list_value(connection, late)}))
     found: dict[int, ScheduleToValue] = {}
-    day, attributes = lru_cache(maxsize=None)(_day), lru_cache(maxsize=CHUNK)(json.loads)
+    day, attributes = lru_cache(maxsize=None)(day_of), lru_cache(maxsize=CHUNK)(json.loads)
     for condition, values in conditions:
         statement = text(f"{SCHEDULES} WHERE s.contract_id = :contract_id AND {condition}")
         for part in ("due_through",) if "due_through" in values else ():
             statement = statement.bindparams(bindparam(part, type_=Date))
         for row in connection.execute(statement, {"contract_id": contract_id, **values}):
-            schedule_id, status, item, obj, metric, charge, reference, attrs, name, *days, start, end, item_end = row
+            (
+                schedule_id,
+                status,
+                item,
+                obj,
+                metric,
+                charge,
+                reference,
+                attrs,
+                name,
+                *days,
+                start,
+                end,
+                item_end,
+                item_start,
+            ) = row
             starts_on, ends_on, nominal_starts_on, nominal_ends_on = map(day, days)
             found[schedule_id] = ScheduleToValue(
                 schedule_id,
@@ -216,13 +232,15 @@ def schedules_to_value(
                 nominal_ends_on,
                 start,
                 end,
+                None if item_start is None else day(item_start),
             )
     return sorted(found.values(), key=attrgetter("start_at", "id"))
 
 
 SCHEDULES = """
     SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
-           s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at, i.ends_on
+           s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at, i.ends_on,
+           i.starts_on
     FROM invoicing_schedule s
     JOIN subscription u ON u.id = s.subscription_id
     LEFT JOIN connected_object o ON o.id = s.object_id
@@ -230,7 +248,7 @@ SCHEDULES = """
 """
 
 
-def _day(value: date | str) -> date:
+def day_of(value: date | str) -> date:
     """A date as the driver gave it: SQLite keeps them as text."""
     return date.fromisoformat(value) if isinstance(value, str) else value
 

@@ -161,6 +161,13 @@ class _Application:
             check_aggregation(charge.calculator.aggregation, cast("MetricKind", metric.kind))
         except Invalid as error:
             self._problem(f"{place}.aggregation", error.message)
+            return
+        if metric.kind == "cumulative" and charge.calculator.reads_records():
+            self._problem(
+                place,
+                f"metric {metric.name} is a register, whose readings are not consumption one by one; measure a delta "
+                "metric, or leave out filter, by, recurring, and what is free or limited per event",
+            )
 
     def _contract(self, contract: ContractModel, place: str) -> None:
         customer, found = self.customers.get(contract.customer), self.contracts.get(contract.name)

@@ -10,7 +10,9 @@ from datetime import date
 from typing import cast
 
 from billing.closing.reader import MonthReader
+from billing.closing.records import measure_by_record
 from billing.closing.registers import Registers, read_registers
+from billing.core import measured as core
 from billing.core.charges import Charge, Usage
 from storage import closing
 from storage.closing import Measured, ScheduleToValue, Span
@@ -19,9 +21,13 @@ from storage.types import DAY_MICROS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a snapshot says about schedules: totals by schedule, register values, suspended days by contract item."""
+    """What a snapshot says about schedules: totals by schedule, register values, suspended days by contract item.
+
+    `records` is what was measured, record by record, for schedules whose charge asks for more than totals.
+    """
 
     totals: Mapping[int, Measured]
+    records: Mapping[int, core.Measured]
     registers: Registers
     suspensions: Mapping[int, Sequence[tuple[date, date | None]]]
 
@@ -30,9 +36,13 @@ def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue])
     """Usage of each schedule over `[start_at, end_at)`, and what fees need; nothing is read for a void one."""
     charges = reader.charges_of(schedules)
     spans: dict[Span, list[ScheduleToValue]] = defaultdict(list)
+    by_record: list[tuple[int, int, int]] = []
     for schedule in schedules:
-        if schedule.metric_id is not None and not schedule.void:
-            ends = needs_ends(charges[schedule.charge_id][1], reader.metrics[schedule.metric_id].kind)
+        charge = charges[schedule.charge_id][1]
+        if isinstance(charge, Usage) and charge.calculator.reads_records():
+            by_record += [] if schedule.void else [(schedule.id, schedule.start_at, schedule.end_at)]
+        elif schedule.metric_id is not None and not schedule.void:
+            ends = needs_ends(charge, reader.metrics[schedule.metric_id].kind)
             spans[Span(schedule.metric_id, schedule.start_at, schedule.end_at, ends)].append(schedule)
     totals: dict[int, Measured] = {}
     for span, members in spans.items():
@@ -41,6 +51,7 @@ def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue])
     items = {s.contract_item_id for s in schedules if s.contract_item_id is not None and s.metric_id is None}
     return Inputs(
         totals=totals,
+        records=measure_by_record(reader, by_record),
         registers=read_registers(reader, cumulative, totals),
         suspensions=closing.suspensions(reader.session, items),
     )

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from sqlmodel import Session
 
 from billing.archiving import require_records
-from billing.core.charges import Charge, charge_from
-from storage import closing
+from billing.core import measured as core
+from billing.core.charges import Charge, Usage, charge_from
+from billing.core.errors import Invalid
+from storage import closing, records
 from storage.closing import Measured, ScheduleToValue, Span
 from storage.tables import Metric
 
@@ -22,10 +24,24 @@ class MonthReader:
     metrics: dict[int, Metric] = field(init=False)
     charges: dict[int, tuple[int, Charge]] = field(default_factory=dict)
     windows: dict[Span, Mapping[int, Measured]] = field(default_factory=dict)
+    record_charges: dict[int, Usage] = field(default_factory=dict)
+    """The charges, of all plans, that are measured record by record."""
+    by_record: dict[tuple[int, int], dict[int, core.Measured]] = field(default_factory=dict)
+    """By window and schedule, what was measured record by record."""
 
     def __post_init__(self) -> None:
         self.mark = closing.usage_mark(self.session)
         self.late = closing.late_schedules(self.session)
+        for row in records.usage_charges(self.session):
+            try:
+                charge = charge_from(row.definition)
+            except Invalid:  # said where its contract is closed, so that the others are
+                continue
+            if isinstance(charge, Usage) and charge.calculator.reads_records():
+                self.record_charges[row.id or 0] = charge
+        carrying = [charge_id for charge_id, charge in self.record_charges.items() if charge.calculator.carries()]
+        for contract_id, schedule_id in records.late_levels(self.session, carrying) if carrying else ():
+            self.late.setdefault(contract_id, []).append(schedule_id)
         self.metrics = closing.metrics(self.session)
 
     def charges_of(self, schedules: Iterable[ScheduleToValue]) -> dict[int, tuple[int, Charge]]:

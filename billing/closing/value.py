@@ -10,7 +10,7 @@ from billing.core.errors import Invalid
 from billing.core.periods import Period
 from billing.core.prices import Component
 from billing.core.usage import MetricKind, UsageTotals, measure
-from billing.core.valuing import suspended_days, value, value_recurring, value_usage
+from billing.core.valuing import NOTHING, number_of, suspended_days, value, value_recurring, value_usage
 from storage.closing import ScheduleToValue
 from storage.tables import Metric
 
@@ -40,7 +40,7 @@ def value_schedules(
     known: dict[Input, Value] = {}
     worths: list[Worth] = []
     for schedule in schedules:
-        key = _input(schedule, inputs)
+        key = _input(schedule, inputs, charges[schedule.charge_id][1])
         found = known.get(key)
         if found is None:
             quantity, components = _value(schedule, charges[schedule.charge_id][1], inputs, metrics)
@@ -49,12 +49,16 @@ def value_schedules(
     return worths
 
 
-def _input(schedule: ScheduleToValue, inputs: Inputs) -> Input:
+def _input(schedule: ScheduleToValue, inputs: Inputs, charge: Charge) -> Input:
     if schedule.void:
         return (None,)
-    days = (schedule.starts_on, schedule.ends_on, schedule.nominal_starts_on, schedule.nominal_ends_on)
+    days: Input = (schedule.starts_on, schedule.ends_on, schedule.nominal_starts_on, schedule.nominal_ends_on)
+    if charge.discount is not None and charge.discount.periods is not None:
+        days = (*days, _number(schedule, charge))
     if schedule.metric_id is None:
         return (schedule.charge_id, *days, *inputs.suspensions.get(schedule.contract_item_id or 0, ()))
+    if schedule.id in inputs.records:
+        return (schedule.charge_id, *days, inputs.records[schedule.id])
     return (schedule.charge_id, *days, inputs.totals.get(schedule.id), *inputs.registers.ends(schedule))
 
 
@@ -79,6 +83,9 @@ def _value(
 def _usage(
     schedule: ScheduleToValue, charge: Usage, inputs: Inputs, metrics: Mapping[int, Metric]
 ) -> tuple[Fraction, tuple[Component, ...]]:
+    if charge.calculator.reads_records():
+        used = inputs.records.get(schedule.id, NOTHING)
+        return used.quantity, value_usage(charge, used, _period(schedule), number=_number(schedule, charge))
     metric = metrics[cast("int", schedule.metric_id)]
     found = inputs.totals.get(schedule.id)
     opening, closing_value = inputs.registers.ends(schedule)
@@ -92,14 +99,19 @@ def _usage(
         opening=opening,
         closing=closing_value,
     )
-    return usage.quantity, value_usage(charge, usage, _period(schedule))
+    return usage.quantity, value_usage(charge, usage, _period(schedule), number=_number(schedule, charge))
 
 
 def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
     period = _period(schedule)
     item = cast("int", schedule.contract_item_id)
-    components = value_recurring(charge, period, suspended_days(period, inputs.suspensions.get(item, [])))
+    suspended = suspended_days(period, inputs.suspensions.get(item, []))
+    components = value_recurring(charge, period, suspended, number=_number(schedule, charge))
     return sum((component.quantity for component in components if component.name == "Fee"), Fraction(0)), components
+
+
+def _number(schedule: ScheduleToValue, charge: Charge) -> int:
+    return 1 if schedule.item_starts_on is None else number_of(charge, _period(schedule), schedule.item_starts_on)
 
 
 def _period(schedule: ScheduleToValue) -> Period:

@@ -16,7 +16,7 @@ from billing.core.prices import (
     rate,
 )
 from billing.core.reading import Reading, Wrong, entry_of
-from billing.core.usage import Aggregation
+from billing.core.usage import FROM_TOTALS, Aggregation
 
 VALUES_LIMIT = 100
 """Values of one property that are filtered or priced: more is a table of its own."""
@@ -129,6 +129,24 @@ class Calculator:
         if self.prices is not None:
             return tuple(price for _, price in self.prices.by_value)
         return () if self.price is None else (self.price,)
+
+    def carries(self) -> bool:
+        """Whether a level is carried in from before the period: a record changes every period after it."""
+        return self.recurring or self.aggregation in {"weighted_sum", "weighted_mean"}
+
+    def reads_events(self) -> bool:
+        """Whether a price looks at each event."""
+        return any(isinstance(price, Percentage) and price.reads_events for price in self.all_prices())
+
+    def reads_records(self) -> bool:
+        """Whether the totals of a period are not enough."""
+        return (
+            self.recurring
+            or self.filter is not None
+            or self.by is not None
+            or self.aggregation not in FROM_TOTALS
+            or self.reads_events()
+        )
 
     def value(self, measured: Measured) -> tuple[Component, ...]:
         """The priced components; of a breakdown those of each value, named after it.

@@ -86,6 +86,15 @@ def nth_start(first: date, every: Every, n: int) -> date:
     return first + n * every.weeks * 7 * DAY if every.weeks else add_months(first, n * every.months)
 
 
+def period_number(day: date, starts_on: date, every: Every, anchor: Anchor) -> int:
+    """Which whole period, counted from 0, a day lies in when those of a service that begins on `starts_on` are cut."""
+    first = first_day(starts_on, every, anchor)
+    if every.weeks:
+        return (day - first).days // (7 * every.weeks)
+    n = ((day.year - first.year) * 12 + day.month - first.month) // every.months
+    return n if nth_start(first, every, n) <= day else n - 1
+
+
 def first_day(starts_on: date, every: Every, anchor: Anchor) -> date:
     """The first day of the whole period that `starts_on` lies in: the calendar's (weeks begin on Monday) or its own."""
     match anchor:

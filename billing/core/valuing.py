@@ -9,7 +9,7 @@ from billing.core.adjustments import adjust
 from billing.core.charges import Charge, Event, OneTime, Prorate, Recurring, Usage
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
-from billing.core.periods import Period
+from billing.core.periods import DAY, Anchor, Period, period_number
 from billing.core.prices import Component, priced, rate
 
 NOTHING = Measured(quantity=Fraction(0))
@@ -70,7 +70,19 @@ def value(charge: Charge, *, part: Fraction, measured: Measured = NOTHING, numbe
     return adjust(components, charge.adjustments, part=part, number=number)
 
 
-def value_recurring(charge: Recurring, period: Period, suspended_days: int) -> tuple[Component, ...]:
+def number_of(charge: Charge, period: Period, starts_on: date, anchor: Anchor = "calendar") -> int:
+    """Which period of a service that begins on `starts_on` it is, from 1 with the first one that is charged."""
+    if isinstance(charge, OneTime):
+        return 1
+    cut = charge.anchor or anchor
+    charged_from = starts_on + charge.trial_days * DAY
+    served = period_number(period.nominal_starts_on, starts_on, charge.every, cut)
+    return served - period_number(charged_from, starts_on, charge.every, cut) + 1
+
+
+def value_recurring(
+    charge: Recurring, period: Period, suspended_days: int, *, number: int = 1
+) -> tuple[Component, ...]:
     """The fee of one period: billable days over the whole period's days, at the full price.
 
     Without proration it is one whole fee, or none when the fee stops and every day was suspended. Raises Invalid
@@ -79,11 +91,12 @@ def value_recurring(charge: Recurring, period: Period, suspended_days: int) -> t
     if not 0 <= suspended_days <= period.days:
         raise Invalid(f"{suspended_days} suspended days do not fit a period of {period.days} days")
     days = period.days if charge.while_suspended == "charge" else period.days - suspended_days
-    return value(charge, part=part_of(charge.prorate, days, period.nominal_days))
+    return value(charge, part=part_of(charge.prorate, days, period.nominal_days), number=number)
 
 
-def value_usage(charge: Usage, measured: Measured, period: Period) -> tuple[Component, ...]:
+def value_usage(charge: Usage, measured: Measured, period: Period, *, number: int = 1) -> tuple[Component, ...]:
     """The components of a period's measured quantity, in the metric's unit."""
     if not charge.adjusted:
         return charge.calculator.value(measured)
-    return value(charge, part=part_of(charge.prorate, period.days, period.nominal_days), measured=measured)
+    part = part_of(charge.prorate, period.days, period.nominal_days)
+    return value(charge, part=part, measured=measured, number=number)

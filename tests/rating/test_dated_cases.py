@@ -137,6 +137,12 @@ def test_what_is_held_for_five_days_of_a_month(command: Command) -> None:
     held = usage({"model": "per_unit", "unit_price": "3"}, calculator={"aggregation": "sum", "recurring": True})
     events = [{"at": "2022-12-16T09:00:00Z", "value": 10}]
     assert command.price(held, "--period", "2022-12-16/2022-12-21", events=events)["amount_rounded"] == "4.84"
+    command.at("2023-01-02T00:00:00Z")
+    command.declare([held], starts_on="2022-12-01")
+    command.objects([("O", "C", "P", "2022-12-16")])
+    command.use([("O", "usage", "10", "2022-12-16T09:00:00Z")])
+    command.run("objects", "terminate", "O", "--on", "2022-12-20")
+    assert [it["net"] for it in command.close("2022-12-31")] == ["4.84"]
 
 
 @case("pro-polar-up")
@@ -233,6 +239,11 @@ def test_the_mean_of_a_level_and_its_free_part(command: Command) -> None:
             {"model": "per_unit", "unit_price": 1, "included": included}, calculator={"aggregation": "weighted_mean"}
         )
         assert command.price(level, "--period", "2024-04-01/2024-05-01", events=events)["amount"] == expected
+    command.at("2024-05-02T00:00:00Z")
+    command.declare([level], starts_on="2024-04-01")
+    command.objects([("O", "C", "P", "2024-04-01")])
+    command.use([("O", "usage", "100", "2024-04-01T00:00:00Z"), ("O", "usage", "130", "2024-04-11T00:00:00Z")])
+    assert [it["net"] for it in command.close("2024-04-30")] == ["20.00"]
 
 
 @case("agg-uniq-prorated")

@@ -140,25 +140,31 @@ contracts:
     "keys,said",
     [
         ("scope: contract, type: recurring, amount: 1", "scope"),
-        ("type: recurring, amount: 1, discount: {percent: 5, periods: 3}", "discount: periods"),
         ("type: recurring, amount: 1, prorate: second", "prorate: second"),
         ("type: event, event: activated, price: {model: flat, amount: 1}", "type: event"),
-        ("type: usage, calculator: {metric: usage, recurring: true, price: {model: flat, amount: 1}}", "recurring"),
         ("type: usage, calculator: {metric: usage, filter: {a: b}, price: {model: flat, amount: 1}}", "filter"),
         ("type: usage, calculator: {metric: usage, by: a, price: {model: flat, amount: 1}}", "by"),
         (
-            "type: usage, calculator: {metric: usage, aggregation: percentile, price: {model: flat, amount: 1}}",
-            "this aggregation",
-        ),
-        (
-            "type: usage, calculator: {metric: usage, price: {model: percentage, rate: 1, free_events: 2}}",
-            "percentage",
+            "type: usage, calculator: {aggregation: unique_count, property: a, price: {model: flat, amount: 1}}",
+            "unique_count",
         ),
     ],
 )
 def test_what_no_close_carries_out_is_refused_with_a_sentence(session: Session, keys: str, said: str) -> None:
     text = f"plans: [{{name: P, charges: [{{name: A, vat_rate: 20, {keys}}}]}}]"
     with pytest.raises(catalogue.CatalogueInvalid, match=f"{said}.*not billed by this release"):
+        catalogue.apply(session, catalogue.load(text, "file.yaml"), NOW)
+
+
+@pytest.mark.parametrize("price", ["percentage, rate: 1, free_events: 2", "flat, amount: 1"])
+def test_the_readings_of_a_register_are_not_measured_one_by_one(session: Session, price: str) -> None:
+    recurring = "flat" in price
+    text = (
+        "metrics: [{name: energy, unit: kWh, kind: cumulative}]\n"
+        "plans: [{name: P, charges: [{name: A, vat_rate: 20, type: usage, calculator: "
+        f"{{metric: energy, recurring: {str(recurring).lower()}, price: {{model: {price}}}}}}}]}}]"
+    )
+    with pytest.raises(catalogue.CatalogueInvalid, match="energy is a register"):
         catalogue.apply(session, catalogue.load(text, "file.yaml"), NOW)
 
 
