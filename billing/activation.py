@@ -12,35 +12,20 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from billing.core.charges import charge_from
 from billing.core.errors import BillingError, Conflict, Invalid, NotFound
 from billing.core.lifecycle import ObjectStatus, next_status
 from billing.core.periods import DAY, add_months, local_midnight
-from billing.core.schedules import plan_schedules
+from billing.planning import Planned, write_schedules
 from storage import catalogue as declared
 from storage import items, outbox, registry
-from storage.tables import Charge, Contract, Customer, Subscription
+from storage.tables import RENEWALS, Contract, Customer, Subscription
 
 TERM_MONTHS = 12
 TERM_MONTHS_LIMIT = 120
 """The longest term, in months: its schedules are written at the activation."""
+NOTICE_DAYS_LIMIT = 366
 LAST_YEAR = 2200
 """A later start is a mistake in a date."""
-SCHEDULE_ROWS = 10_000
-"""Schedules in one statement, to bound the memory of a large activation."""
-ITEM_COLUMNS = (
-    "name",
-    "contract_id",
-    "subscription_id",
-    "object_id",
-    "plan_version_id",
-    "status",
-    "term_months",
-    "starts_on",
-    "ends_on",
-    "start_at",
-    "end_at",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +39,10 @@ class Activation:
     starts_on: date | None = None
     """The first local day of service; the present one in the contract's zone unless given."""
     term_months: int = TERM_MONTHS
+    renewal: str | None = None
+    """`none` or `automatic`; the contract's word unless given."""
+    notice_days: int | None = None
+    """Days before the end of the term by which notice has to be given; the contract's unless given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,15 +146,32 @@ class Term:
     starts_on: date
     ends_on: date
     term_months: int
+    renewal: str
+    notice_days: int
 
 
-def term_for(owners: Owners, *, starts_on: date | None, term_months: int, reference: str, now: datetime) -> Term:
+def term_for(
+    owners: Owners,
+    *,
+    starts_on: date | None,
+    term_months: int,
+    reference: str,
+    now: datetime,
+    renewal: str | None = None,
+    notice_days: int | None = None,
+) -> Term:
     """The term that an activation asks for. Raises Invalid when something is missing or out of bounds."""
     if owners.contract is None or owners.subscription is None:
         missing = "contract and subscription" if owners.contract is None else "subscription"
         raise Invalid(f"object {reference} has no {missing} yet; name the {missing} in the activation")
     if not 1 <= term_months <= TERM_MONTHS_LIMIT:
         raise Invalid(f"a term has 1 to {TERM_MONTHS_LIMIT} months, got {term_months}")
+    renewal = renewal or owners.contract.renewal
+    notice_days = owners.contract.notice_days if notice_days is None else notice_days
+    if renewal not in RENEWALS:
+        raise Invalid(f"renewal is {renewal!r}; it should be {' or '.join(RENEWALS)}")
+    if not 0 <= notice_days <= NOTICE_DAYS_LIMIT:
+        raise Invalid(f"notice is given 0 to {NOTICE_DAYS_LIMIT} days before the end of a term, got {notice_days}")
     day = starts_on or local_day(now, owners.contract.timezone)
     if day.year > LAST_YEAR:
         raise Invalid(f"an item starts by {LAST_YEAR}, got {day}; correct the year")
@@ -179,6 +185,8 @@ def term_for(owners: Owners, *, starts_on: date | None, term_months: int, refere
         starts_on=day,
         ends_on=add_months(day, term_months),
         term_months=term_months,
+        renewal=renewal,
+        notice_days=notice_days,
     )
 
 
@@ -231,6 +239,8 @@ def activate(
                 term_months=request.term_months,
                 reference=request.reference,
                 now=now,
+                renewal=request.renewal,
+                notice_days=request.notice_days,
             )
             _refuse_overlap(term, taken.get(row.id, []))
         except BillingError as error:
@@ -288,24 +298,40 @@ def _write_activations(
     if not granted:
         return
     midnight = cache(lambda day, timezone: local_midnight(day, ZoneInfo(timezone)))
-    item_rows = []
-    for object_id, (row, _, term) in granted.items():
-        values = (
-            row.reference,
-            term.contract.id,
-            term.subscription.id,
-            object_id,
-            term.subscription.plan_version_id,
-            "running",
-            term.term_months,
-            term.starts_on,
-            term.ends_on,
-            midnight(term.starts_on, term.contract.timezone),
-            midnight(term.ends_on, term.contract.timezone),
-        )
-        item_rows.append(dict(zip(ITEM_COLUMNS, values, strict=True)))
+    item_rows = [
+        {
+            "name": row.reference,
+            "contract_id": term.contract.id,
+            "subscription_id": term.subscription.id,
+            "object_id": object_id,
+            "plan_version_id": term.subscription.plan_version_id,
+            "status": "running",
+            "term_months": term.term_months,
+            "starts_on": term.starts_on,
+            "ends_on": term.ends_on,
+            "start_at": midnight(term.starts_on, term.contract.timezone),
+            "end_at": midnight(term.ends_on, term.contract.timezone),
+            "renewal": term.renewal,
+            "notice_days": term.notice_days,
+        }
+        for object_id, (row, _, term) in granted.items()
+    ]
     item_ids = items.add_items(session, item_rows)
-    _write_schedules(session, {item_ids[object_id]: (object_id, term) for object_id, (_, _, term) in granted.items()})
+    write_schedules(
+        session,
+        {
+            item_ids[object_id]: Planned(
+                object_id=object_id,
+                contract_id=declared.key(term.contract.id),
+                subscription_id=declared.key(term.subscription.id),
+                plan_version_id=term.subscription.plan_version_id,
+                timezone=term.contract.timezone,
+                starts_on=term.starts_on,
+                ends_on=term.ends_on,
+            )
+            for object_id, (_, _, term) in granted.items()
+        },
+    )
     groups: dict[tuple[int, int, int], list[int]] = {}
     events: list[dict[str, Any]] = []
     for object_id, (row, owners, term) in granted.items():
@@ -327,52 +353,6 @@ def _write_activations(
         )
     registry.add_events(session, events)
     declared.raise_revisions(session, {contract_id for _, contract_id, _ in groups})
-
-
-def _write_schedules(session: Session, planned: Mapping[int, tuple[int, Term]]) -> None:
-    """The schedules of new items; equal terms on one plan version are planned once."""
-    charges = declared.charges(session, {term.subscription.plan_version_id for _, term in planned.values()})
-    templates: dict[tuple[int, date, date, str], list[dict[str, Any]]] = {}
-    rows: list[dict[str, Any]] = []
-    for item_id, (object_id, term) in planned.items():
-        version_id = term.subscription.plan_version_id
-        shape = (version_id, term.starts_on, term.ends_on, term.contract.timezone)
-        if shape not in templates:
-            templates[shape] = _schedule_template(charges[version_id], term)
-        place = {
-            "contract_id": term.contract.id,
-            "subscription_id": term.subscription.id,
-            "contract_item_id": item_id,
-            "object_id": object_id,
-        }
-        rows += [{**template, **place} for template in templates[shape]]
-        if len(rows) >= SCHEDULE_ROWS:
-            items.add_schedules(session, rows)
-            rows = []
-    items.add_schedules(session, rows)
-
-
-def _schedule_template(charges: Sequence[Charge], term: Term) -> list[dict[str, Any]]:
-    zone = ZoneInfo(term.contract.timezone)
-    plan = plan_schedules([charge_from(charge.definition) for charge in charges], term.starts_on, term.ends_on)
-    return [
-        {
-            "charge_id": charges[schedule.charge_position].id,
-            "metric_id": charges[schedule.charge_position].metric_id,
-            "starts_on": schedule.period.starts_on,
-            "ends_on": schedule.period.ends_on,
-            "nominal_starts_on": schedule.period.nominal_starts_on,
-            "nominal_ends_on": schedule.period.nominal_ends_on,
-            "start_at": local_midnight(schedule.period.starts_on, zone),
-            "end_at": local_midnight(schedule.period.ends_on, zone),
-            "due_on": schedule.due_on,
-            "status": "planned",
-            "revalue": 0,
-            "quantity": 0,
-            "amount": 0,
-        }
-        for schedule in plan
-    ]
 
 
 def event_row(

@@ -7,25 +7,21 @@ raised, and the message comes again.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Annotated, Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlmodel import Session
 
-from billing import lifecycle, registry
-from billing.catalogue import Day, Text
+from billing.commands import COMMANDS, REQUEST_ID_LIMIT, Body, run, validated
 from billing.core.errors import BillingError, Conflict, Invalid
 from billing.core.lifecycle import check_reference
-from billing.lifecycle import TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome
-from billing.registry import NewObject
+from billing.preview import contracts_of, preview
+from billing.recording import Said
 from storage import control, outbox
 from storage.types import canonical_json
 
-REQUEST_ID_LIMIT = 128
 PAYLOAD_LIMIT_BYTES = 65_536
 EXPIRY_SECONDS = 86_400
 ORIGIN = "control"
@@ -53,41 +49,6 @@ class Topics:
 
 
 DEFAULT_TOPICS = Topics()
-
-
-class Body(BaseModel):
-    """What every command carries."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    request_id: Annotated[Text, StringConstraints(max_length=REQUEST_ID_LIMIT)]
-
-
-class OwnersBody(Body):
-    customer: Text | None = None
-    contract: Text | None = None
-    subscription: Text | None = None
-    starts_on: Day | None = None
-    term_months: int = Field(default=TERM_MONTHS, ge=1, le=TERM_MONTHS_LIMIT)
-
-
-class CreateBody(OwnersBody):
-    kind: Annotated[str, StringConstraints(max_length=registry.KIND_LIMIT)] = ""
-    attributes: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
-    activate: bool = False
-    draft: bool = False
-    """Create it as a draft, to be confirmed; pending otherwise."""
-
-
-class ActivateBody(OwnersBody):
-    pass
-
-
-class ConfirmBody(Body):
-    pass
-
-
-class DayBody(Body):
-    on: Day | None = None
 
 
 def execute(
@@ -118,7 +79,7 @@ def execute(
             raise Invalid(
                 f"command {message.command[:64]!r} is not known; use one of {', '.join(COMMANDS)}",
                 code="unknown_command",
-                allowed=COMMANDS,
+                allowed=tuple(COMMANDS),
             )
         reply = _answer(session, message, raw, request_id, now, topics)
     except BillingError as error:
@@ -134,7 +95,10 @@ def _answer(
     now: datetime,
     topics: Topics,
 ) -> Mapping[str, Any]:
-    """The remembered answer to a repeat; else what the command gives, remembered."""
+    """The remembered answer to a repeat; else what the command gives, remembered. A dry run leaves no memory."""
+    said = Said(now=now, origin=ORIGIN, key=request_id, topic_devices=topics.devices)
+    if raw.get("dry_run") is True:
+        return _previewed(session, message, validated(message.command, raw), said)
     digest = hashlib.sha256(canonical_json(raw).encode()).hexdigest()
     known = control.find(session, message.object_reference, message.command, request_id)
     if known is not None:
@@ -144,10 +108,8 @@ def _answer(
             )
         return known.reply
     try:
-        model, run = COMMANDS[message.command]
-        result = run(session, message.object_reference, _validated(model, raw), now, request_id, topics)
-        if isinstance(result, BillingError):
-            raise result
+        body = validated(message.command, raw)
+        result = run(session, message.command, message.object_reference, body, said)
         reply: dict[str, Any] = {"request_id": request_id, "ok": True, "result": result.as_json()}
     except BillingError as error:
         reply = _refusal(request_id, error)
@@ -161,6 +123,24 @@ def _answer(
         now=now,
     )
     return reply
+
+
+def _previewed(session: Session, message: ControlMessage, body: Body, said: Said) -> dict[str, Any]:
+    """The answer to a command that only asks what it would bill: nothing is written, and nothing remembered."""
+    shown = preview(
+        session,
+        lambda inside: run(inside, message.command, message.object_reference, body, said),
+        contracts=contracts_of(session, message.object_reference, *body.contracts()),
+        now=said.now,
+        effective_on=body.effective_on(),
+    )
+    return {
+        "request_id": said.key,
+        "ok": True,
+        "dry_run": True,
+        "result": shown.result.as_json(),
+        "preview": shown.as_json(),
+    }
 
 
 def _refusal(request_id: str | None, error: BillingError) -> dict[str, Any]:
@@ -244,71 +224,3 @@ def _request_id(raw: Mapping[str, Any]) -> str:
             code="request_id",
         )
     return value
-
-
-def _validated(model: type[Body], raw: Mapping[str, Any]) -> Body:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg'].removeprefix('Value error, ')}"
-            for detail in error.errors(include_url=False)[:10]
-        )
-        raise Invalid(f"the body is refused: {told}") from None
-
-
-# --- commands --------------------------------------------------------------------------------------------
-
-Command: TypeAlias = Callable[[Session, str, Any, datetime, str, Topics], Outcome]
-
-
-def _create(session: Session, reference: str, body: CreateBody, now: datetime, key: str, topics: Topics) -> Outcome:
-    new = NewObject(
-        reference=reference,
-        kind=body.kind,
-        attributes=body.attributes,
-        customer=body.customer,
-        contract=body.contract,
-        subscription=body.subscription,
-        activate=body.activate,
-        starts_on=body.starts_on,
-        term_months=body.term_months,
-    )
-    status: Any = "draft" if body.draft else "pending"
-    return registry.create_objects(session, [new], status, now, ORIGIN, key, topic_devices=topics.devices)[0]
-
-
-def _activate(session: Session, reference: str, body: ActivateBody, now: datetime, key: str, topics: Topics) -> Outcome:
-    request = Activation(
-        reference=reference,
-        customer=body.customer,
-        contract=body.contract,
-        subscription=body.subscription,
-        starts_on=body.starts_on,
-        term_months=body.term_months,
-    )
-    return lifecycle.activate(session, [request], now, ORIGIN, key, topic_devices=topics.devices)[0]
-
-
-def _confirm(session: Session, reference: str, _body: ConfirmBody, now: datetime, key: str, topics: Topics) -> Outcome:
-    return lifecycle.confirm(session, reference, None, now, ORIGIN, key, topic_devices=topics.devices)
-
-
-def _dated(use_case: Callable[..., ObjectInfo]) -> Command:
-    def run(session: Session, reference: str, body: DayBody, now: datetime, key: str, topics: Topics) -> Outcome:
-        return use_case(session, reference, body.on, now, ORIGIN, key, topic_devices=topics.devices)
-
-    return run
-
-
-COMMANDS: Mapping[str, tuple[type[Body], Command]] = MappingProxyType(
-    {
-        "create": (CreateBody, _create),
-        "confirm": (ConfirmBody, _confirm),
-        "activate": (ActivateBody, _activate),
-        "suspend": (DayBody, _dated(lifecycle.suspend)),
-        "resume": (DayBody, _dated(lifecycle.resume)),
-        "terminate": (DayBody, _dated(lifecycle.terminate)),
-    }
-)
-"""The words that the control topic takes, with the form of each body."""

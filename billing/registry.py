@@ -45,6 +45,8 @@ class NewObject:
     """Activate it in the same request; contract and subscription must be known then."""
     starts_on: date | None = None
     term_months: int = TERM_MONTHS
+    renewal: str | None = None
+    notice_days: int | None = None
 
 
 def create_objects(
@@ -96,7 +98,13 @@ def create_objects(
     events = [event_row("created", object_id=each, now=now, origin=origin, key=key) for each in ids.values()]
     registry.add_events(session, events)
     requests = [
-        Activation(reference=entry.reference, starts_on=entry.starts_on, term_months=entry.term_months)
+        Activation(
+            reference=entry.reference,
+            starts_on=entry.starts_on,
+            term_months=entry.term_months,
+            renewal=entry.renewal,
+            notice_days=entry.notice_days,
+        )
         for entry, _ in good.values()
         if entry.activate
     ]
@@ -128,5 +136,7 @@ def _checked(entry: NewObject, names: Names, now: datetime) -> Owners:
             term_months=entry.term_months,
             reference=entry.reference,
             now=now,
+            renewal=entry.renewal,
+            notice_days=entry.notice_days,
         )
     return owners

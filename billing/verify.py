@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal, cast
 
@@ -161,7 +162,7 @@ def _charged(books: _Books) -> Iterator[Finding]:
 
 def _quantities(books: _Books) -> Iterator[Finding]:
     sums = verifying.delta_sums(books.session)
-    ends = {item.id: item.ends_on for item in verifying.items(books.session)}
+    ends = {item.id: item.fees_until or item.ends_on for item in verifying.items(books.session)}
     for schedule in books.schedules:
         aggregation = schedule.definition.get("calculator", {}).get("aggregation")
         if (schedule.metric_kind, aggregation) != ("delta", "sum") or schedule.revalue:
@@ -219,9 +220,13 @@ def _tiles(books: _Books) -> Iterator[Finding]:
         if schedule.status != "cancelled" and schedule.contract_item_id is not None:
             periods[schedule.contract_item_id, schedule.charge_id].append(schedule)
     for item in verifying.items(books.session):
-        for charge_id, (charge, trial_days) in charges.get(item.plan_version_id, {}).items():
+        if item.status == "cancelled":
+            continue
+        for charge_id, (charge, kind, trial_days) in charges.get(item.plan_version_id, {}).items():
             subject = f"{item.name}, {charge}"
-            reached = min(item.starts_on + trial_days * DAY, item.ends_on)
+            trial = trial_days * DAY if item.follows_id is None else timedelta(0)
+            reached = min(item.starts_on + trial, item.ends_on)
+            ends_on = item.fees_until if item.fees_until and kind == "recurring" else item.ends_on
             for schedule in periods[item.id, charge_id]:
                 if schedule.starts_on != reached:
                     what = "a gap" if schedule.starts_on > reached else "an overlap"
@@ -229,9 +234,33 @@ def _tiles(books: _Books) -> Iterator[Finding]:
                     message = f"the schedules of {subject} have {what} from {first} to {end - DAY}"
                     yield Finding(check="schedules", subject=subject, message=message)
                 reached = max(reached, schedule.ends_on)
-            if reached != item.ends_on:
-                message = f"the schedules of {subject} end on {reached - DAY}, the item on {item.ends_on - DAY}"
+            if reached != ends_on:
+                message = f"the schedules of {subject} end on {reached - DAY}, the item on {ends_on - DAY}"
                 yield Finding(check="schedules", subject=subject, message=message)
+
+
+def _lines(books: _Books) -> Iterator[Finding]:
+    items = {item.id: item for item in verifying.items(books.session) if item.status != "cancelled"}
+    followed = {item.follows_id for item in items.values()}
+    by_place: dict[tuple[int, int], list[verifying.ItemRow]] = defaultdict(list)
+    for item in items.values():
+        by_place[item.object_id, item.subscription_id].append(item)
+        before = items.get(item.follows_id or 0)
+        if item.follows_id is not None and before is None:
+            yield _line_finding(item, "follows an item that is not there")
+        elif before is not None and (before.ends_on, before.end_at) != (item.starts_on, item.start_at):
+            yield _line_finding(item, f"follows an item that ends on {before.ends_on - DAY}")
+        if item.status == "replaced" and item.id not in followed:
+            yield _line_finding(item, "was replaced, and nothing follows it")
+    for rows in by_place.values():
+        for one, other in pairwise(sorted(rows, key=lambda item: item.starts_on)):
+            if other.starts_on < one.ends_on:
+                yield _line_finding(other, f"is on its subscription twice until {one.ends_on - DAY}")
+
+
+def _line_finding(item: verifying.ItemRow, what: str) -> Finding:
+    subject = f"{item.name} from {item.starts_on}"
+    return Finding(check="lines", subject=subject, message=f"the contract item {subject} {what}")
 
 
 def _outside(books: _Books) -> Iterator[Finding]:
@@ -269,6 +298,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "quantities": ("added-up usage is what the records say that the last close saw", _quantities),
         "records": ("usage that is measured record by record is what the records say", _recorded),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
+        "lines": ("contract items that follow one another leave no instant out, and none twice", _lines),
         "archived": ("months whose usage records are archived are named", _archived),
         "outside": ("usage records outside any contract item are counted", _outside),
     }

@@ -239,8 +239,8 @@ def schedules_to_value(
 
 SCHEDULES = """
     SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
-           s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at, i.ends_on,
-           i.starts_on
+           s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at,
+           COALESCE(i.fees_until, i.ends_on), i.starts_on
     FROM invoicing_schedule s
     JOIN subscription u ON u.id = s.subscription_id
     LEFT JOIN connected_object o ON o.id = s.object_id

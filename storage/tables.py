@@ -45,7 +45,8 @@ def one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
 METRIC_KINDS = ("delta", "cumulative", "gauge", "state")
 OBJECT_STATUSES = ("draft", "pending", "active", "suspended", "terminated")
 SCHEDULE_STATUSES = ("planned", "valued", "invoiced", "settled", "cancelled")
-ITEM_STATUSES = ("running", "ended", "terminated")
+ITEM_STATUSES = ("running", "ended", "terminated", "replaced", "cancelled")
+RENEWALS = ("none", "automatic")
 INVOICE_STATUSES = ("draft", "issued")
 INVOICE_KINDS = ("invoice", "credit_note")
 QUARANTINE_STATUSES = ("waiting", "replayed", "discarded")
@@ -140,6 +141,10 @@ class Contract(Table, table=True):
     starts_on: date
     grouping: list[str] = Field(sa_column=Column(Json, nullable=False))
     payment_terms_days: int = 30
+    renewal: str = Field(default="none", sa_type=Word)
+    """`none` or `automatic`: what the end of a term does to items that are activated without their own word."""
+    notice_days: int = 0
+    """Days before the end of a term by which notice has to be given."""
     revision: int = 0
     """Raised by every change to the items or schedules; a close that planned on another revision plans again."""
 
@@ -206,9 +211,18 @@ class ContractItem(Table, table=True):
 
     __tablename__ = "contract_item"
     __table_args__: ClassVar[Any] = (
-        UniqueConstraint("subscription_id", "object_id", "starts_on"),
         CheckConstraint("starts_on < ends_on", name="term"),
         one_of("status", ITEM_STATUSES),
+        one_of("renewal", RENEWALS),
+        Index(
+            "uq_contract_item_start",
+            "subscription_id",
+            "object_id",
+            "starts_on",
+            unique=True,
+            sqlite_where=Column("status") != "cancelled",
+            postgresql_where=Column("status") != "cancelled",
+        ),
         Index("ix_contract_item_object_id", "object_id"),
         Index("ix_contract_item_contract_id", "contract_id"),
         Index("ix_contract_item_status_end_at", "status", "end_at"),
@@ -225,6 +239,16 @@ class ContractItem(Table, table=True):
     ends_on: date
     start_at: datetime = Field(sa_type=Instant)
     end_at: datetime = Field(sa_type=Instant)
+    follows_id: int | None = Field(default=None, foreign_key="contract_item.id")
+    """The item that this one continues, after a change of plan or price, or a transfer."""
+    term_starts_on: date | None = None
+    """Where terms are counted from, when it is not the item's own start: terms of a line do not drift."""
+    fees_until: date | None = None
+    """Set when the service ended early but fees are owed to here, the end of the term."""
+    renewal: str = Field(default="none", sa_type=Word)
+    notice_days: int = 0
+    notice_on: date | None = None
+    """The day on which notice was given: no term that ends `notice_days` later or after is renewed."""
 
 
 class Suspension(Table, table=True):
@@ -367,6 +391,23 @@ class BoundaryValue(Table, table=True):
     quantity: int = Field(sa_type=BigInteger)
     quality: str = Field(sa_type=Word)
     """`reading` (at the boundary itself), `estimated` (the last reading carried), `baseline` (the first of all)."""
+
+
+class RegisterEpoch(Table, table=True):
+    """Where an object's register begins again, because the hardware was exchanged; scaled readings."""
+
+    __tablename__ = "register_epoch"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("object_id", "metric_id", "starts_at"),
+        {"sqlite_with_rowid": False},
+    )
+    object_id: int = Field(sa_type=Integer)
+    metric_id: int = Field(sa_type=Integer)
+    starts_at: datetime = Field(sa_type=Instant)
+    final_quantity: int = Field(sa_type=BigInteger)
+    """What the old register stood at when it was taken out."""
+    initial_quantity: int = Field(sa_type=BigInteger)
+    """What the new register stood at when it was put in."""
 
 
 class MessageInbox(Table, table=True):

@@ -91,9 +91,16 @@ class ScheduleRow:
 class ItemRow:
     id: int
     name: str
+    object_id: int
+    subscription_id: int
     plan_version_id: int
+    status: str
     starts_on: date
     ends_on: date
+    start_at: datetime
+    end_at: datetime
+    fees_until: date | None
+    follows_id: int | None
 
 
 def _rows(session: Session, query: Any) -> Iterator[dict[str, Any]]:
@@ -193,22 +200,29 @@ def items(session: Session) -> Iterator[ItemRow]:
     table = (
         col(ContractItem.id),
         col(ContractItem.name),
+        col(ContractItem.object_id),
+        col(ContractItem.subscription_id),
         col(ContractItem.plan_version_id),
+        col(ContractItem.status),
         col(ContractItem.starts_on),
         col(ContractItem.ends_on),
+        col(ContractItem.start_at),
+        col(ContractItem.end_at),
+        col(ContractItem.fees_until),
+        col(ContractItem.follows_id),
     )
     return (ItemRow(**row) for row in _rows(session, select(*table).order_by(col(ContractItem.id))))
 
 
-def tiled_charges(session: Session) -> dict[int, dict[int, tuple[str, int]]]:
-    """By plan version and charge id, its name and days of trial: charges that items owe from the trial's end on."""
-    query = select(col(Charge.plan_version_id), col(Charge.id), col(Charge.name), col(Charge.definition)).where(
-        col(Charge.type).in_(("recurring", "usage"))
-    )
-    found: dict[int, dict[int, tuple[str, int]]] = {}
+def tiled_charges(session: Session) -> dict[int, dict[int, tuple[str, str, int]]]:
+    """By plan version and charge id, its name, type and days of trial: what items owe from the trial's end on."""
+    query = select(
+        col(Charge.plan_version_id), col(Charge.id), col(Charge.name), col(Charge.type), col(Charge.definition)
+    ).where(col(Charge.type).in_(("recurring", "usage")))
+    found: dict[int, dict[int, tuple[str, str, int]]] = {}
     for row in _rows(session, query):
         trial_days = int(row["definition"].get("trial_days") or 0)
-        found.setdefault(row["plan_version_id"], {})[row["id"]] = (row["name"], trial_days)
+        found.setdefault(row["plan_version_id"], {})[row["id"]] = (row["name"], row["type"], trial_days)
     return found
 
 
@@ -240,7 +254,7 @@ def records_outside_items(session: Session) -> tuple[int, int]:
             text(
                 "SELECT COUNT(*), COUNT(DISTINCT u.object_id) FROM usage_record u WHERE NOT EXISTS ("
                 "SELECT 1 FROM contract_item i WHERE i.object_id = u.object_id "
-                "AND i.start_at <= u.occurred_at AND i.end_at > u.occurred_at)"
+                "AND i.status != 'cancelled' AND i.start_at <= u.occurred_at AND i.end_at > u.occurred_at)"
             )
         )
         .one()

@@ -200,6 +200,8 @@ class _Application:
             **agreed,
             "grouping": contract.grouping,
             "payment_terms_days": contract.payment_terms_days,
+            "renewal": contract.renewal,
+            "notice_days": contract.notice_days,
         }
         before = len(self.changes)
         row = self._save("contract", contract.name, found, Contract, values)

@@ -6,8 +6,9 @@ takes the difference between what a schedule is worth now and all that was charg
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from billing.closing.commit import commit_plan
@@ -16,6 +17,7 @@ from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Conflict, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
+from billing.terms import end_terms
 from storage import closing, invoices
 from storage.closing import ContractToClose
 from storage.errors import StorageError
@@ -23,6 +25,8 @@ from storage.errors import StorageError
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
+LATEST_ZONE = timedelta(hours=12)
+"""A day ends this long after its end in UTC in the last zone of all."""
 PLAN_ATTEMPTS = 3
 """How often a contract is planned again because it changed meanwhile, before the close gives it up."""
 
@@ -51,30 +55,40 @@ class _DryRunDone(Exception):
     """Raised at the end of a dry run."""
 
 
-def close(database: DatabaseLike, until: date, now: datetime, dry_run: bool = False) -> CloseReport:  # noqa: FBT001, FBT002
+def close(
+    database: DatabaseLike,
+    until: date,
+    now: datetime,
+    dry_run: bool = False,  # noqa: FBT001, FBT002
+    *,
+    only: Collection[str] | None = None,
+) -> CloseReport:
     """Close every calendar month that has ended by `until` (included), all contracts month after month.
 
     Raises Refused when `until` has not ended in the zone of any contract; a contract in whose zone it has not, or
     that cannot be closed for another reason, is a failure in the report, and the others go on. A dry run does the
-    same in one transaction and takes it back.
+    same in one transaction and takes it back. With `only`, just the contracts of these names.
     """
     if not dry_run:
-        return _close_all(database, until=until, now=now, dry_run=False)
+        return _close_all(database, until=until, now=now, dry_run=False, only=only)
     report: CloseReport | None = None
     try:
         with database.transaction() as session:
-            report = _close_all(OneTransaction(session), until=until, now=now, dry_run=True)
+            report = _close_all(OneTransaction(session), until=until, now=now, dry_run=True, only=only)
             raise _DryRunDone  # noqa: TRY301 - the transaction has to see it
     except _DryRunDone:
         assert report is not None  # noqa: S101 - made before it was raised
         return report
 
 
-def _close_all(database: DatabaseLike, *, until: date, now: datetime, dry_run: bool) -> CloseReport:
+def _close_all(
+    database: DatabaseLike, *, until: date, now: datetime, dry_run: bool, only: Collection[str] | None
+) -> CloseReport:
+    _end_terms(database, until=until, now=now)
     failures: dict[int, Failure] = {}
     due: dict[tuple[date, date], list[ContractToClose]] = {}
     with database.snapshot() as session:
-        contracts = closing.contracts(session)
+        contracts = [it for it in closing.contracts(session) if only is None or it.name in only]
         for contract in contracts:
             if local_midnight(until + DAY, ZoneInfo(contract.timezone)) > now:
                 message = f"{until} has not ended in {contract.timezone}; choose an earlier day or wait"
@@ -107,6 +121,14 @@ def _close_all(database: DatabaseLike, *, until: date, now: datetime, dry_run: b
     return CloseReport(
         until=until, dry_run=dry_run, months=months, invoices=tuple(issued), failures=tuple(failures.values())
     )
+
+
+def _end_terms(database: DatabaseLike, *, until: date, now: datetime) -> None:
+    """Renew or end the terms that are over by the end of `until`, so that what renewed is billed in its month."""
+    over_at = min(now, datetime(until.year, until.month, until.day, tzinfo=UTC) + DAY + LATEST_ZONE)
+    with database.transaction() as session:
+        while end_terms(session, over_at):
+            pass
 
 
 def _close_contract(

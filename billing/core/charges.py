@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal, TypeAlias, cast
 from billing.core.adjustments import Adjustments, Discount
 from billing.core.calculators import Calculator
 from billing.core.errors import Invalid
+from billing.core.money import exact_text
 from billing.core.periods import Anchor, Every
 from billing.core.prices import Price
 from billing.core.reading import Reading, Wrong, entry_of, read
 
 Timing = Literal["advance", "arrears"]
 Prorate = Literal["day", "second", "none", "full"]
-WhileSuspended = Literal["stop", "charge"]
 Scope = Literal["item", "subscription", "contract"]
 VatCategory = Literal["S", "Z", "E", "AE", "K", "G", "O", "L", "M"]
 """UNCL5305 in EN 16931: standard, zero, exempt, reverse charge, intra-community, export, outside, IGIC, IPSI."""
@@ -94,6 +94,31 @@ class OneTime(Terms):
     amount: Fraction
 
 
+@dataclass(frozen=True, slots=True)
+class WhileSuspended:
+    """What suspended days cost: nothing (`stop`), the same (`charge`), or out of a whole period's `amount`."""
+
+    model: Literal["stop", "charge", "reduced"] = "stop"
+    amount: Fraction = Fraction(0)
+
+    @classmethod
+    def from_entry(cls, value: object) -> "WhileSuspended":
+        """From a word, or from `{model: reduced, amount}`. Raises Invalid."""
+        match value:
+            case "stop" | "charge":
+                return cls(value)
+            case {"model": "reduced", "amount": amount, **others} if not others:
+                return cls("reduced", cast("Fraction", read(Fraction, amount)))
+            case _:
+                raise Invalid(f"{value!r} should be stop, charge, or {{model: reduced, amount}}")
+
+    def as_entry(self) -> object:
+        return self.model if self.model != "reduced" else {"model": self.model, "amount": exact_text(self.amount)}
+
+
+STOP = WhileSuspended()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recurring(Periodic):
     """A fee: `amount` in major units for each whole period."""
@@ -101,7 +126,7 @@ class Recurring(Periodic):
     type: ClassVar[str] = "recurring"
     timing: Timing = "arrears"
     amount: Fraction
-    while_suspended: WhileSuspended = "stop"
+    while_suspended: WhileSuspended = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,13 +85,25 @@ def value_recurring(
 ) -> tuple[Component, ...]:
     """The fee of one period: billable days over the whole period's days, at the full price.
 
-    Without proration it is one whole fee, or none when the fee stops and every day was suspended. Raises Invalid
-    when the suspended days do not fit the period.
+    Suspended days cost nothing, the same, or the reduced fee, as the charge says. Without proration it is one whole
+    fee, or, when every day was suspended, none or one whole reduced fee. Raises Invalid when the suspended days do
+    not fit the period.
     """
     if not 0 <= suspended_days <= period.days:
         raise Invalid(f"{suspended_days} suspended days do not fit a period of {period.days} days")
-    days = period.days if charge.while_suspended == "charge" else period.days - suspended_days
-    return value(charge, part=part_of(charge.prorate, days, period.nominal_days), number=number)
+    said = charge.while_suspended
+    days = period.days if said.model == "charge" else period.days - suspended_days
+    part = part_of(charge.prorate, days, period.nominal_days)
+    reduced = part_of(charge.prorate, suspended_days, period.nominal_days) if said.model == "reduced" else Fraction(0)
+    if not reduced or (days and charge.prorate == "none"):
+        return value(charge, part=part, number=number)
+    components = (
+        *priced(name="Fee", position=1, quantity=part, unit_price=charge.amount),
+        *priced(name="Reduced fee", position=2, quantity=reduced, unit_price=said.amount),
+    )
+    if not charge.adjusted:
+        return components
+    return adjust(components, charge.adjustments, part=part + reduced, number=number)
 
 
 def value_usage(charge: Usage, measured: Measured, period: Period, *, number: int = 1) -> tuple[Component, ...]:

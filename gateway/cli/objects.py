@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from billing.core.errors import BillingError
+from gateway.cli.changes import COMMANDS, DAY
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
 
@@ -22,19 +23,6 @@ COLUMNS = {"reference", "kind", "customer", "contract", "subscription", "activat
 @click.group()
 def objects() -> None:
     """The registry: create, import, activate, suspend, terminate, show."""
-
-
-class _Day(click.ParamType[date]):
-    name = "YYYY-MM-DD"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        try:
-            return value if isinstance(value, date) else date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is not a date; write it as 2022-04-01", param, ctx)
-
-
-DAY = _Day()
 
 
 def _refused(error: BillingError) -> int:
@@ -271,60 +259,5 @@ def show(reference: str, *, as_json: bool) -> int:
     return 0
 
 
-@objects.command()
-@click.argument("reference")
-@click.option("--customer")
-@click.option("--contract")
-@click.option("--subscription")
-@click.option("--starts-on", type=DAY, help="First day of service; today in the contract's zone unless given.")
-@click.option("--term-months", type=click.IntRange(1, 120), default=12, show_default=True)
-def activate(
-    reference: str,
-    customer: str | None,
-    contract: str | None,
-    subscription: str | None,
-    starts_on: date | None,
-    term_months: int,
-) -> int:
-    """Put an object on its subscription: a contract item with its schedules."""
-    from billing import lifecycle
-
-    wanted = lifecycle.Activation(
-        reference=reference,
-        customer=customer,
-        contract=contract,
-        subscription=subscription,
-        starts_on=starts_on,
-        term_months=term_months,
-    )
-    with house() as parts, parts.database.transaction() as session:
-        (outcome,) = lifecycle.activate(session, [wanted], now=parts.clock.now(), origin="cli", key="")
-    if isinstance(outcome, BillingError):
-        return _refused(outcome)
-    click.echo(f"{reference} is active")
-    return 0
-
-
-def _simple(name: str, summary: str) -> None:
-    """Add a command that moves one object, from a day on."""
-
-    @objects.command(name, help=summary)
-    @click.argument("reference")
-    @click.option("--on", type=DAY, help="The day from which it holds; today unless given.")
-    def move(reference: str, on: date | None) -> int:
-        from billing import lifecycle
-
-        with house() as parts, parts.database.transaction() as session:
-            call = getattr(lifecycle, name)
-            outcome = call(session, reference, on=on, now=parts.clock.now(), origin="cli", key="")
-        click.echo(f"{reference} is {outcome.status}")
-        return 0
-
-
-for _name, _summary in {
-    "confirm": "Confirm a draft: it becomes pending.",
-    "suspend": "Suspend an active object.",
-    "resume": "Resume a suspended object.",
-    "terminate": "End an object's service for good; the day given is the last day of service.",
-}.items():
-    _simple(_name, _summary)
+for _command in COMMANDS:
+    objects.add_command(_command)

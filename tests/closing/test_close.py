@@ -237,7 +237,8 @@ def test_a_fee_charged_in_advance_is_credited_when_the_item_ends_before_its_peri
     end_at = local_midnight(date(2022, 5, 1), ZoneInfo(fleet.zone))
     with database.transaction() as session:
         item = session.exec(select(ContractItem)).one()
-        items.cut(session, item.id or 0, date(2022, 5, 1), end_at, APRIL)
+        where = items.Cut(ends_on=date(2022, 5, 1), end_at=end_at, last_day=APRIL, status="terminated")
+        items.cut(session, [item.id or 0], where)
 
     (note,) = fleet.close(MAY).invoices
 

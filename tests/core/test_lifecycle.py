@@ -19,13 +19,37 @@ from billing.core.lifecycle import (
 )
 from billing.core.usage import AGGREGATIONS_BY_KIND, Aggregation, MetricKind, UsageTotals, measure
 
-COMMANDS = ("confirm", "activate", "suspend", "resume", "terminate")
+COMMANDS = (
+    "confirm",
+    "activate",
+    "suspend",
+    "resume",
+    "change_plan",
+    "transfer",
+    "no_renew",
+    "exchange",
+    "terminate",
+)
 STEPS = ("value", "invoice", "settle", "cancel")
 EXPECTED = {
     "draft": {"confirm": "pending", "activate": "active", "terminate": "terminated"},
-    "pending": {"activate": "active", "terminate": "terminated"},
-    "active": {"suspend": "suspended", "terminate": "terminated"},
-    "suspended": {"resume": "active", "terminate": "terminated"},
+    "pending": {"activate": "active", "exchange": "pending", "terminate": "terminated"},
+    "active": {
+        "suspend": "suspended",
+        "change_plan": "active",
+        "transfer": "active",
+        "no_renew": "active",
+        "exchange": "active",
+        "terminate": "terminated",
+    },
+    "suspended": {
+        "resume": "active",
+        "change_plan": "suspended",
+        "transfer": "suspended",
+        "no_renew": "suspended",
+        "exchange": "suspended",
+        "terminate": "terminated",
+    },
     "terminated": {},
 }
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.core.calculators import Calculator
-from billing.core.charges import Charge, Recurring, Usage
+from billing.core.charges import Charge, Recurring, Usage, WhileSuspended
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.money import format_minor, to_minor
@@ -177,7 +177,7 @@ def test_suspended_days_agree_with_counting_them_one_by_one(spans: list[tuple[in
     [
         ({}, 10, Fraction(20, 30)),
         ({}, 30, Fraction(0)),
-        ({"while_suspended": "charge"}, 10, Fraction(1)),
+        ({"while_suspended": WhileSuspended("charge")}, 10, Fraction(1)),
         ({"prorate": "none"}, 29, Fraction(1)),
         ({"prorate": "none"}, 30, Fraction(0)),
     ],

@@ -53,7 +53,11 @@ def test_usage_after_the_last_close_is_no_difference(fleet: Fleet) -> None:
 def test_an_object_that_ended_early_is_no_difference(fleet: Fleet, closed_again: bool) -> None:  # noqa: FBT001
     with fleet.database.transaction() as session:
         ended = session.get_one(ContractItem, 1)
-        items.cut(session, 1, date(2022, 5, 11), ended.start_at.replace(month=5), date(2022, 5, 10))
+        end_at = ended.start_at.replace(month=5)
+        last_day = date(2022, 5, 10)
+        items.cut(
+            session, [1], items.Cut(ends_on=date(2022, 5, 11), end_at=end_at, last_day=last_day, status="terminated")
+        )
     if closed_again:
         assert fleet.close(date(2022, 6, 30)).failures == ()
 

@@ -1,0 +1,203 @@
+"""The words that the control topic takes: the form of each body, and the use case behind it.
+
+The law: a body says nothing that its command does not know, and every command may be asked first what it would bill.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from sqlmodel import Session
+
+from billing import changes, lifecycle, registry, terms
+from billing.activation import NOTICE_DAYS_LIMIT, TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome
+from billing.catalogue import Day, Text
+from billing.core.errors import BillingError, Invalid
+from billing.recording import Said
+from billing.registry import NewObject
+
+REQUEST_ID_LIMIT = 128
+
+
+class Body(BaseModel):
+    """What every command carries."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    request_id: Annotated[Text, StringConstraints(max_length=REQUEST_ID_LIMIT)]
+    dry_run: bool = False
+    """Only answer what the command would bill; nothing is written, and the request id is not used up."""
+
+    def contracts(self) -> tuple[str, ...]:
+        """The contracts that the command names."""
+        contract = getattr(self, "contract", None)
+        return () if contract is None else (contract,)
+
+    def effective_on(self) -> date | None:
+        """The day from which the command holds, when it says one."""
+        day: date | None = getattr(self, "on", None) or getattr(self, "starts_on", None)
+        return day
+
+
+class OwnersBody(Body):
+    customer: Text | None = None
+    contract: Text | None = None
+    subscription: Text | None = None
+    starts_on: Day | None = None
+    term_months: int = Field(default=TERM_MONTHS, ge=1, le=TERM_MONTHS_LIMIT)
+    renewal: Literal["none", "automatic"] | None = None
+    notice_days: int | None = Field(default=None, ge=0, le=NOTICE_DAYS_LIMIT)
+
+
+class CreateBody(OwnersBody):
+    kind: Annotated[str, StringConstraints(max_length=registry.KIND_LIMIT)] = ""
+    attributes: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    activate: bool = False
+    draft: bool = False
+    """Create it as a draft, to be confirmed; pending otherwise."""
+
+
+class ActivateBody(OwnersBody):
+    pass
+
+
+class ConfirmBody(Body):
+    pass
+
+
+class DayBody(Body):
+    on: Day | None = None
+
+
+class TerminateBody(DayBody):
+    fee: Literal["none", "rest_of_term"] = "none"
+
+
+class ChangePlanBody(DayBody):
+    subscription: Text
+    instead_of: Text | None = None
+
+
+class TransferBody(DayBody):
+    contract: Text
+    subscription: Text | None = None
+    instead_of: Text | None = None
+
+
+def _create(session: Session, reference: str, body: CreateBody, said: Said) -> Outcome:
+    new = NewObject(
+        reference=reference,
+        kind=body.kind,
+        attributes=body.attributes,
+        customer=body.customer,
+        contract=body.contract,
+        subscription=body.subscription,
+        activate=body.activate,
+        starts_on=body.starts_on,
+        term_months=body.term_months,
+        renewal=body.renewal,
+        notice_days=body.notice_days,
+    )
+    status: Literal["draft", "pending"] = "draft" if body.draft else "pending"
+    return registry.create_objects(
+        session, [new], status, said.now, said.origin, said.key, topic_devices=said.topic_devices
+    )[0]
+
+
+def _activate(session: Session, reference: str, body: ActivateBody, said: Said) -> Outcome:
+    request = Activation(
+        reference=reference,
+        customer=body.customer,
+        contract=body.contract,
+        subscription=body.subscription,
+        starts_on=body.starts_on,
+        term_months=body.term_months,
+        renewal=body.renewal,
+        notice_days=body.notice_days,
+    )
+    return lifecycle.activate(session, [request], said.now, said.origin, said.key, topic_devices=said.topic_devices)[0]
+
+
+def _confirm(session: Session, reference: str, _body: ConfirmBody, said: Said) -> Outcome:
+    return lifecycle.confirm(
+        session, reference, None, said.now, said.origin, said.key, topic_devices=said.topic_devices
+    )
+
+
+def _terminate(session: Session, reference: str, body: TerminateBody, said: Said) -> Outcome:
+    return lifecycle.terminate(
+        session,
+        reference,
+        body.on,
+        said.now,
+        said.origin,
+        said.key,
+        fee=body.fee,
+        topic_devices=said.topic_devices,
+    )
+
+
+def _change_plan(session: Session, reference: str, body: ChangePlanBody, said: Said) -> Outcome:
+    move = changes.Move(on=body.on, subscription=body.subscription, instead_of=body.instead_of)
+    return changes.change_plan(session, reference, move, said)
+
+
+def _transfer(session: Session, reference: str, body: TransferBody, said: Said) -> Outcome:
+    move = changes.Move(on=body.on, contract=body.contract, subscription=body.subscription, instead_of=body.instead_of)
+    return changes.transfer(session, reference, move, said)
+
+
+Run = Callable[[Session, str, Any, Said], Outcome]
+
+
+def _dated(use_case: Callable[..., ObjectInfo]) -> Run:
+    def run(session: Session, reference: str, body: DayBody, said: Said) -> Outcome:
+        return use_case(session, reference, body.on, said.now, said.origin, said.key, topic_devices=said.topic_devices)
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The form of a command's body, and what it does."""
+
+    body: type[Body]
+    run: Run
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "create": Command(CreateBody, _create),
+        "confirm": Command(ConfirmBody, _confirm),
+        "activate": Command(ActivateBody, _activate),
+        "suspend": Command(DayBody, _dated(lifecycle.suspend)),
+        "resume": Command(DayBody, _dated(lifecycle.resume)),
+        "change_plan": Command(ChangePlanBody, _change_plan),
+        "transfer": Command(TransferBody, _transfer),
+        "no_renew": Command(DayBody, _dated(terms.no_renew)),
+        "terminate": Command(TerminateBody, _terminate),
+    }
+)
+"""The words that the control topic takes."""
+
+
+def validated(command: str, raw: Mapping[str, Any]) -> Body:
+    """The body of a command that is known. Raises Invalid, naming every key that is wrong."""
+    try:
+        return COMMANDS[command].body.model_validate(raw)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors(include_url=False)[:10]
+        )
+        raise Invalid(f"the body is refused: {told}") from None
+
+
+def run(session: Session, command: str, reference: str, body: Body, said: Said) -> ObjectInfo:
+    """Do a command that is known; what refuses it is raised."""
+    outcome = COMMANDS[command].run(session, reference, body, said)
+    if isinstance(outcome, BillingError):
+        raise outcome
+    return outcome
