@@ -52,10 +52,12 @@ class _Books:
     schedules: list[ScheduleRow] = field(init=False)
     archived: list[date] = field(init=False)
     reader: MonthReader = field(init=False)
+    ends: dict[int, date] = field(init=False)
 
     def __post_init__(self) -> None:
         self.invoices = list(verifying.invoices(self.session))
         self.reader = MonthReader(self.session)
+        self.ends = {item.id: item.fees_until or item.ends_on for item in verifying.items(self.session)}
         self.archived = list(partitions.archived_months(self.session))
         self.schedules = list(verifying.schedules(self.session))
         self.lines = defaultdict(list)
@@ -162,14 +164,13 @@ def _charged(books: _Books) -> Iterator[Finding]:
 
 def _quantities(books: _Books) -> Iterator[Finding]:
     sums = verifying.delta_sums(books.session)
-    ends = {item.id: item.fees_until or item.ends_on for item in verifying.items(books.session)}
     for schedule in books.schedules:
         aggregation = schedule.definition.get("calculator", {}).get("aggregation")
         if (schedule.metric_kind, aggregation) != ("delta", "sum") or schedule.revalue:
             continue
         if schedule.charge_id in books.reader.record_charges:
             continue
-        if schedule.status not in {"invoiced", "settled"} or _after(schedule, ends):
+        if schedule.status not in {"invoiced", "settled"} or _after(schedule, books.ends):
             continue
         if any(partitions.overlaps(month, schedule.start_at, schedule.end_at) for month in books.archived):
             continue
@@ -183,16 +184,37 @@ def _quantities(books: _Books) -> Iterator[Finding]:
             yield Finding(check="quantities", subject=subject, message=message)
 
 
+def _registers(books: _Books) -> Iterator[Finding]:
+    kept = verifying.boundaries(books.session)
+    for schedule in books.schedules:
+        aggregation = schedule.definition.get("calculator", {}).get("aggregation")
+        if (schedule.metric_kind, aggregation) != ("cumulative", "sum"):
+            continue
+        if schedule.status not in {"invoiced", "settled"} or schedule.revalue or _after(schedule, books.ends):
+            continue
+        ends = [
+            kept.get((schedule.object_id or 0, schedule.metric_id or 0, to_micros(at)))
+            for at in (schedule.start_at, schedule.end_at)
+        ]
+        rise = 0 if ends[0] is None or ends[1] is None else max(ends[1] - ends[0], 0)
+        used = unscale(rise, schedule.metric_decimals or 0)
+        if used != schedule.quantity:
+            subject = _name(schedule)
+            message = f"the register of {subject} rose by {exact_text(used)}, the schedule has " + exact_text(
+                schedule.quantity
+            )
+            yield Finding(check="registers", subject=subject, message=message)
+
+
 def _recorded(books: _Books) -> Iterator[Finding]:
     reader = books.reader
     late = {identity for found in reader.late.values() for identity in found}
-    ends = {item.id: item.ends_on for item in verifying.items(books.session)}
     checked = [
         schedule
         for schedule in books.schedules
         if schedule.charge_id in reader.record_charges
         and schedule.status in {"invoiced", "settled"}
-        and not (schedule.revalue or schedule.id in late or _after(schedule, ends))
+        and not (schedule.revalue or schedule.id in late or _after(schedule, books.ends))
         and not any(partitions.overlaps(month, schedule.start_at, schedule.end_at) for month in books.archived)
     ]
     spans = [(schedule.id, to_micros(schedule.start_at), to_micros(schedule.end_at)) for schedule in checked]
@@ -296,6 +318,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "invoices": ("shares add up to lines, lines to invoices, and VAT is right for each rate", _invoices),
         "charged": ("what was charged for each schedule is what it is worth", _charged),
         "quantities": ("added-up usage is what the records say that the last close saw", _quantities),
+        "registers": ("a register's consumption is the difference of its values at the ends of the period", _registers),
         "records": ("usage that is measured record by record is what the records say", _recorded),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
         "lines": ("contract items that follow one another leave no instant out, and none twice", _lines),

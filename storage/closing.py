@@ -35,6 +35,10 @@ ARRAY_ROWS = 20_000
 """Rows in one statement on PostgreSQL: large enough that its cost does not show, small enough for the memory."""
 CHUNK = 5000
 """Ids in one statement: below the 32,766 values of SQLite and the 65,535 of PostgreSQL."""
+RISES = (
+    "ON CONFLICT (object_id, metric_id, at) DO UPDATE SET quantity = excluded.quantity, quality = excluded.quality "
+    "WHERE excluded.quantity > boundary_value.quantity"
+)
 HALF = 10**9
 """Sums are added up in two halves, so that no 64-bit sum can overflow, and put together in Python."""
 
@@ -75,6 +79,7 @@ class ScheduleToValue(NamedTuple):
     start_at: int
     end_at: int
     item_starts_on: date | None = None
+    item_ends_on: date | None = None
 
 
 class Measured(NamedTuple):
@@ -233,6 +238,7 @@ def schedules_to_value(
                 start,
                 end,
                 None if item_start is None else day(item_start),
+                None if item_end is None else day(item_end),
             )
     return sorted(found.values(), key=attrgetter("start_at", "id"))
 
@@ -485,13 +491,13 @@ def close_month(session: Session, month: BillingMonth) -> None:
 
 
 def store_boundaries(session: Session, values: Sequence[tuple[int, int, int, int, str]]) -> None:
-    """Keep register values (object, metric, microseconds, quantity, quality); one that is kept already stays."""
+    """Keep register values (object, metric, microseconds, quantity, quality); one that is kept already only rises."""
     write_columns(
         session.connection(),
         sqlite="INSERT INTO boundary_value (object_id, metric_id, at, quantity, quality) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT DO NOTHING",
+        f"{RISES}",
         postgresql="INSERT INTO boundary_value (object_id, metric_id, at, quantity, quality) "
-        "SELECT * FROM unnest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING",
+        f"SELECT * FROM unnest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::text[]) {RISES}",
         rows=values,
     )
 

@@ -71,6 +71,8 @@ class ScheduleRow:
 
     id: int
     contract_item_id: int | None
+    object_id: int | None
+    metric_id: int | None
     charge_id: int
     reference: str | None
     charge: str
@@ -168,6 +170,8 @@ def schedules(session: Session) -> Iterator[ScheduleRow]:
     table: tuple[Any, ...] = (
         col(InvoicingSchedule.id),
         col(InvoicingSchedule.contract_item_id),
+        col(InvoicingSchedule.object_id),
+        col(InvoicingSchedule.metric_id),
         col(InvoicingSchedule.charge_id),
         col(ConnectedObject.reference),
         col(Charge.name).label("charge"),
@@ -224,6 +228,12 @@ def tiled_charges(session: Session) -> dict[int, dict[int, tuple[str, str, int]]
         trial_days = int(row["definition"].get("trial_days") or 0)
         found.setdefault(row["plan_version_id"], {})[row["id"]] = (row["name"], row["type"], trial_days)
     return found
+
+
+def boundaries(session: Session) -> dict[tuple[int, int, int], int]:
+    """Every stored register value, by object, metric and microseconds."""
+    rows = session.connection().execute(text("SELECT object_id, metric_id, at, quantity FROM boundary_value"))
+    return {(object_id, metric_id, at): quantity for object_id, metric_id, at, quantity in rows}
 
 
 def delta_sums(session: Session) -> dict[int, int]:

@@ -84,7 +84,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
         draft=draft,
         corrects=tuple(sorted(corrected)) if draft is not None and draft.kind == "credit_note" else (),
         schedules=tuple(rows),
-        boundaries=tuple(inputs.registers.new),
+        boundaries=inputs.registers.rows(),
     )
 
 

@@ -9,7 +9,7 @@ from billing.archiving import require_records
 from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
-from storage import closing, records
+from storage import closing, records, registers
 from storage.closing import Measured, ScheduleToValue, Span
 from storage.tables import Metric
 
@@ -31,6 +31,7 @@ class MonthReader:
 
     def __post_init__(self) -> None:
         self.mark = closing.usage_mark(self.session)
+        self.metrics = closing.metrics(self.session)
         self.late = closing.late_schedules(self.session)
         for row in records.usage_charges(self.session):
             try:
@@ -40,9 +41,11 @@ class MonthReader:
             if isinstance(charge, Usage) and charge.calculator.reads_records():
                 self.record_charges[row.id or 0] = charge
         carrying = [charge_id for charge_id, charge in self.record_charges.items() if charge.calculator.carries()]
-        for contract_id, schedule_id in records.late_levels(self.session, carrying) if carrying else ():
+        reached = records.late_levels(self.session, carrying) if carrying else []
+        if any(metric.kind == "cumulative" for metric in self.metrics.values()):
+            reached += registers.late_ends(self.session)
+        for contract_id, schedule_id in reached:
             self.late.setdefault(contract_id, []).append(schedule_id)
-        self.metrics = closing.metrics(self.session)
 
     def charges_of(self, schedules: Iterable[ScheduleToValue]) -> dict[int, tuple[int, Charge]]:
         """Position and charge by charge id."""

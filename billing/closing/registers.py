@@ -1,12 +1,17 @@
-"""Register values at period ends: kept for good, and chained, so that one period starts where the last one ended."""
+"""Register values at period ends: kept for good, and chained, so that one period starts where the last one ended.
 
-from collections.abc import Mapping, Sequence
+What is read late is charged in the next period. Where none follows, at the end of an item, the value still rises, and
+the last period is charged what it rose.
+"""
+
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from billing.closing.reader import MonthReader
 from storage import closing
 from storage.closing import Measured, ScheduleToValue, Span
+from storage.registers import followed_by_nothing
 from storage.types import DAY_MICROS
 
 BoundaryKey = tuple[int, int, int]
@@ -18,7 +23,7 @@ class Registers:
     """Register values at period ends: those that are kept, and those that this close adds."""
 
     kept: dict[BoundaryKey, int] = field(default_factory=dict)
-    new: list[tuple[int, int, int, int, str]] = field(default_factory=list)
+    new: dict[BoundaryKey, tuple[int, str]] = field(default_factory=dict)
 
     def ends(self, schedule: ScheduleToValue) -> tuple[int | None, int | None]:
         """Opening and closing value of a schedule; None where there is no reading yet."""
@@ -33,7 +38,17 @@ class Registers:
         """Keep a value for good, unless there is one."""
         if key not in self.kept:
             self.kept[key] = quantity
-            self.new.append((*key, quantity, quality))
+            self.new[key] = quantity, quality
+
+    def raise_to(self, key: BoundaryKey, quantity: int, quality: str) -> None:
+        """Keep a value that may still rise."""
+        if key not in self.kept or quantity > self.kept[key]:
+            self.kept[key] = quantity
+            self.new[key] = quantity, quality
+
+    def rows(self) -> tuple[tuple[int, int, int, int, str], ...]:
+        """What to store: object, metric, microseconds, quantity, quality."""
+        return tuple((*key, *value) for key, value in self.new.items())
 
 
 def read_registers(
@@ -47,8 +62,10 @@ def read_registers(
         for at in (span.start, span.end):
             for object_id, quantity in closing.boundaries(reader.session, span.metric_id, at, object_ids).items():
                 registers.kept[object_id, span.metric_id, at] = quantity
+    ended = [it.id for found in spans.values() for it in found if it.item_ends_on and it.item_ends_on <= it.ends_on]
+    last = followed_by_nothing(reader.session, ended) if ended else set()
     for span in ordered:
-        _chain(reader, registers, span, spans[span], totals)
+        _chain(reader, registers, span, spans[span], totals, last)
     return registers
 
 
@@ -58,6 +75,7 @@ def _chain(
     span: Span,
     schedules: Sequence[ScheduleToValue],
     totals: Mapping[int, Measured],
+    last: Container[int],
 ) -> None:
     object_ids = {cast("int", schedule.object_id) for schedule in schedules}
     before = closing.top_before(reader.session, span, object_ids)
@@ -73,4 +91,5 @@ def _chain(
             registers.keep(start, found.first, "baseline")
         opening = registers.kept.get(start)
         if opening is not None:
-            registers.keep(end, max([opening, *tops, *([found.top] if found else [])]), "estimated")
+            keep = registers.raise_to if schedule.id in last else registers.keep
+            keep(end, max([opening, *tops, *([found.top] if found else [])]), "estimated")

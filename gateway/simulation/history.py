@@ -220,7 +220,7 @@ def _device(chance: random.Random, reference: str, contract: Mapping[str, Any], 
         back = timedelta(days=chance.choice((0, 0, 2)))
         commands.append(command(noon(day + back, 10), "terminate", on=day.isoformat()))
         ends_on = day + timedelta(days=1)
-    messages = [*_deltas(chance, reference), *_readings(chance, reference, noon(starts_on), noon(ends_on))]
+    messages = [*_deltas(chance, reference), *_readings(chance, reference, noon(starts_on))]
     return Device(
         reference=reference,
         site=site,
@@ -290,13 +290,12 @@ def _deltas(chance: random.Random, reference: str) -> Iterator[Message]:
             )
 
 
-def _readings(chance: random.Random, reference: str, start: datetime, end: datetime) -> Iterator[Message]:
-    """A register that only rises; the readings around the start and the end of service come promptly.
+def _readings(chance: random.Random, reference: str, start: datetime) -> Iterator[Message]:
+    """A register that only rises; the readings around the start of service come promptly.
 
-    A boundary value is kept for good, so what comes later counts in the next period: at the two ends, where there is
-    no period before or after, what a reading is worth would depend on when it came.
+    The value that a register starts from is kept for good: where there is no period before, what a reading is worth
+    would depend on when it came.
     """
-    near = timedelta(hours=LATEST_HOURS)
     instants = sorted({_instant(chance) for _ in range(chance.randrange(0, 12))})
     value = Decimal(chance.randrange(0, 10**6)) / 1000
     for number, measured_at in enumerate(instants):
@@ -307,10 +306,6 @@ def _readings(chance: random.Random, reference: str, start: datetime, end: datet
             measured_at=measured_at,
             sender_id="",
             says_time=True,
-            deliveries=_deliveries(
-                chance,
-                measured_at,
-                prompt=number == 0 or measured_at < start + timedelta(days=1) or abs(measured_at - end) < near,
-            ),
+            deliveries=_deliveries(chance, measured_at, prompt=number == 0 or measured_at < start + timedelta(days=1)),
         )
         value += Decimal(chance.randrange(0, 90_000)) / 1000

@@ -106,18 +106,25 @@ class Fleet:
         ends_on: date = date(2023, 4, 1),
         attributes: Mapping[str, Any] | None = None,
     ) -> int:
-        zone = ZoneInfo(self.zone)
         with self.database.transaction() as session:
             created = ConnectedObject(
                 reference=reference, status="active", attributes=dict(attributes or {}), created_at=MUCH_LATER
             )
             session.add(created)
             session.flush()
+            self.ids[reference] = _id(created)
+        self.continue_with(reference, starts_on, ends_on)
+        return self.ids[reference]
+
+    def continue_with(self, reference: str, starts_on: date, ends_on: date) -> None:
+        """An item of an object that exists."""
+        zone, object_id = ZoneInfo(self.zone), self.ids[reference]
+        with self.database.transaction() as session:
             item = ContractItem(
                 name=reference,
                 contract_id=self.ids["contract"],
                 subscription_id=self.ids["subscription"],
-                object_id=_id(created),
+                object_id=object_id,
                 plan_version_id=self.ids["version"],
                 term_months=12,
                 starts_on=starts_on,
@@ -138,7 +145,7 @@ class Fleet:
                         contract_id=self.ids["contract"],
                         subscription_id=self.ids["subscription"],
                         contract_item_id=_id(item),
-                        object_id=_id(created),
+                        object_id=object_id,
                         charge_id=_id(charge),
                         metric_id=charge.metric_id,
                         starts_on=schedule.period.starts_on,
@@ -150,8 +157,6 @@ class Fleet:
                         due_on=schedule.due_on,
                     )
                 )
-            self.ids[reference] = _id(created)
-            return _id(created)
 
     def uses(self, reference: str, quantity: int, at: str, discriminator: str = "") -> None:
         micros = to_micros(datetime.fromisoformat(at))
