@@ -206,6 +206,19 @@ def _registers(books: _Books) -> Iterator[Finding]:
             yield Finding(check="registers", subject=subject, message=message)
 
 
+def _events(books: _Books) -> Iterator[Finding]:
+    counts = verifying.event_counts(books.session)
+    for schedule in books.schedules:
+        if schedule.definition.get("type") != "event" or schedule.revalue or _after(schedule, books.ends):
+            continue
+        if schedule.status in {"invoiced", "settled"} and counts.get(schedule.id, 0) != schedule.quantity:
+            subject = _name(schedule)
+            message = f"{subject} had {counts.get(schedule.id, 0)} events, the schedule has " + exact_text(
+                schedule.quantity
+            )
+            yield Finding(check="events", subject=subject, message=message)
+
+
 def _recorded(books: _Books) -> Iterator[Finding]:
     reader = books.reader
     late = {identity for found in reader.late.values() for identity in found}
@@ -319,6 +332,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "charged": ("what was charged for each schedule is what it is worth", _charged),
         "quantities": ("added-up usage is what the records say that the last close saw", _quantities),
         "registers": ("a register's consumption is the difference of its values at the ends of the period", _registers),
+        "events": ("charges on events count the events of the timeline", _events),
         "records": ("usage that is measured record by record is what the records say", _recorded),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
         "lines": ("contract items that follow one another leave no instant out, and none twice", _lines),

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from storage import events
 from storage.bulk import is_sqlite, write_many
 from storage.tables import ObjectEvent, ObjectPresence
 
@@ -55,17 +56,20 @@ def touch(
     )
     reports = list(reports)
     presences = _presences(session, {report.object_id for report in reports})
-    written = 0
+    added: list[Mapping[str, Any]] = []
     for report in reports:
         presence = presences[report.object_id]
         if report.stated and report.online is not None and presence.online == report.online:
             continue
-        written += _event(session, report, now=now, origin=origin)
+        if _event(session, report, now=now, origin=origin):
+            added.append({"object_id": report.object_id, "kind": report.kind, "occurred_at": report.occurred_at})
         newer = presence.online_since is None or presence.online_since <= report.occurred_at
         if report.online is not None and newer and presence.online != report.online:
             presence.online, presence.online_since = report.online, report.occurred_at
     session.flush()
-    return written
+    if added:
+        events.revalue(session, added, now)
+    return len(added)
 
 
 def _presences(session: Session, ids: set[int]) -> dict[int, ObjectPresence]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, func, insert, select, update
 
+from storage import events
 from storage.catalogue import chunks, take_turns
 from storage.tables import ConnectedObject, Contract, Customer, ObjectEvent, ObjectPresence, Subscription
 
@@ -80,9 +81,10 @@ def set_status(session: Session, ids: Collection[int], status: str, **owners: in
 
 
 def add_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append facts to timelines, one mapping of columns each."""
+    """Append facts to timelines, one mapping of columns each; charges on them are valued again where it is late."""
     if rows:
         session.exec(insert(ObjectEvent), params=rows)
+        events.revalue(session, rows, max(row["recorded_at"] for row in rows))
 
 
 def event_count(session: Session, object_id: int, kind: str, occurred_at: datetime) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlmodel import Session, col
 
+from storage import events
 from storage.closing import HALF
 from storage.tables import (
     Charge,
@@ -222,11 +223,21 @@ def tiled_charges(session: Session) -> dict[int, dict[int, tuple[str, str, int]]
     """By plan version and charge id, its name, type and days of trial: what items owe from the trial's end on."""
     query = select(
         col(Charge.plan_version_id), col(Charge.id), col(Charge.name), col(Charge.type), col(Charge.definition)
-    ).where(col(Charge.type).in_(("recurring", "usage")))
+    ).where(col(Charge.type).in_(("recurring", "usage", "event")))
     found: dict[int, dict[int, tuple[str, str, int]]] = {}
     for row in _rows(session, query):
         trial_days = int(row["definition"].get("trial_days") or 0)
         found.setdefault(row["plan_version_id"], {})[row["id"]] = (row["name"], row["type"], trial_days)
+    return found
+
+
+def event_counts(session: Session) -> dict[int, int]:
+    """By schedule of an event charge, how many events of its kind its object had in its period."""
+    found: dict[int, int] = {}
+    for charge in session.execute(select(col(Charge.id), col(Charge.definition)).where(col(Charge.type) == "event")):
+        query = select(col(InvoicingSchedule.id)).where(col(InvoicingSchedule.charge_id) == charge.id)
+        ids = list(session.execute(query).scalars())
+        found.update(events.counts(session, kind=charge.definition["event"], schedule_ids=ids))
     return found
 
 

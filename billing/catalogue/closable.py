@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from billing.core.charges import Charge, Event, OneTime, Usage
+from billing.core.charges import Charge, OneTime, Usage
 
 NOT_CLOSED_YET: dict[str, Callable[[Charge], bool]] = {
     "scope: subscription and contract": lambda charge: charge.scope != "item",
     "prorate: second": lambda charge: not isinstance(charge, OneTime) and charge.prorate == "second",
-    "type: event": lambda charge: isinstance(charge, Event),
     "filter": lambda charge: isinstance(charge, Usage) and charge.calculator.filter is not None,
     "by": lambda charge: isinstance(charge, Usage) and charge.calculator.by is not None,
     "unique_count": lambda charge: isinstance(charge, Usage) and charge.calculator.aggregation == "unique_count",

@@ -13,8 +13,8 @@ from billing.closing.reader import MonthReader
 from billing.closing.records import measure_by_record
 from billing.closing.registers import Registers, read_registers
 from billing.core import measured as core
-from billing.core.charges import Charge, Usage
-from storage import closing
+from billing.core.charges import Charge, Event, Usage
+from storage import closing, events
 from storage.closing import Measured, ScheduleToValue, Span
 from storage.types import DAY_MICROS
 
@@ -23,11 +23,13 @@ from storage.types import DAY_MICROS
 class Inputs:
     """What a snapshot says about schedules: totals by schedule, register values, suspended days by contract item.
 
-    `records` is what was measured, record by record, for schedules whose charge asks for more than totals.
+    `records` is what was measured, record by record, for schedules whose charge asks for more than totals;
+    `events` is how many there were.
     """
 
     totals: Mapping[int, Measured]
     records: Mapping[int, core.Measured]
+    events: Mapping[int, int]
     registers: Registers
     suspensions: Mapping[int, Sequence[tuple[date, date | None]]]
 
@@ -52,9 +54,24 @@ def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue])
     return Inputs(
         totals=totals,
         records=measure_by_record(reader, by_record),
+        events=_events(reader, charges, schedules),
         registers=read_registers(reader, cumulative, totals),
         suspensions=closing.suspensions(reader.session, items),
     )
+
+
+def _events(
+    reader: MonthReader, charges: Mapping[int, tuple[int, Charge]], schedules: Sequence[ScheduleToValue]
+) -> dict[int, int]:
+    by_kind: dict[str, list[int]] = defaultdict(list)
+    for schedule in schedules:
+        charge = charges[schedule.charge_id][1]
+        if isinstance(charge, Event):
+            by_kind[charge.event].append(schedule.id)
+    found: dict[int, int] = {}
+    for kind, schedule_ids in by_kind.items():
+        found.update(events.counts(reader.session, kind=kind, schedule_ids=schedule_ids))
+    return found
 
 
 def needs_ends(charge: Charge, metric_kind: str) -> bool:

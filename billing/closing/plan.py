@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from billing.closing.measure import measure_schedules
 from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
-from billing.core.charges import Charge, Recurring
+from billing.core.charges import Charge, Event, Recurring
 from billing.core.invoicing import Entry, InvoiceDraft, build_invoice, difference
 from billing.core.periods import Every
 from billing.core.prices import Component, unit_of
@@ -143,6 +143,8 @@ def _unit(reader: MonthReader, schedule: ScheduleToValue, charge: Charge, compon
         return COMPONENT_UNITS[counted]
     if isinstance(charge, Recurring):
         return PERIOD_UNITS.get(charge.every, ONE)
+    if isinstance(charge, Event):
+        return COMPONENT_UNITS["event"]
     if schedule.metric_id is None:
         return ONE
     metric = reader.metrics[schedule.metric_id]

@@ -6,11 +6,11 @@ from typing import NamedTuple, assert_never, cast
 
 from billing.closing.measure import Inputs
 from billing.core.charges import Charge, Event, OneTime, Recurring, Usage
-from billing.core.errors import Invalid
+from billing.core.measured import Measured
 from billing.core.periods import Period
 from billing.core.prices import Component
 from billing.core.usage import MetricKind, UsageTotals, measure
-from billing.core.valuing import NOTHING, number_of, suspended_days, value, value_recurring, value_usage
+from billing.core.valuing import NOTHING, number_of, part_of, suspended_days, value, value_recurring, value_usage
 from storage.closing import ScheduleToValue
 from storage.tables import Metric
 
@@ -55,6 +55,8 @@ def _input(schedule: ScheduleToValue, inputs: Inputs, charge: Charge) -> Input:
     days: Input = (schedule.starts_on, schedule.ends_on, schedule.nominal_starts_on, schedule.nominal_ends_on)
     if charge.discount is not None and charge.discount.periods is not None:
         days = (*days, _number(schedule, charge))
+    if isinstance(charge, Event):
+        return (schedule.charge_id, *days, inputs.events.get(schedule.id, 0))
     if schedule.metric_id is None:
         return (schedule.charge_id, *days, *inputs.suspensions.get(schedule.contract_item_id or 0, ()))
     if schedule.id in inputs.records:
@@ -75,7 +77,7 @@ def _value(
         case OneTime():
             return Fraction(1), value(charge, part=Fraction(1))
         case Event():
-            raise Invalid(f"charge {charge.name!r} is on events, which no close counts yet")
+            return _event(schedule, charge, inputs)
         case _:
             assert_never(charge)
 
@@ -100,6 +102,13 @@ def _usage(
         closing=closing_value,
     )
     return usage.quantity, value_usage(charge, usage, _period(schedule), number=_number(schedule, charge))
+
+
+def _event(schedule: ScheduleToValue, charge: Event, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
+    period, count = _period(schedule), inputs.events.get(schedule.id, 0)
+    measured = Measured(quantity=Fraction(count), count=count, values=(Fraction(1),) * count)
+    part = part_of(charge.prorate, period.days, period.nominal_days)
+    return measured.quantity, value(charge, part=part, measured=measured, number=_number(schedule, charge))
 
 
 def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:

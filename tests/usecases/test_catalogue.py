@@ -141,7 +141,6 @@ contracts:
     [
         ("scope: contract, type: recurring, amount: 1", "scope"),
         ("type: recurring, amount: 1, prorate: second", "prorate: second"),
-        ("type: event, event: activated, price: {model: flat, amount: 1}", "type: event"),
         ("type: usage, calculator: {metric: usage, filter: {a: b}, price: {model: flat, amount: 1}}", "filter"),
         ("type: usage, calculator: {metric: usage, by: a, price: {model: flat, amount: 1}}", "by"),
         (
