@@ -187,7 +187,7 @@ def _quantities(books: _Books) -> Iterator[Finding]:
 def _registers(books: _Books) -> Iterator[Finding]:
     kept = verifying.boundaries(books.session)
     for schedule in books.schedules:
-        aggregation = schedule.definition.get("calculator", {}).get("aggregation")
+        aggregation = schedule.definition.get("calculator", {}).get("aggregation", "sum")
         if (schedule.metric_kind, aggregation) != ("cumulative", "sum"):
             continue
         if schedule.status not in {"invoiced", "settled"} or schedule.revalue or _after(schedule, books.ends):

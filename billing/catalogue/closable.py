@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from billing.core.charges import Charge, OneTime, Usage
+from billing.core.charges import Charge, Usage
 
 NOT_CLOSED_YET: dict[str, Callable[[Charge], bool]] = {
     "scope: subscription and contract": lambda charge: charge.scope != "item",
-    "prorate: second": lambda charge: not isinstance(charge, OneTime) and charge.prorate == "second",
     "filter": lambda charge: isinstance(charge, Usage) and charge.calculator.filter is not None,
     "by": lambda charge: isinstance(charge, Usage) and charge.calculator.by is not None,
     "unique_count": lambda charge: isinstance(charge, Usage) and charge.calculator.aggregation == "unique_count",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import cast
+from zoneinfo import ZoneInfo
 
 from billing.closing.reader import MonthReader
 from billing.closing.records import measure_by_record
@@ -32,9 +33,10 @@ class Inputs:
     events: Mapping[int, int]
     registers: Registers
     suspensions: Mapping[int, Sequence[tuple[date, date | None]]]
+    zone: ZoneInfo
 
 
-def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue]) -> Inputs:
+def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue], zone: ZoneInfo) -> Inputs:
     """Usage of each schedule over `[start_at, end_at)`, and what fees need; nothing is read for a void one."""
     charges = reader.charges_of(schedules)
     spans: dict[Span, list[ScheduleToValue]] = defaultdict(list)
@@ -57,6 +59,7 @@ def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue])
         events=_events(reader, charges, schedules),
         registers=read_registers(reader, cumulative, totals),
         suspensions=closing.suspensions(reader.session, items),
+        zone=zone,
     )
 
 

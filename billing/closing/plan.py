@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 from billing.closing.measure import measure_schedules
 from billing.closing.reader import MonthReader
@@ -61,7 +62,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
         session, contract_id=contract.id, due_through=month[1] - DAY, late=reader.late.get(contract.id, [])
     )
     charges = reader.charges_of(schedules)
-    inputs = measure_schedules(reader, schedules)
+    inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone))
     worths = value_schedules(schedules, inputs, charges, reader.metrics)
     charged = closing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
     entries: list[Entry] = []

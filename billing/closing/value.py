@@ -10,7 +10,7 @@ from billing.core.measured import Measured
 from billing.core.periods import Period
 from billing.core.prices import Component
 from billing.core.usage import MetricKind, UsageTotals, measure
-from billing.core.valuing import NOTHING, number_of, part_of, suspended_days, value, value_recurring, value_usage
+from billing.core.valuing import NOTHING, number_of, served_part, value
 from storage.closing import ScheduleToValue
 from storage.tables import Metric
 
@@ -87,7 +87,7 @@ def _usage(
 ) -> tuple[Fraction, tuple[Component, ...]]:
     if charge.calculator.reads_records():
         used = inputs.records.get(schedule.id, NOTHING)
-        return used.quantity, value_usage(charge, used, _period(schedule), number=_number(schedule, charge))
+        return used.quantity, _priced(schedule, charge, inputs, used)
     metric = metrics[cast("int", schedule.metric_id)]
     found = inputs.totals.get(schedule.id)
     opening, closing_value = inputs.registers.ends(schedule)
@@ -101,21 +101,27 @@ def _usage(
         opening=opening,
         closing=closing_value,
     )
-    return usage.quantity, value_usage(charge, usage, _period(schedule), number=_number(schedule, charge))
+    return usage.quantity, _priced(schedule, charge, inputs, usage)
+
+
+def _priced(
+    schedule: ScheduleToValue, charge: Usage | Event, inputs: Inputs, measured: Measured
+) -> tuple[Component, ...]:
+    part = served_part(charge.prorate, _period(schedule), inputs.zone) if charge.adjusted else Fraction(1)
+    return value(charge, part=part, measured=measured, number=_number(schedule, charge))
 
 
 def _event(schedule: ScheduleToValue, charge: Event, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
-    period, count = _period(schedule), inputs.events.get(schedule.id, 0)
+    count = inputs.events.get(schedule.id, 0)
     measured = Measured(quantity=Fraction(count), count=count, values=(Fraction(1),) * count)
-    part = part_of(charge.prorate, period.days, period.nominal_days)
-    return measured.quantity, value(charge, part=part, measured=measured, number=_number(schedule, charge))
+    return measured.quantity, _priced(schedule, charge, inputs, measured)
 
 
 def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
-    period = _period(schedule)
     item = cast("int", schedule.contract_item_id)
-    suspended = suspended_days(period, inputs.suspensions.get(item, []))
-    components = value_recurring(charge, period, suspended, number=_number(schedule, charge))
+    free = inputs.suspensions.get(item, []) if charge.while_suspended == "stop" else []
+    part = served_part(charge.prorate, _period(schedule), inputs.zone, free)
+    components = value(charge, part=part, number=_number(schedule, charge))
     return sum((component.quantity for component in components if component.name == "Fee"), Fraction(0)), components
 
 

@@ -1,33 +1,43 @@
 """What one schedule is worth: a fee by its days, usage by its price; exact, nothing rounded."""
 
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
 from fractions import Fraction
-from typing import assert_never
+from typing import TypeAlias, assert_never
+from zoneinfo import ZoneInfo
 
 from billing.core.adjustments import adjust
 from billing.core.charges import Charge, Event, OneTime, Prorate, Recurring, Usage
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
-from billing.core.periods import DAY, Anchor, Period, period_number
+from billing.core.periods import DAY, Anchor, Period, local_midnight, period_number
 from billing.core.prices import Component, priced, rate
 
+SECOND = timedelta(seconds=1)
 NOTHING = Measured(quantity=Fraction(0))
 
 
-def suspended_days(period: Period, suspensions: Iterable[tuple[date, date | None]]) -> int:
-    """Days of the period that lie in any of the suspensions `[start, end)`; an end of None is still open."""
-    days, covered_until = 0, period.starts_on
+Suspensions: TypeAlias = Iterable[tuple[date, date | None]]
+"""Local days `[start, end)`; an end of None is still open."""
+
+
+def suspended_spans(period: Period, suspensions: Suspensions) -> Iterator[tuple[date, date]]:
+    """The days `[start, end)` of the period that lie in any of the suspensions, none of them twice."""
+    covered_until = period.starts_on
     for starts_on, ends_on in sorted(suspensions, key=lambda span: (span[0], span[1] or date.max)):
         begin = max(starts_on, covered_until)
         end = period.ends_on if ends_on is None else min(ends_on, period.ends_on)
         if begin < end:
-            days += (end - begin).days
+            yield begin, end
             covered_until = end
-    return days
 
 
-def billable_days(period: Period, suspensions: Iterable[tuple[date, date | None]]) -> int:
+def suspended_days(period: Period, suspensions: Suspensions) -> int:
+    """Days of the period that lie in any of the suspensions."""
+    return sum((end - begin).days for begin, end in suspended_spans(period, suspensions))
+
+
+def billable_days(period: Period, suspensions: Suspensions) -> int:
     """Days of the period outside all suspensions."""
     return period.days - suspended_days(period, suspensions)
 
@@ -48,6 +58,19 @@ def part_of(prorate: Prorate, served: int, whole: int) -> Fraction:
             return Fraction(1 if served == whole else 0)
         case _:
             assert_never(prorate)
+
+
+def served_part(prorate: Prorate, period: Period, zone: ZoneInfo, suspensions: Suspensions = ()) -> Fraction:
+    """What a period outside its suspensions is of the whole one: by days, or by the real length of its local days."""
+    spans = list(suspended_spans(period, suspensions))
+    if prorate != "second":
+        return part_of(prorate, period.days - sum((end - begin).days for begin, end in spans), period.nominal_days)
+
+    def seconds(begin: date, end: date) -> int:
+        return (local_midnight(end, zone) - local_midnight(begin, zone)) // SECOND
+
+    served = seconds(period.starts_on, period.ends_on) - sum(seconds(begin, end) for begin, end in spans)
+    return part_of(prorate, served, seconds(period.nominal_starts_on, period.nominal_ends_on))
 
 
 def value(charge: Charge, *, part: Fraction, measured: Measured = NOTHING, number: int = 1) -> tuple[Component, ...]:

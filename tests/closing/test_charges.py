@@ -4,9 +4,11 @@ from datetime import date
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from billing.verify import differences, verify
 from storage.database import Database
+from storage.tables import ContractItem, Suspension
 from tests.closing.fleet import Fleet
 
 TIERS = [{"up_to": 10, "unit_price": "2", "flat_fee": "5"}, {"up_to": None, "unit_price": "1"}]
@@ -94,3 +96,21 @@ def test_weeks_and_anniversaries_are_charged_with_the_month_they_end_in(database
     assert [(line.charge, str(line.quantity)) for line in april.lines] == [("Weekly", "4/7"), ("Weekly", "1")]
     (may,) = fleet.close(date(2022, 5, 31)).invoices
     assert [(line.charge, str(line.quantity)) for line in may.lines] == [*[("Weekly", "1")] * 5, ("Monthly", "1")]
+
+
+def test_seconds_are_those_of_the_real_days(database: Database) -> None:
+    """April 2022 has 720 hours in Paris, October 745: an hour is 1.00."""
+    fees = [
+        {"name": name, "type": "recurring", "vat_rate": "20", "amount": amount, "prorate": "second"}
+        for name, amount in (("April", "720"), ("October", "745"))
+    ]
+    fleet = Fleet(database, charges=fees)
+    fleet.activate("IOT_1", starts_on=date(2022, 4, 16), ends_on=date(2022, 10, 31))
+    with database.transaction() as session:
+        item = session.exec(select(ContractItem)).one()
+        session.add(Suspension(contract_item_id=item.id or 0, starts_on=date(2022, 4, 20), ends_on=date(2022, 4, 22)))
+    found = {}
+    for month in (date(2022, 4, 30), date(2022, 10, 31)):
+        (*_, last) = fleet.close(month).invoices
+        found.update({(month.month, line.charge): line.net_minor for line in last.lines})
+    assert (found[4, "April"], found[10, "October"]) == (13 * 24 * 100, (745 - 24) * 100)

@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime
 
+from sqlalchemy import text
+
 from billing.lifecycle import resume, suspend
 from billing.verify import differences, verify
 from storage import registry
@@ -71,3 +73,14 @@ def test_an_event_that_comes_late_is_on_the_next_invoice(database: Database) -> 
     assert charged(fleet, MAY) == [("Units", "1", "event", 200), ("Units", "1", "event", 200)]
     assert charged(fleet, JUNE) == []
     assert in_books(database)
+
+
+def test_an_event_that_was_taken_away_by_hand_is_found(database: Database) -> None:
+    fleet = Fleet(database, charges=[{**PAUSES, "price": {"model": "per_unit", "unit_price": "3"}}])
+    fleet.activate("IOT_1")
+    with database.transaction() as session:
+        suspend(session, "IOT_1", None, datetime(2022, 4, 10, 10, tzinfo=UTC), "cli")
+    assert charged(fleet, APRIL) == [("Units", "1", "event", 300)]
+    with database.transaction() as session:
+        session.connection().execute(text("DELETE FROM object_event"))
+        assert "events" in {finding.check for finding in verify(session)}

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from billing.verify import differences, verify
 from storage.database import Database
@@ -108,3 +109,13 @@ def test_the_first_periods_of_each_item_have_their_discount(database: Database) 
         [("Fee", 2000), ("Discount", -500), ("Units", 3100)],
     ]
     assert in_books(database)
+
+
+def test_a_record_that_was_changed_by_hand_is_found(database: Database) -> None:
+    fleet = Fleet(database, charges=[usage("percentile")])
+    fleet.activate("IOT_1")
+    fleet.uses("IOT_1", 20, "2022-04-14T10:00:00+00:00")
+    fleet.close(APRIL)
+    with database.transaction() as session:
+        session.connection().execute(text("UPDATE usage_record SET quantity = quantity + 1"))
+        assert "records" in {finding.check for finding in verify(session)}

@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+from sqlalchemy import text
 
 from billing.verify import differences, verify
 from storage.database import Database
@@ -74,3 +75,9 @@ def test_a_later_item_starts_from_what_was_charged_late(fleet: Fleet) -> None:
     fleet.uses("METER", 1150, "2022-07-20T10:00:00Z")
     assert charged(fleet, JULY) == [2000]
     assert in_books(fleet)
+
+
+def test_a_value_that_was_changed_by_hand_is_found(fleet: Fleet) -> None:
+    with fleet.database.transaction() as session:
+        session.connection().execute(text("UPDATE boundary_value SET quantity = 0"))
+        assert "registers" in {finding.check for finding in verify(session)}

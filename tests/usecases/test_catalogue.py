@@ -140,7 +140,6 @@ contracts:
     "keys,said",
     [
         ("scope: contract, type: recurring, amount: 1", "scope"),
-        ("type: recurring, amount: 1, prorate: second", "prorate: second"),
         ("type: usage, calculator: {metric: usage, filter: {a: b}, price: {model: flat, amount: 1}}", "filter"),
         ("type: usage, calculator: {metric: usage, by: a, price: {model: flat, amount: 1}}", "by"),
         (
