@@ -2,20 +2,20 @@
 
 The law: a month of a contract is planned on one snapshot and committed in one transaction that checks that nothing
 it planned on has changed; closing again changes nothing. What was charged before is never charged again: an invoice
-takes the difference between what a schedule is worth now and all that was charged for it.
+takes the difference between what a schedule is worth now and all that was charged for it. Several closers may run at
+once: none repeats what another one does, and what a killed one held is done by those that are left.
 """
 
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from billing.closing.commit import commit_plan
-from billing.closing.plan import plan_contract_month
+from billing.closing.contract import ContractCloser, Month, Outcome, Skipped
 from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import DatabaseLike, OneTransaction
-from billing.core.errors import BillingError, Conflict, Refused
+from billing.core.errors import BillingError, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
 from billing.terms import end_terms
 from storage import closing, invoices
@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 DAY = timedelta(days=1)
 LATEST_ZONE = timedelta(hours=12)
 """A day ends this long after its end in UTC in the last zone of all."""
-PLAN_ATTEMPTS = 3
-"""How often a contract is planned again because it changed meanwhile, before the close gives it up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,41 +83,15 @@ def _close_all(
     database: DatabaseLike, *, until: date, now: datetime, dry_run: bool, only: Collection[str] | None
 ) -> CloseReport:
     _end_terms(database, until=until, now=now)
-    failures: dict[int, Failure] = {}
-    due: dict[tuple[date, date], list[ContractToClose]] = {}
-    with database.snapshot() as session:
-        contracts = [it for it in closing.contracts(session) if only is None or it.name in only]
-        for contract in contracts:
-            if local_midnight(until + DAY, ZoneInfo(contract.timezone)) > now:
-                message = f"{until} has not ended in {contract.timezone}; choose an earlier day or wait"
-                failures[contract.id] = Failure(contract=contract.name, month_starts_on=None, message=message)
-                continue
-            last = closing.last_closed(session, contract.id)
-            first = contract.starts_on if last is None else add_months(last, 1)
-            for month in billing_months(first, until):
-                due.setdefault(month, []).append(contract)
-    if contracts and len(failures) == len(contracts):
-        raise Refused(f"{until} has not ended in the zone of any contract; choose an earlier day")
-    issued: list[invoices.InvoiceDocument] = []
-    months = 0
-    for month, members in sorted(due.items()):
-        with database.snapshot() as session:
-            reader = MonthReader(session)
-            for contract in members:
-                if contract.id in failures:
-                    continue
-                try:
-                    found = _close_contract(database, reader, contract=contract, month=month, now=now)
-                except Exception as error:
-                    if not isinstance(error, BillingError | StorageError):
-                        logger.exception("closing %s failed", contract.name)
-                    message = str(error) or type(error).__name__
-                    failures[contract.id] = Failure(contract=contract.name, month_starts_on=month[0], message=message)
-                    continue
-                months += 1
-                issued.extend(found)
+    run = _Run(database, now)
+    for month, members in sorted(run.find_due(until, only).items()):
+        run.close_month(month, members)
     return CloseReport(
-        until=until, dry_run=dry_run, months=months, invoices=tuple(issued), failures=tuple(failures.values())
+        until=until,
+        dry_run=dry_run,
+        months=run.months,
+        invoices=tuple(run.issued),
+        failures=tuple(run.failures.values()),
     )
 
 
@@ -131,17 +103,54 @@ def _end_terms(database: DatabaseLike, *, until: date, now: datetime) -> None:
             pass
 
 
-def _close_contract(
-    database: DatabaseLike, reader: MonthReader, *, contract: ContractToClose, month: tuple[date, date], now: datetime
-) -> list[invoices.InvoiceDocument]:
-    plan = plan_contract_month(reader, closing.contract(reader.session, contract.id), month)
-    for _ in range(PLAN_ATTEMPTS):
-        if plan is None:
-            return []
-        with database.transaction() as session:
-            outcome = commit_plan(session, plan, now)
-            if outcome is not None:
-                return [invoices.invoice_document(session, found) for found in outcome]
-        with database.snapshot() as session:
-            plan = plan_contract_month(MonthReader(session), closing.contract(session, contract.id), month)
-    raise Conflict(f"{contract.name} kept changing while it was closed; close again")
+@dataclass(slots=True)
+class _Run:
+    """What one closer has done so far."""
+
+    database: DatabaseLike
+    now: datetime
+    months: int = 0
+    issued: list[invoices.InvoiceDocument] = field(default_factory=list)
+    failures: dict[int, Failure] = field(default_factory=dict)
+
+    def find_due(self, until: date, only: Collection[str] | None) -> dict[Month, list[ContractToClose]]:
+        due: dict[Month, list[ContractToClose]] = {}
+        with self.database.snapshot() as session:
+            contracts = [it for it in closing.contracts(session) if only is None or it.name in only]
+            for contract in contracts:
+                if local_midnight(until + DAY, ZoneInfo(contract.timezone)) > self.now:
+                    message = f"{until} has not ended in {contract.timezone}; choose an earlier day or wait"
+                    self.failures[contract.id] = Failure(contract=contract.name, month_starts_on=None, message=message)
+                    continue
+                last = closing.last_closed(session, contract.id)
+                first = contract.starts_on if last is None else add_months(last, 1)
+                for month in billing_months(first, until):
+                    due.setdefault(month, []).append(contract)
+        if contracts and len(self.failures) == len(contracts):
+            raise Refused(f"{until} has not ended in the zone of any contract; choose an earlier day")
+        return due
+
+    def close_month(self, month: Month, members: Sequence[ContractToClose]) -> None:
+        """Close what no other closer holds, then wait for the rest: it is closed by then, or left by one that died."""
+        with self.database.snapshot() as session:
+            closer = ContractCloser(database=self.database, reader=MonthReader(session), month=month, now=self.now)
+            held = [contract for contract in members if self._close(closer, contract, wait=False) is Skipped.HELD]
+            for contract in held:
+                self._close(closer, contract, wait=True)
+
+    def _close(self, closer: ContractCloser, contract: ContractToClose, *, wait: bool) -> Outcome | None:
+        if contract.id in self.failures:
+            return None
+        try:
+            found = closer.close(contract, wait=wait)
+        except Exception as error:
+            if not isinstance(error, BillingError | StorageError):
+                logger.exception("closing %s failed", contract.name)
+            self.failures[contract.id] = Failure(
+                contract=contract.name, month_starts_on=closer.month[0], message=str(error) or type(error).__name__
+            )
+            return None
+        if not isinstance(found, Skipped):
+            self.months += 1
+            self.issued.extend(found)
+        return found
