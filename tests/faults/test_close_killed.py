@@ -1,17 +1,11 @@
 """kill -9 of a close before any of its statements and commits: the next close issues what an undisturbed one does."""
 
 import itertools
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy import make_url
 from sqlmodel import col, select
 
 from billing.verify import differences, verify
@@ -19,6 +13,7 @@ from storage.database import Database
 from storage.invoices import invoice_document, list_invoices
 from storage.tables import BillingMonth, InvoicingSchedule, NumberSeries
 from tests.closing.fleet import FEE, MUCH_LATER, USAGE, Fleet
+from tests.copies import copy_of
 from tests.faults.close_process import close_watched, killed
 
 UNTIL = date(2022, 5, 31)
@@ -42,27 +37,6 @@ def prepared(database_url: str) -> str:
         fleet.uses(reference, 7, "2022-05-14T10:00:00Z")
     database.dispose()
     return database_url
-
-
-@contextmanager
-def copy_of(url: str) -> Iterator[str]:
-    """Another database with the same content."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        source = Path(parsed.database or "")
-        target = source.with_name("copy.db")
-        for old in source.parent.glob("copy.db*"):
-            old.unlink()
-        shutil.copy(source, target)
-        yield f"sqlite:///{target}"
-        return
-    name = f"{parsed.database}c"
-    with psycopg.connect(url.replace(str(parsed.database), "postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{parsed.database}"'.encode())
-        try:
-            yield url.replace(str(parsed.database), name)
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 def books(url: str) -> dict[str, Any]:
