@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Date, bindparam, text, update
 from sqlmodel import Session, col, select
 
+from storage.copying import copy_rows
 from storage.tables import (
     BillingMonth,
     Charge,
@@ -544,16 +545,17 @@ def issue(
         total.invoice_id = invoice.id
         session.add(total)
     session.flush()
-    for line, shares in lines:
-        write_columns(
-            session.connection(),
-            sqlite="INSERT INTO line_share (line_id, schedule_id, quantity, amount, share_minor) "
-            f"VALUES ({line.id}, ?, ?, ?, ?)",
-            postgresql="INSERT INTO line_share (line_id, schedule_id, quantity, amount, share_minor) "
-            f"SELECT {line.id}, * FROM unnest(%s::int[], %s::text[], %s::text[], %s::bigint[])",
-            rows=shares,
-        )
+    _store_shares(session.connection(), [(line.id, *share) for line, shares in lines for share in shares])
     invoice.number = number()
     invoice.status = "issued"
     session.flush()
     return invoice.number
+
+
+def _store_shares(connection: Connection, rows: Sequence[tuple[int | None, int, str, str, int]]) -> None:
+    """All shares of an invoice at once, however many lines they are on."""
+    columns = "line_id, schedule_id, quantity, amount, share_minor"
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"INSERT INTO line_share ({columns}) VALUES (?, ?, ?, ?, ?)", list(rows))
+    else:
+        copy_rows(connection, "line_share", columns, rows)
