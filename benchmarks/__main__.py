@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import figures, ingest
 
-CASES = ("ingest", "latency", "close", "startup")
+CASES = ("ingest", "latency", "close", "extraction", "startup")
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ DAY = timedelta(days=1)
 DECIMALS_SHOWN = 12
 """Decimals of a quantity that has no finite decimal form (1/3 of a month); the amounts beside it are exact."""
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-DENOMINATORS_REMEMBERED = 4096
-"""Denominators whose decimal form is kept: those of a metric's decimals, of proration, of a price."""
+FORMS_REMEMBERED = 4096
+"""Denominators and periodic fractions whose decimal form is kept: a metric's decimals, a part of a month, a price."""
 
 _QUOTED = re.compile('[,"\r\n]')
 _HARD = (",", '"', "\r", *(f"\n{sign}" for sign in FORMULA_SIGNS))
@@ -56,14 +56,16 @@ def decimal_text(exact: str) -> str:
     if not slash:
         return exact
     factor, digits = _decimal_form(bottom)
-    if factor:
-        return format_minor(int(top) * factor, digits)
-    scaled = round_half_away(Fraction(int(top) * 10**DECIMALS_SHOWN, int(bottom)))
-    shown = format_minor(scaled, DECIMALS_SHOWN).rstrip("0").rstrip(".")
-    return "0" if shown == "-0" else shown
+    return format_minor(int(top) * factor, digits) if factor else _nearest(exact)
 
 
-@lru_cache(DENOMINATORS_REMEMBERED)
+@lru_cache(FORMS_REMEMBERED)
+def _nearest(exact: str) -> str:
+    scaled = round_half_away(Fraction(exact) * 10**DECIMALS_SHOWN)
+    return format_minor(scaled, DECIMALS_SHOWN).rstrip("0").rstrip(".") if scaled else "0"
+
+
+@lru_cache(FORMS_REMEMBERED)
 def _decimal_form(denominator: str) -> tuple[int, int]:
     """What makes the denominator the smallest power of ten, and that power; a factor of 0 where none up to 12 does."""
     number = int(denominator)

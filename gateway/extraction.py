@@ -91,8 +91,8 @@ def _schedule_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, s
         before = csv_row((invoice.number or "", str(line.position))) + ","
         named = csv_row((line.subscription, line.charge, line.component))
         after = f",{csv_cell(line.unit)},{decimal_text(str(line.unit_price))},"
-        first = until = None
-        between = ""
+        first = until = measured = charged = None
+        between = amount = net = ""
         texts: list[str] = []
         add = texts.append
         names = csv_column([row[1] for row in batch])
@@ -100,8 +100,11 @@ def _schedule_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, s
             if starts_on != first or ends_on != until:
                 first, until = starts_on, ends_on
                 between = f",{named},{starts_on},{last_day(ends_on)},{int(line.adjustment)},"
-            net = format_minor(share_minor, digits)
-            add(f"{before}{name}{between}{decimal_text(quantity)}{after}{net}{ending}")
+            if quantity != measured:
+                measured, amount = quantity, decimal_text(quantity)
+            if share_minor != charged:
+                charged, net = share_minor, format_minor(share_minor, digits)
+            add(f"{before}{name}{between}{amount}{after}{net}{ending}")
         yield len(batch), "".join(texts)
 
 

@@ -46,9 +46,11 @@ def to_minor(amount: Fraction, currency: str) -> int:
 
 def format_minor(minor: int, digits: int) -> str:
     """Minor units as a plain decimal: 3000 with 2 digits is "30.00", -5 is "-0.05"."""
+    if not digits:
+        return str(minor)
     sign = "-" if minor < 0 else ""
-    whole, rest = divmod(abs(minor), 10**digits)
-    return f"{sign}{whole}.{rest:0{digits}d}" if digits else f"{sign}{whole}"
+    text = str(abs(minor)).zfill(digits + 1)
+    return f"{sign}{text[:-digits]}.{text[-digits:]}"
 
 
 def exact_text(value: Fraction) -> str:
