@@ -35,6 +35,8 @@ def _row(figure: Figure) -> str:
     met = figure.must is None or (figure.value <= figure.must if figure.at_most else figure.value >= figure.must)
     got = f"**{figure.value:.3g}**" if met else f"{figure.value:.3g} (missed)"
     spread = f"{figure.low:.3g} to {figure.high:.3g}" if figure.rounds > 1 else "one run"
+    if figure.rounds == 0:
+        got, spread = "could not be measured", ""
     return (
         f"| {figure.name} | {figure.against} | {got} | {spread} | {bound(figure.must)} | {bound(figure.reach)} "
         f"| {figure.detail} |\n"

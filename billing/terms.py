@@ -51,6 +51,8 @@ def end_terms(
     An object whose last item ended returns to pending. Call it until it gives nothing: an item whose terms passed
     unseen is renewed once for each. Gives one entry for each item.
     """
+    # Two closers that meet here must not renew one term twice.
+    declared.take_turns(session, "terms")
     over = items.over(session, now, limit)
     if not over:
         return []
