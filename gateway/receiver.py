@@ -223,11 +223,10 @@ class Receiver:
                 self._settle(link, run, packet_ids)
                 run, packet_ids = [], []
                 properties = ControlProperties(response_topic=response_topic, correlation_data=correlation_data)
-                self._settle(link, [message], [packet_id] if packet_id else [], properties)
+                self._settle(link, [message], [packet_id], properties)
                 continue
             run.append(message)
-            if packet_id:
-                packet_ids.append(packet_id)
+            packet_ids.append(packet_id)
         self._settle(link, run, packet_ids)
 
     def _settle(
@@ -237,11 +236,18 @@ class Receiver:
         packet_ids: Sequence[int],
         control: ControlProperties | None = None,
     ) -> None:
-        """Commit a run of messages and acknowledge it; a fault of the database is waited out."""
-        if not run:
-            return
+        """Commit a run of messages and acknowledge it; a fault of the database is waited out.
+
+        A connection that ends meanwhile takes its messages with it, all but those at QoS 0 (packet id 0): written
+        now and sent again, what has no key of its own would count twice.
+        """
         delay = RETRY_MIN_SECONDS
-        while True:
+        while run:
+            if not link.stands():
+                run = [message for message, packet_id in zip(run, packet_ids, strict=True) if not packet_id]
+                packet_ids = [0] * len(run)
+                if not run:
+                    return
             try:
                 self._write(run, control)
             except StorageError as error:
@@ -251,7 +257,7 @@ class Receiver:
                 delay = min(2 * delay, RETRY_MAX_SECONDS)
             else:
                 self._stored += len(run)
-                link.acknowledge(packet_ids)
+                link.acknowledge([packet_id for packet_id in packet_ids if packet_id])
                 return
 
     def _write(self, run: Sequence[Message], control: ControlProperties | None) -> None:

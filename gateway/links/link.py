@@ -61,6 +61,13 @@ class Link(Protocol):
         """
         ...
 
+    def stands(self) -> bool:
+        """Whether the connection is still there, as far as can be told without waiting.
+
+        What it delivered at QoS 1 and nobody has written yet is not to be written once it does not: it comes again.
+        """
+        ...
+
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Tell the broker that these are done with, in one write. Raises LinkError."""
         ...

@@ -88,6 +88,10 @@ class NativeLink:
             return batch
         return [self._waiting.popleft() for _ in range(limit)]
 
+    def stands(self) -> bool:
+        # An interrupted link has closed its own ear: it cannot tell, and one more try is all that is left anyway.
+        return self._interrupted or (self._ended is None and self._stream is not None and not self._stream.is_over())
+
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         if packet_ids:
             self._write(packets.acknowledge(packet_ids))

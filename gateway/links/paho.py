@@ -89,6 +89,9 @@ class PahoLink:
             self._wake()  # so that the next call comes to its end too
         return batch
 
+    def stands(self) -> bool:
+        return self._ended is None or self._interrupted.is_set()
+
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         for packet_id in packet_ids:
             if self._ended is not None:

@@ -14,6 +14,8 @@ from gateway.mqtt import Address, tls_context
 CONNECT_SECONDS = 10.0
 WRITE_SECONDS = 30.0
 """How long a write may wait for a broker that does not read."""
+OVER = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+"""What the kernel reports of a connection that the other side has ended; the first is Linux's alone."""
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 """Asked of the kernel, so that what follows arrives while a batch is committed."""
 
@@ -59,6 +61,15 @@ class Stream:
                 _send(self._socket, sealed)
         except (OSError, ValueError) as error:
             raise LinkError(f"the connection failed ({_first_sentence(error)})") from None
+
+    def is_over(self) -> bool:
+        """Whether the other side has closed it; what came before may still be unread. Does not wait."""
+        try:
+            poll = select.poll()
+            poll.register(self._socket, OVER)
+            return bool(poll.poll(0))
+        except (OSError, ValueError):
+            return True  # we closed it
 
     def shut(self) -> None:
         """Make a `read` that waits, and every later one, come to the end of the stream; writing still goes."""

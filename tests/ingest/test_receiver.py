@@ -370,3 +370,89 @@ def test_tls_is_checked_and_carries_everything(
                     stranger.wait_ready(1)
             finally:
                 stranger.stop()
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_what_waited_for_the_database_when_the_connection_ended_is_counted_once(
+    receiving: Receiving, broker: Broker, database: Database, database_url: str, version: Literal["5", "3.1.1"]
+) -> None:
+    """It has no key: were it written and then sent again, it would be there twice."""
+    impatient = Database(database_url, busy_timeout_ms=20)
+    with receiving(broker, impatient, version=version) as receiver, Peer(broker, REFERENCE) as thing:
+        with database.transaction() as session:
+            session.connection()  # the lock is taken by the first use
+            for _ in range(5):
+                assert thing.publish(TOPIC, '{"metrics": {"usage": 1}}')
+            eventually(lambda: not receiver.idle, "they wait for the database")
+            broker.stop()
+            eventually(lambda: receiver.idle, "they are forgotten with their connection")
+            broker.start()
+        eventually(lambda: receiver.stored >= 5, "they come again")
+        eventually(lambda: receiver.connected and receiver.idle, "and are done with")
+    impatient.dispose()
+    assert count(database) == 5
+
+
+def test_a_stop_ends_within_its_limit_although_the_database_hangs(
+    client: Client, receiving: Receiving, broker: Broker, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        entered.set()
+        released.wait(30)
+
+    settings = Settings(broker_url=broker.url(), receiver=client, stop_seconds=1)
+    receiver = Receiver(settings, database, SystemClock(), hang)
+    receiver.start()
+    receiver.wait_ready(10)
+    with Peer(broker, "backoffice") as office:
+        office.publish(f"control/objects/{REFERENCE}/activate", "{}")
+        assert entered.wait(10)
+        receiver.stop()
+    assert "did not answer within 1 s" in caplog.text
+    again: list[Command] = []
+    with receiving(broker, database, handle=lambda *command: again.append(command)):
+        eventually(lambda: again, "it was not acknowledged, so it comes again")
+    released.set()
+
+
+def test_a_retained_copy_is_known_as_one(receiving: Receiving, broker: Broker, database: Database) -> None:
+    with Peer(broker, REFERENCE) as thing:
+        thing.publish(TOPIC, '{"metrics": {"usage": 1}}', retain=True)
+    with receiving(broker, database) as receiver:
+        eventually(lambda: receiver.stored == 1, "the retained copy is taken")
+    with database.snapshot() as session:
+        assert quarantine.counts(session) == {"retained_unkeyed": 1}
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_a_payload_over_the_limit_is_quarantined_whole(
+    receiving: Receiving, broker: Broker, database: Database, version: Literal["5", "3.1.1"]
+) -> None:
+    large = json.dumps({"id": "large", "metrics": {"usage": 1}, "filler": "x" * 900_000})
+    with receiving(broker, database, version=version) as receiver, Peer(broker, REFERENCE) as thing:
+        assert thing.publish(TOPIC, large)
+        assert thing.publish(TOPIC, sample("small"))
+        eventually(lambda: receiver.stored == 2, "both are committed")
+    assert count(database) == 1
+    with database.snapshot() as session:
+        (row,) = quarantine.listed(session)
+        assert row.payload == large.encode()
+
+
+def test_the_receiver_says_whether_the_broker_kept_the_session(
+    client: Client, broker: Broker, database: Database
+) -> None:
+    heard: list[bool] = []
+    settings = Settings(broker_url=broker.url(), receiver=client)
+    receiver = Receiver(settings, database, SystemClock(), lambda *_: None, on_connected=heard.append)
+    receiver.start()
+    try:
+        receiver.wait_ready(10)
+        assert heard == [False]
+        broker.stop()
+        broker.start()
+        eventually(lambda: heard == [False, True] and receiver.connected, "the kept session")
+    finally:
+        receiver.stop()
