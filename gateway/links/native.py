@@ -14,10 +14,14 @@ from gateway.links import packets
 from gateway.links.link import LinkError, LinkOptions, Publication
 from gateway.links.stream import Stream
 
-READ_BYTES = 262_144
-"""Read at a time: a thousand messages of a common size, so that batches can be large."""
+READ_BYTES = 65_536
+"""Read at a time, again and again for a batch; for more than twice that, memory is asked of the kernel each time."""
+ANSWERS_MAX = 3
+"""Answers that can be under way: to CONNECT, SUBSCRIBE and UNSUBSCRIBE."""
 ANSWER_SECONDS = 10.0
 """How long the broker may take to answer a CONNECT or a SUBSCRIBE."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Read for one batch, and one piece more: large messages make smaller batches, so that the memory is bounded."""
 MAXIMUM_PACKET_BYTES = 2 * 1024 * 1024
 """Announced to the broker, and held to under MQTT 3.1.1 too: above `message_size_limit` of the shipped broker."""
 SUBSCRIBE_ID, UNSUBSCRIBE_ID, LATER_UNSUBSCRIBE_ID = 1, 2, 3
@@ -29,8 +33,12 @@ FAILURE = 0x80
 class NativeLink:
     """One connection; see `Link`."""
 
-    def __init__(self, options: LinkOptions) -> None:
+    def __init__(
+        self, options: LinkOptions, *, batch_bytes: int = BATCH_BYTES, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         self._options = options
+        self._batch_bytes = batch_bytes
+        self._answer_seconds = answer_seconds
         self._five = options.mqtt_version == "5"
         self._reader = packets.Reader(five=self._five, maximum_packet_bytes=MAXIMUM_PACKET_BYTES)
         self._waiting: deque[Publication] = deque()
@@ -38,7 +46,9 @@ class NativeLink:
         self._stream: Stream | None = None
         self._ended: LinkError | None = None
         self._interrupted = False
+        self._read_bytes = 0
         self._heard_at = time.monotonic()
+        self._keepalive_seconds = options.keepalive_seconds
         self._no_more_pings = threading.Event()
         self._pinger = threading.Thread(target=self._ping, name="metergate-ping", daemon=True)
 
@@ -59,6 +69,8 @@ class NativeLink:
         connack = self._answer(packets.Connack)
         if connack.code:
             raise LinkError(f"the broker refused the connection: {packets.reason(connack.code)}")
+        if connack.keepalive_seconds:
+            self._keepalive_seconds = min(connack.keepalive_seconds, options.keepalive_seconds)
         self._pinger.start()
         if options.leave:
             stream.write(packets.unsubscribe(UNSUBSCRIBE_ID, options.leave, five=self._five))
@@ -75,12 +87,17 @@ class NativeLink:
         return connack.session_present
 
     def receive(self, limit: int) -> Sequence[Publication]:
-        silence = 1.5 * self._options.keepalive_seconds
+        silence, read_bytes = 1.5 * self._keepalive_seconds, self._read_bytes
         while not self._waiting and not self._interrupted:
             if not self._read(seconds=silence) and time.monotonic() - self._heard_at >= silence:
                 self._end(LinkError(f"the broker was silent for {silence:g} s"))
         # Whatever has arrived is one batch: look once more before working, without waiting.
-        while len(self._waiting) < limit and self._ended is None and self._read(seconds=None):
+        while (
+            len(self._waiting) < limit
+            and self._read_bytes - read_bytes < self._batch_bytes
+            and self._ended is None
+            and self._read(seconds=None)
+        ):
             pass
         if len(self._waiting) <= limit:
             batch = list(self._waiting)
@@ -94,7 +111,7 @@ class NativeLink:
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         if packet_ids:
-            self._write(packets.acknowledge(packet_ids))
+            self._write(packets.acknowledge(packet_ids, exactly_once=self._reader.exactly_once))
 
     def leave(self, filters: Sequence[str]) -> None:
         self._write(packets.unsubscribe(LATER_UNSUBSCRIBE_ID, filters, five=self._five))
@@ -130,26 +147,34 @@ class NativeLink:
             if not piece:
                 return False
             self._heard_at = time.monotonic()
+            self._read_bytes += len(piece)
             for packet in self._reader.feed(piece):
-                self._take(packet)
+                if isinstance(packet, Publication):
+                    self._waiting.append(packet)
+                else:
+                    self._take(packet)
         except packets.ProtocolError as error:
             self._end(LinkError(f"the broker sent {error}"))
         except LinkError as error:
             self._end(error)
         return True
 
-    def _take(self, packet: packets.Packet) -> None:
+    def _take(self, packet: packets.Answer) -> None:
         match packet:
-            case Publication():
-                self._waiting.append(packet)
             case packets.Pingresp():
                 pass
+            case packets.Unsuback(packet_id) if packet_id == LATER_UNSUBSCRIBE_ID:
+                pass  # to `leave`, which does not wait for it
             case packets.Disconnect(code):
                 raise LinkError(
                     f"the broker ended the connection: {packets.reason(code)}", taken_over=code == packets.TAKEN_OVER
                 )
+            case packets.Pubrel(packet_id):
+                self._write(packets.complete(packet_id))
             case packets.Connack() | packets.Suback() | packets.Unsuback():
                 self._answers.append(packet)
+                if len(self._answers) > ANSWERS_MAX:
+                    raise packets.ProtocolError("answers that nobody waits for")
 
     def _end(self, error: LinkError) -> None:
         """Note the end; what is acknowledged by then cannot be said any more, so only QoS 0 is still given out."""
@@ -160,7 +185,7 @@ class NativeLink:
 
     def _answer(self, kind: type[Answer]) -> Answer:
         """The broker's answer of this kind; messages that come before it are kept."""
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + self._answer_seconds
         while True:
             for place, found in enumerate(self._answers):
                 if isinstance(found, kind):
@@ -168,7 +193,7 @@ class NativeLink:
                     return found
             left = deadline - time.monotonic()
             if left <= 0 or self._interrupted:
-                raise LinkError(f"the broker did not answer within {ANSWER_SECONDS:g} s")
+                raise LinkError(f"the broker did not answer within {self._answer_seconds:g} s")
             self._read(seconds=left)
 
     # --- writing ---
@@ -180,7 +205,7 @@ class NativeLink:
         self._stream.write(data)
 
     def _ping(self) -> None:
-        while not self._no_more_pings.wait(self._options.keepalive_seconds / 2):
+        while not self._no_more_pings.wait(self._keepalive_seconds / 2):
             try:
                 if self._stream is not None:
                     self._stream.write(packets.PING)

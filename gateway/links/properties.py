@@ -15,6 +15,14 @@ BINARIES: Mapping[int, int] = MappingProxyType(
 """Properties made of texts or bytes with their length in front, and of how many."""
 
 
+SERVER_KEEP_ALIVE = 0x13
+CONNACK_SIZES: Mapping[int, int] = MappingProxyType(
+    {0x11: 4, SERVER_KEEP_ALIVE: 2, 0x21: 2, 0x22: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}
+)
+"""Properties of a CONNACK (3.2.2.3) that have a fixed size, in bytes."""
+CONNACK_BINARIES: Mapping[int, int] = MappingProxyType({0x12: 1, 0x15: 1, 0x16: 1, 0x1A: 1, 0x1C: 1, 0x1F: 1, 0x26: 2})
+
+
 class ProtocolError(ValueError):
     """The broker sent what the standard forbids."""
 
@@ -56,6 +64,24 @@ def publish_properties(body: bytes, at: int, stop: int) -> tuple[int, str | None
         elif kind == CORRELATION_DATA:
             correlation_data = value
     return at + length, response_topic, correlation_data
+
+
+def connack_properties(body: bytes, at: int) -> dict[int, bytes]:
+    """What the broker says of itself, by property, as bytes; they fill the rest of the packet."""
+    length, at = property_length(body, at, len(body))
+    end, found = at + length, {}
+    if end != len(body):
+        raise ProtocolError("a CONNACK with more behind its properties")
+    while at < end:
+        kind, at = body[at], at + 1
+        if kind in CONNACK_BINARIES:
+            for _ in range(CONNACK_BINARIES[kind]):
+                found[kind], at = _binary(body, at, end)
+            continue
+        if kind not in CONNACK_SIZES or at + CONNACK_SIZES[kind] > end:
+            raise ProtocolError(f"the property {kind:#04x}, which a CONNACK does not have or does not finish")
+        found[kind], at = body[at : at + CONNACK_SIZES[kind]], at + CONNACK_SIZES[kind]
+    return found
 
 
 def _properties(body: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:

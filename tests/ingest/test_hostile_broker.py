@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ Script = Callable[[socket.socket], None]
 
 
 @contextmanager
-def broker(script: Script) -> Iterator[NativeLink]:
+def broker(script: Script, *, keepalive_seconds: int = 1, **limits: Any) -> Iterator[NativeLink]:
     """A link to a server that plays `script` once; the script may keep the connection until the test is over."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         done = threading.Event()
@@ -43,10 +44,11 @@ def broker(script: Script) -> Iterator[NativeLink]:
                 address=Address(host="127.0.0.1", port=port, tls=False, user=None, password=None),
                 client_id="metergate",
                 mqtt_version="5",
-                keepalive_seconds=1,
+                keepalive_seconds=keepalive_seconds,
                 receive_window=10,
                 subscribe=("a",),
-            )
+            ),
+            **limits,
         )
         try:
             yield link
@@ -97,7 +99,8 @@ def test_a_connection_that_is_not_made_says_why(script: Script, sentence: str) -
 @pytest.mark.parametrize(
     "piece, sentence",
     [
-        (b"\x32\x05\x00\x01a\x00\x00", "packet id 0"),
+        (b"\x32\x06\x00\x01a\x00\x00\x00", "packet id 0"),
+        (ACCEPT * 4, "answers that nobody waits for"),
         (b"\x36\x06\x00\x01a\x00\x01\x00", "QoS 3"),
         (b"\x30\xff\xff\xff\x7f", "more than the 2097152 announced"),
         (b"\xe0\x01\x8e", "session taken over"),
@@ -182,3 +185,68 @@ def test_interrupting_wakes_a_link_that_waits_and_it_gives_out_what_it_holds() -
         link.open()
         threading.Timer(0.1, link.interrupt).start()
         assert link.receive(10) == []
+
+
+def heard(connection: socket.socket, size: int) -> bytes:
+    """So many bytes of what the client says, without its pings."""
+    found = b""
+    while len(found) < size:
+        arrived = connection.recv(size - len(found))
+        assert arrived, f"only {found.hex()} was said"
+        found = (found + arrived).replace(b"\xc0\x00", b"")
+    return found
+
+
+def test_a_delivery_at_qos_2_is_completed_and_does_not_end_every_connection() -> None:
+    """Only a subscription that somebody else left in the session brings one."""
+    said: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        says(ACCEPT, GRANT + b"\x34\x09\x00\x01a\x00\x09\x00abc")(connection)
+        said.append(heard(connection, 4))
+        connection.sendall(b"\x62\x02\x00\x09")
+        said.append(heard(connection, 4))
+        connection.sendall(MESSAGE)
+
+    with broker(script) as link:
+        link.open()
+        for packet_id in (9, 7):
+            (message,) = link.receive(10)
+            assert message.packet_id == packet_id
+            link.acknowledge([message.packet_id])
+    assert said == [b"\x50\x02\x00\x09", b"\x70\x02\x00\x09"]
+
+
+def test_large_messages_make_small_batches() -> None:
+    body = b"\x00\x01a\x00" + bytes(100_000)
+    large = b"\x30" + bytes([len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14]) + body
+    count = 40
+
+    with broker(says(ACCEPT, GRANT + large * count), batch_bytes=300_000) as link:
+        link.open()
+        sizes: list[int] = []
+        while sum(sizes) < count:
+            sizes.append(len(link.receive(1000)))
+        assert max(sizes) <= 4
+
+
+def test_a_broker_that_wants_a_shorter_keepalive_gets_it() -> None:
+    pinged = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        says(b"\x20\x06\x00\x00\x03\x13\x00\x01", GRANT)(connection)
+        if connection.recv(2) == b"\xc0\x00":
+            pinged.set()
+
+    with broker(script, keepalive_seconds=60) as link:
+        link.open()
+        assert pinged.wait(5)
+
+
+def test_a_broker_that_never_answers_is_given_up() -> None:
+    for script in (says(b""), says(ACCEPT, b"")):
+        with (
+            broker(script, answer_seconds=0.2) as link,
+            pytest.raises(LinkError, match=r"did not answer within 0\.2 s"),
+        ):
+            link.open()

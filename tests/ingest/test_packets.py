@@ -11,7 +11,7 @@ from paho.mqtt.properties import Properties
 
 from gateway.links import packets
 from gateway.links.link import Publication
-from gateway.links.packets import Connack, Disconnect, Packet, Pingresp, ProtocolError, Reader, Suback, Unsuback
+from gateway.links.packets import Connack, Disconnect, Packet, Pingresp, ProtocolError, Pubrel, Reader, Suback, Unsuback
 
 LIMIT = 4096
 
@@ -129,6 +129,9 @@ def test_the_properties_that_an_answer_needs_are_read_among_all_others() -> None
     [
         (b"\x20\x03\x01\x00\x00", Connack(True, 0)),
         (b"\x20\x03\x00\x87\x00", Connack(False, 0x87)),
+        (b"\x20\x02\x00\x87", Connack(False, 0x87)),
+        (b"\x20\x0b\x00\x00\x08\x1f\x00\x02ok\x13\x00\x0a", Connack(False, 0, 10)),
+        (b"\x62\x02\x00\x09", Pubrel(9)),
         (b"\x90\x05\x00\x01\x00\x01\x87", Suback(1, (1, 0x87))),
         (b"\xb0\x04\x00\x02\x00\x00", Unsuback(2)),
         (b"\xd0\x00", Pingresp()),
@@ -144,8 +147,20 @@ def test_what_a_broker_answers(stream: bytes, found: Packet) -> None:
     "stream, sentence",
     [
         (b"\x30\x80\x80\x80\x80\x01", "more than four bytes"),
-        (b"\x32\x05\x00\x01a\x00\x00", "packet id 0"),
-        (b"\x34\x06\x00\x01a\x00\x01\x00", "QoS 2"),
+        (b"\x32\x06\x00\x01a\x00\x00\x00", "packet id 0"),
+        (b"\x34\x06\x00\x01a\x00\x00\x00", "packet id 0"),
+        (b"\x38\x05\x00\x01a\x00x", "QoS 0"),
+        (b"\x30\x00", "before its"),
+        (b"\x30\x01\x00", "before its"),
+        (b"\x32\x04\x00\x01a\x00", "before its"),
+        (b"\x32\x05\x00\x01a\x00\x01", "before its"),
+        (b"\x30\x06\x00\x03\xed\xa0\x80\x00", "not UTF-8"),
+        (b"\x62\x01\x00", "cut short"),
+        (b"\x60\x02\x00\x01", "flags 0x0"),
+        (b"\x20\x04\x00\x00\x01\x13", "does not finish"),
+        (b"\x20\x04\x00\x00\x01\x00", "does not have"),
+        (b"\x20\x04\x00\x00\x00\x00", "more behind"),
+        (b"\x20\x03\x00\x00\x05", "longer than their packet"),
         (b"\x36\x06\x00\x01a\x00\x01\x00", "QoS 3"),
         (b"\x30\x04\x00\x01\xff\x00", "not UTF-8"),
         (b"\x30\x04\x00\x01+\x00", "which no message can have"),
@@ -178,4 +193,24 @@ def test_a_packet_larger_than_announced_is_refused_before_it_is_held() -> None:
 
 
 def test_acknowledgements_are_one_write() -> None:
-    assert packets.acknowledge([1, 65535]) == b"\x40\x02\x00\x01\x40\x02\xff\xff"
+    assert packets.acknowledge([1, 65535], exactly_once=set()) == b"\x40\x02\x00\x01\x40\x02\xff\xff"
+
+
+def test_what_came_at_qos_2_is_acknowledged_in_its_own_way_once() -> None:
+    taking = reader(five=False)
+    found = taking.feed(b"\x34\x05\x00\x01a\x00\x02" + b"\x32\x05\x00\x01a\x00\x03")
+    assert [each.packet_id for each in found if isinstance(each, Publication)] == [2, 3]
+    assert packets.acknowledge([2, 3], exactly_once=taking.exactly_once) == b"\x50\x02\x00\x02\x40\x02\x00\x03"
+    assert packets.acknowledge([2], exactly_once=taking.exactly_once) == b"\x40\x02\x00\x02"
+    assert packets.complete(2) == b"\x70\x02\x00\x02"
+
+
+def test_a_large_packet_byte_by_byte_is_looked_at_a_few_times_only() -> None:
+    taking = packets.Reader(five=True, maximum_packet_bytes=200_000)
+    looks, found = 0, []
+    for byte in publish("a", b"x" * 100_000, packet_id=1, five=True):
+        held = len(taking._buffer)
+        found += taking.feed(bytes([byte]))
+        looks += len(taking._buffer) != held + 1 or taking._wanted <= held + 1
+    assert [len(each.payload) for each in found if isinstance(each, Publication)] == [100_000]
+    assert looks < 10
