@@ -33,7 +33,7 @@ def address_from(url: str, ca_file: str | None = None) -> Address:
             f"the broker URL {parts.scheme}://... is not usable; write mqtt://host:1883 or mqtts://host:8883"
         )
     tls = parts.scheme == "mqtts"
-    return Address(
+    address = Address(
         host=parts.hostname,
         port=parts.port or (8883 if tls else 1883),
         tls=tls,
@@ -41,6 +41,12 @@ def address_from(url: str, ca_file: str | None = None) -> Address:
         password=unquote(parts.password) if parts.password else None,
         ca_file=ca_file or None,
     )
+    if address.ca_file is not None:
+        try:
+            tls_context(address)
+        except OSError as error:
+            raise ValueError(f"METERGATE_BROKER_CA_FILE {ca_file} cannot be used: {error.strerror or error}") from None
+    return address
 
 
 def tls_context(address: Address) -> ssl.SSLContext:

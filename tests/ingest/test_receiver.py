@@ -18,6 +18,7 @@ from sqlmodel import select
 
 from config.clock import SystemClock
 from config.settings import Settings
+from gateway.mqtt import address_from
 from gateway.receiver import BrokerError, ControlProperties, Receiver
 from storage import quarantine, usage
 from storage.database import Database
@@ -456,3 +457,8 @@ def test_the_receiver_says_whether_the_broker_kept_the_session(
         eventually(lambda: heard == [False, True] and receiver.connected, "the kept session")
     finally:
         receiver.stop()
+
+
+def test_a_file_of_certificates_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"METERGATE_BROKER_CA_FILE .*absent\.pem cannot be used: No such file"):
+        address_from("mqtts://broker", str(tmp_path / "absent.pem"))
