@@ -217,14 +217,15 @@ def schedules_to_value(
                 *days,
                 start,
                 end,
-                item_end,
+                owed_until,
                 item_start,
+                item_end,
             ) = row
             starts_on, ends_on, nominal_starts_on, nominal_ends_on = map(day, days)
             found[schedule_id] = ScheduleToValue(
                 schedule_id,
                 status,
-                status == "cancelled" or (item_end is not None and day(item_end) <= starts_on),
+                status == "cancelled" or (owed_until is not None and day(owed_until) <= starts_on),
                 item,
                 obj,
                 metric,
@@ -247,7 +248,7 @@ def schedules_to_value(
 SCHEDULES = """
     SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
            s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at,
-           COALESCE(i.fees_until, i.ends_on), i.starts_on
+           COALESCE(i.fees_until, i.ends_on), i.starts_on, i.ends_on
     FROM invoicing_schedule s
     JOIN subscription u ON u.id = s.subscription_id
     LEFT JOIN connected_object o ON o.id = s.object_id

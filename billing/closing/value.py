@@ -10,7 +10,7 @@ from billing.core.measured import Measured
 from billing.core.periods import Period
 from billing.core.prices import Component
 from billing.core.usage import MetricKind, UsageTotals, measure
-from billing.core.valuing import NOTHING, number_of, served_part, value
+from billing.core.valuing import NOTHING, number_of, served_part, value, value_fee
 from storage.closing import ScheduleToValue
 from storage.tables import Metric
 
@@ -119,9 +119,11 @@ def _event(schedule: ScheduleToValue, charge: Event, inputs: Inputs) -> tuple[Fr
 
 def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
     item = cast("int", schedule.contract_item_id)
-    free = inputs.suspensions.get(item, []) if charge.while_suspended == "stop" else []
-    part = served_part(charge.prorate, _period(schedule), inputs.zone, free)
-    components = value(charge, part=part, number=_number(schedule, charge))
+    model, period = charge.while_suspended.model, _period(schedule)
+    free = inputs.suspensions.get(item, []) if model != "charge" else []
+    part = served_part(charge.prorate, period, inputs.zone, free)
+    whole = served_part(charge.prorate, period, inputs.zone) if model == "reduced" else part
+    components = value_fee(charge, part=part, reduced=whole - part, number=_number(schedule, charge))
     return sum((component.quantity for component in components if component.name == "Fee"), Fraction(0)), components
 
 

@@ -118,11 +118,18 @@ def value_recurring(
     days = period.days if said.model == "charge" else period.days - suspended_days
     part = part_of(charge.prorate, days, period.nominal_days)
     reduced = part_of(charge.prorate, suspended_days, period.nominal_days) if said.model == "reduced" else Fraction(0)
-    if not reduced or (days and charge.prorate == "none"):
+    return value_fee(
+        charge, part=part, reduced=Fraction(0) if days and charge.prorate == "none" else reduced, number=number
+    )
+
+
+def value_fee(charge: Recurring, *, part: Fraction, reduced: Fraction, number: int = 1) -> tuple[Component, ...]:
+    """The fee of one period of which `part` is charged in full, and `reduced` at the fee of suspended days."""
+    if not reduced:
         return value(charge, part=part, number=number)
     components = (
         *priced(name="Fee", position=1, quantity=part, unit_price=charge.amount),
-        *priced(name="Reduced fee", position=2, quantity=reduced, unit_price=said.amount),
+        *priced(name="Reduced fee", position=2, quantity=reduced, unit_price=charge.while_suspended.amount),
     )
     if not charge.adjusted:
         return components
