@@ -16,13 +16,20 @@ def main() -> None:
     parser.add_argument("--scale", choices=("full", "small"), default="full")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--results", type=Path, default=figures.RESULTS)
+    parser.add_argument("--present", type=int, nargs="*", help="ingest: usage records that are there before")
     arguments = parser.parse_args()
     for case in arguments.cases or CASES:
         module = importlib.import_module(f"benchmarks.{case}")
-        found = module.run(scale=arguments.scale, rounds=arguments.rounds)
-        if case == "ingest":
-            found = itertools.chain(found, [ingest.memory(scale=arguments.scale)])
         command = f"python -m benchmarks {case} --scale {arguments.scale} --rounds {arguments.rounds}"
+        if case == "ingest":
+            present = ingest.PRESENT if arguments.present is None else arguments.present
+            found = ingest.run(scale=arguments.scale, rounds=arguments.rounds, present=present)
+            if arguments.present is None:
+                found = itertools.chain(found, [ingest.memory(scale=arguments.scale)])
+            else:
+                command += " --present " + " ".join(str(count) for count in present)
+        else:
+            found = module.run(scale=arguments.scale, rounds=arguments.rounds)
         figures.save(case, command, list(found), arguments.results)
 
 

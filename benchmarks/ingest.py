@@ -8,7 +8,7 @@ import itertools
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import psycopg
@@ -23,6 +23,7 @@ CASE = "ingest"
 OBJECTS = 1000
 SPACING = timedelta(milliseconds=7)
 BATCH = 2000
+PRESENT = (1_000_000, 10_000_000)
 _numbers = itertools.count()
 
 
@@ -152,10 +153,10 @@ def prepared(store: Store, present: int, name: str) -> str:
     return url
 
 
-def run(*, scale: str, rounds: int) -> Iterator[Figure]:
-    """Every figure of the case."""
+def run(*, scale: str, rounds: int, present: Sequence[int] = PRESENT) -> Iterator[Figure]:
+    """Every figure of the case; `present` are the usage records that are there before, on the full scale."""
     count = 100_000 if scale == "full" else 5_000
-    presents = (1_000_000, 10_000_000) if scale == "full" else (20_000,)
+    presents = present if scale == "full" else (20_000,)
     kinds = ("sqlite", "postgresql") if scale == "full" else ("sqlite",)
     for kind in kinds:
         with stage.store(kind) as store:

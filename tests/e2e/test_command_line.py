@@ -72,7 +72,7 @@ def test_an_invalid_catalogue_names_file_line_and_place_and_writes_nothing(
     (tmp_path / "bad.yaml").write_text(FLEET.read_text().replace('"2.50"', "dear"))
     ran = metergate("apply", "bad.yaml", status=1)
     assert ran.stderr.startswith(
-        "bad.yaml:17: plans[0].charges[0].calculator.price.unit_price: 'dear' is not an amount"
+        "bad.yaml:17: plans[0].charges[0].calculator.price.unit_price: 'dear' should be a text or an integer"
     )
     assert "nothing was changed" in ran.stderr
     changes = json.loads(metergate("apply", str(FLEET), "--json").stdout)
