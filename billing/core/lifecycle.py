@@ -26,19 +26,16 @@ TRANSITIONS: Mapping[tuple[ObjectStatus, str], ObjectStatus] = MappingProxyType(
         (ObjectStatus.DRAFT, "activate"): ObjectStatus.ACTIVE,  # confirms it first, with both events
         (ObjectStatus.DRAFT, "terminate"): ObjectStatus.TERMINATED,
         (ObjectStatus.PENDING, "activate"): ObjectStatus.ACTIVE,
-        (ObjectStatus.PENDING, "exchange"): ObjectStatus.PENDING,
         (ObjectStatus.PENDING, "terminate"): ObjectStatus.TERMINATED,
         (ObjectStatus.ACTIVE, "suspend"): ObjectStatus.SUSPENDED,
         (ObjectStatus.ACTIVE, "change_plan"): ObjectStatus.ACTIVE,
         (ObjectStatus.ACTIVE, "transfer"): ObjectStatus.ACTIVE,
         (ObjectStatus.ACTIVE, "no_renew"): ObjectStatus.ACTIVE,
-        (ObjectStatus.ACTIVE, "exchange"): ObjectStatus.ACTIVE,
         (ObjectStatus.ACTIVE, "terminate"): ObjectStatus.TERMINATED,
         (ObjectStatus.SUSPENDED, "resume"): ObjectStatus.ACTIVE,
         (ObjectStatus.SUSPENDED, "change_plan"): ObjectStatus.SUSPENDED,
         (ObjectStatus.SUSPENDED, "transfer"): ObjectStatus.SUSPENDED,
         (ObjectStatus.SUSPENDED, "no_renew"): ObjectStatus.SUSPENDED,
-        (ObjectStatus.SUSPENDED, "exchange"): ObjectStatus.SUSPENDED,
         (ObjectStatus.SUSPENDED, "terminate"): ObjectStatus.TERMINATED,
     }
 )

@@ -27,19 +27,17 @@ COMMANDS = (
     "change_plan",
     "transfer",
     "no_renew",
-    "exchange",
     "terminate",
 )
 STEPS = ("value", "invoice", "settle", "cancel")
 EXPECTED = {
     "draft": {"confirm": "pending", "activate": "active", "terminate": "terminated"},
-    "pending": {"activate": "active", "exchange": "pending", "terminate": "terminated"},
+    "pending": {"activate": "active", "terminate": "terminated"},
     "active": {
         "suspend": "suspended",
         "change_plan": "active",
         "transfer": "active",
         "no_renew": "active",
-        "exchange": "active",
         "terminate": "terminated",
     },
     "suspended": {
@@ -47,7 +45,6 @@ EXPECTED = {
         "change_plan": "suspended",
         "transfer": "suspended",
         "no_renew": "suspended",
-        "exchange": "suspended",
         "terminate": "terminated",
     },
     "terminated": {},
