@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from storage.closing import list_value, listed
+from storage.sets import list_value, listed
 from storage.tables import Charge
 from storage.types import to_micros
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from storage.closing import HALF, day_of, list_value, listed
+from storage.sets import HALF, day_of, list_value, listed
 from storage.tables import Charge
 from storage.types import DAY_MICROS
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import text
 from sqlmodel import Session
 
-from storage.closing import list_value, listed
+from storage.sets import list_value, listed
 from storage.types import DAY_MICROS
 
 NOTHING_LATER = """

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlmodel import Session, col
 
 from storage import events
-from storage.closing import HALF
+from storage.sets import HALF
 from storage.tables import (
     Charge,
     ConnectedObject,

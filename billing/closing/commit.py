@@ -8,7 +8,7 @@ from billing.closing.plan import InvoicePlan
 from billing.core.invoicing import InvoiceDraft, Line
 from billing.core.money import minor_digits
 from billing.core.numbering import number, series
-from storage import closing
+from storage import closing, due, issuing, measuring
 from storage.tables import BillingMonth, Invoice, InvoiceLine, InvoiceVat
 
 DAY = timedelta(days=1)
@@ -31,15 +31,15 @@ def commit_plan(session: Session, plan: InvoicePlan, now: datetime) -> tuple[str
             closed_at=now,
         ),
     )
-    closing.store_boundaries(session, plan.boundaries)
-    closing.update_schedules(session, plan.schedules)
+    measuring.store_boundaries(session, plan.boundaries)
+    due.update_schedules(session, plan.schedules)
     if plan.draft is None:
         return ()
     return (_issue(session, plan, plan.draft, now),)
 
 
 def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: datetime) -> str:
-    contract, customer, seller = closing.parties(session, plan.contract.id)
+    contract, customer, seller = issuing.parties(session, plan.contract.id)
     issued_on = plan.month_ends_on - DAY
     invoice = Invoice(
         kind=draft.kind,
@@ -72,7 +72,7 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
         for total in draft.vat
     ]
     name = series(draft.kind, plan.month_starts_on)
-    return closing.issue(session, invoice, lines, vat, lambda: number(name, closing.next_number(session, name)))
+    return issuing.issue(session, invoice, lines, vat, lambda: number(name, issuing.next_number(session, name)))
 
 
 def _invoice_line(line: Line, position: int) -> InvoiceLine:

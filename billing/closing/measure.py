@@ -15,8 +15,9 @@ from billing.closing.records import measure_by_record
 from billing.closing.registers import Registers, read_registers
 from billing.core import measured as core
 from billing.core.charges import Charge, Event, Usage
-from storage import closing, events
-from storage.closing import Measured, ScheduleToValue, Span
+from storage import due, events, measuring
+from storage.due import ScheduleToValue
+from storage.measuring import Measured, Span
 from storage.types import DAY_MICROS
 
 
@@ -58,7 +59,7 @@ def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue],
         records=measure_by_record(reader, by_record),
         events=_events(reader, charges, schedules),
         registers=read_registers(reader, cumulative, totals),
-        suspensions=closing.suspensions(reader.session, items),
+        suspensions=due.suspensions(reader.session, items),
         zone=zone,
     )
 
@@ -87,12 +88,12 @@ def _measure_span(
 ) -> None:
     """Whole UTC days from the rollup, the rest from the records."""
     parts = [
-        closing.whole_days(reader.session, span, {cast("int", schedule.object_id) for schedule in members}),
+        measuring.whole_days(reader.session, span, {cast("int", schedule.object_id) for schedule in members}),
         *(reader.window(edge) for edge in _edges(span)),
     ]
     for schedule in members:
         object_id = cast("int", schedule.object_id)
-        found = closing.merged([part.get(object_id) for part in parts])
+        found = measuring.merged([part.get(object_id) for part in parts])
         if found is not None:
             totals[schedule.id] = found
 

@@ -12,8 +12,9 @@ from billing.core.charges import Charge, Event, Recurring
 from billing.core.invoicing import Entry, InvoiceDraft, build_invoice, difference
 from billing.core.periods import Every
 from billing.core.prices import Component, unit_of
-from storage import closing
-from storage.closing import ContractToClose, ScheduleToValue
+from storage import closing, due, issuing
+from storage.closing import ContractToClose
+from storage.due import ScheduleToValue
 
 DAY = timedelta(days=1)
 PERIOD_UNITS = {
@@ -58,13 +59,13 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     last = closing.last_closed(session, contract.id)
     if last is not None and last >= month[0]:
         return None
-    schedules = closing.schedules_to_value(
+    schedules = due.schedules_to_value(
         session, contract_id=contract.id, due_through=month[1] - DAY, late=reader.late.get(contract.id, [])
     )
     charges = reader.charges_of(schedules)
     inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone))
     worths = value_schedules(schedules, inputs, charges, reader.metrics)
-    charged = closing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
+    charged = issuing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
     entries: list[Entry] = []
     corrected: set[str] = set()
     rows: list[tuple[str, str, str, int]] = []
@@ -89,7 +90,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     )
 
 
-def _components(charged: Sequence[closing.Charged]) -> tuple[Component, ...]:
+def _components(charged: Sequence[issuing.Charged]) -> tuple[Component, ...]:
     return tuple(
         Component(
             name=row.component,

@@ -9,8 +9,9 @@ from billing.archiving import require_records
 from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
-from storage import closing, records, registers
-from storage.closing import Measured, ScheduleToValue, Span
+from storage import due, measuring, records, registers
+from storage.due import ScheduleToValue
+from storage.measuring import Measured, Span
 from storage.tables import Metric
 
 
@@ -30,9 +31,9 @@ class MonthReader:
     """By window and schedule, what was measured record by record."""
 
     def __post_init__(self) -> None:
-        self.mark = closing.usage_mark(self.session)
-        self.metrics = closing.metrics(self.session)
-        self.late = closing.late_schedules(self.session)
+        self.mark = measuring.usage_mark(self.session)
+        self.metrics = due.metrics(self.session)
+        self.late = due.late_schedules(self.session)
         for row in records.usage_charges(self.session):
             try:
                 charge = charge_from(row.definition)
@@ -50,7 +51,7 @@ class MonthReader:
     def charges_of(self, schedules: Iterable[ScheduleToValue]) -> dict[int, tuple[int, Charge]]:
         """Position and charge by charge id."""
         unknown = {schedule.charge_id for schedule in schedules} - self.charges.keys()
-        for charge_id, row in closing.charges(self.session, unknown).items():
+        for charge_id, row in due.charges(self.session, unknown).items():
             self.charges[charge_id] = (row.position, charge_from(row.definition))
         return self.charges
 
@@ -60,5 +61,5 @@ class MonthReader:
             return {}
         if span not in self.windows:
             require_records(self.session, span.start, span.end)
-            self.windows[span] = closing.window(self.session, span)
+            self.windows[span] = measuring.window(self.session, span)
         return self.windows[span]

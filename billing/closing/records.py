@@ -20,7 +20,7 @@ from billing.core.periods import local_midnight
 from billing.core.quantity import unscale
 from billing.core.records import Record, Window, measure_records
 from storage import records
-from storage.closing import Span
+from storage.measuring import Span
 from storage.records import Level, ScheduleOfWindow, UsageRow
 from storage.types import DAY_MICROS, from_micros
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from billing.closing.reader import MonthReader
-from storage import closing
-from storage.closing import Measured, ScheduleToValue, Span
+from storage import measuring
+from storage.due import ScheduleToValue
+from storage.measuring import Measured, Span
 from storage.registers import followed_by_nothing
 from storage.types import DAY_MICROS
 
@@ -60,7 +61,7 @@ def read_registers(
     for span in ordered:
         object_ids = {cast("int", schedule.object_id) for schedule in spans[span]}
         for at in (span.start, span.end):
-            for object_id, quantity in closing.boundaries(reader.session, span.metric_id, at, object_ids).items():
+            for object_id, quantity in measuring.boundaries(reader.session, span.metric_id, at, object_ids).items():
                 registers.kept[object_id, span.metric_id, at] = quantity
     ended = [it.id for found in spans.values() for it in found if it.item_ends_on and it.item_ends_on <= it.ends_on]
     last = followed_by_nothing(reader.session, ended) if ended else set()
@@ -78,7 +79,7 @@ def _chain(
     last: Container[int],
 ) -> None:
     object_ids = {cast("int", schedule.object_id) for schedule in schedules}
-    before = closing.top_before(reader.session, span, object_ids)
+    before = measuring.top_before(reader.session, span, object_ids)
     edges = reader.window(span._replace(start=span.start // DAY_MICROS * DAY_MICROS, end=span.start, ends=False))
     for schedule in schedules:
         object_id = cast("int", schedule.object_id)

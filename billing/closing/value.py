@@ -11,7 +11,7 @@ from billing.core.periods import Period
 from billing.core.prices import Component
 from billing.core.usage import MetricKind, UsageTotals, measure
 from billing.core.valuing import NOTHING, number_of, served_part, value, value_fee
-from storage.closing import ScheduleToValue
+from storage.due import ScheduleToValue
 from storage.tables import Metric
 
 

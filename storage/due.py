@@ -1,0 +1,166 @@
+"""The schedules that a close looks at: due, marked, or late; with the charges and suspensions that value them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import Date, bindparam, text
+from sqlmodel import Session, select
+
+from storage.sets import CHUNK, day_of, in_chunks, list_value, listed, write_columns
+from storage.tables import (
+    Charge,
+    Metric,
+    Suspension,
+)
+from storage.types import DAY_MICROS
+
+SCHEDULES = """
+    SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
+           s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at,
+           COALESCE(i.fees_until, i.ends_on), i.starts_on, i.ends_on
+    FROM invoicing_schedule s
+    JOIN subscription u ON u.id = s.subscription_id
+    LEFT JOIN connected_object o ON o.id = s.object_id
+    LEFT JOIN contract_item i ON i.id = s.contract_item_id
+"""
+
+
+class ScheduleToValue(NamedTuple):
+    """A schedule with the names that its line needs; `start_at` and `end_at` in microseconds.
+
+    It is `void` when nothing of it is owed: cancelled, or wholly after the end of its contract item.
+    """
+
+    id: int
+    status: str
+    void: bool
+    contract_item_id: int | None
+    object_id: int | None
+    metric_id: int | None
+    charge_id: int
+    reference: str
+    attributes: Mapping[str, Any]
+    subscription: str
+    starts_on: date
+    ends_on: date
+    nominal_starts_on: date
+    nominal_ends_on: date
+    start_at: int
+    end_at: int
+    item_starts_on: date | None = None
+    item_ends_on: date | None = None
+
+
+def schedules_to_value(
+    session: Session, *, contract_id: int, due_through: date, late: Sequence[int]
+) -> list[ScheduleToValue]:
+    """What is planned and due by a day, marked for revaluation, or late; in order of start, then id."""
+    connection = session.connection()
+    conditions: list[tuple[str, Mapping[str, Any]]] = [
+        ("s.status IN ('planned', 'valued') AND s.due_on <= :due_through", {"due_through": due_through}),
+        ("s.revalue = 1 AND s.status IN ('invoiced', 'settled', 'cancelled')", {}),
+    ]
+    if late:
+        conditions.append((f"s.id {listed(connection, 'ids')}", {"ids": list_value(connection, late)}))
+    found: dict[int, ScheduleToValue] = {}
+    day, attributes = lru_cache(maxsize=None)(day_of), lru_cache(maxsize=CHUNK)(json.loads)
+    for condition, values in conditions:
+        statement = text(f"{SCHEDULES} WHERE s.contract_id = :contract_id AND {condition}")
+        for part in ("due_through",) if "due_through" in values else ():
+            statement = statement.bindparams(bindparam(part, type_=Date))
+        for row in connection.execute(statement, {"contract_id": contract_id, **values}):
+            (
+                schedule_id,
+                status,
+                item,
+                obj,
+                metric,
+                charge,
+                reference,
+                attrs,
+                name,
+                *days,
+                start,
+                end,
+                owed_until,
+                item_start,
+                item_end,
+            ) = row
+            starts_on, ends_on, nominal_starts_on, nominal_ends_on = map(day, days)
+            found[schedule_id] = ScheduleToValue(
+                schedule_id,
+                status,
+                status == "cancelled" or (owed_until is not None and day(owed_until) <= starts_on),
+                item,
+                obj,
+                metric,
+                charge,
+                reference or "",
+                attributes(attrs) if attrs else {},
+                name,
+                starts_on,
+                ends_on,
+                nominal_starts_on,
+                nominal_ends_on,
+                start,
+                end,
+                None if item_start is None else day(item_start),
+                None if item_end is None else day(item_end),
+            )
+    return sorted(found.values(), key=attrgetter("start_at", "id"))
+
+
+def late_schedules(session: Session) -> dict[int, list[int]]:
+    """By contract, the charged schedules whose days were touched by a batch above the contract's last mark.
+
+    One walk over the rollup rows above the lowest mark, whatever the number of contracts.
+    """
+    rows = session.connection().execute(
+        text(f"""
+        WITH mark AS (SELECT contract_id, MAX(usage_mark) AS mark FROM billing_month GROUP BY contract_id)
+        SELECT DISTINCT s.contract_id, s.id
+        FROM usage_rollup r
+        JOIN invoicing_schedule s ON s.object_id = r.object_id AND s.metric_id = r.metric_id
+             AND s.start_at < (r.day + 1) * {DAY_MICROS} AND s.end_at > r.day * {DAY_MICROS}
+        JOIN mark m ON m.contract_id = s.contract_id
+        WHERE r.batch > (SELECT MIN(mark) FROM mark) AND r.batch > m.mark AND s.status IN ('invoiced', 'settled')
+        """)
+    )
+    found: dict[int, list[int]] = {}
+    for contract_id, schedule_id in rows:
+        found.setdefault(contract_id, []).append(schedule_id)
+    return found
+
+
+def charges(session: Session, ids: Iterable[int]) -> dict[int, Charge]:
+    """Charges by id."""
+    return {row.id: row for row in in_chunks(session, ids, Charge, Charge.id) if row.id is not None}
+
+
+def metrics(session: Session) -> dict[int, Metric]:
+    """All metrics by id."""
+    return {row.id: row for row in session.exec(select(Metric)) if row.id is not None}
+
+
+def suspensions(session: Session, item_ids: Iterable[int]) -> dict[int, list[tuple[date, date | None]]]:
+    """Suspended local days by contract item."""
+    found: dict[int, list[tuple[date, date | None]]] = {}
+    for row in in_chunks(session, item_ids, Suspension, Suspension.contract_item_id):
+        found.setdefault(row.contract_item_id, []).append((row.starts_on, row.ends_on))
+    return found
+
+
+def update_schedules(session: Session, worths: Sequence[tuple[str, str, str, int]]) -> None:
+    """Set status, quantity and amount (exact text) by id, and clear the mark for revaluation."""
+    write_columns(
+        session.connection(),
+        sqlite="UPDATE invoicing_schedule SET status = ?, quantity = ?, amount = ?, revalue = 0 WHERE id = ?",
+        postgresql="UPDATE invoicing_schedule AS s SET status = v.status, quantity = v.quantity, amount = v.amount, "
+        "revalue = 0 FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[]) AS v (status, quantity, amount, id) "
+        "WHERE s.id = v.id",
+        rows=worths,
+    )

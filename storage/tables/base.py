@@ -1,0 +1,37 @@
+"""What every table shares: names of constraints, closed sets of words, bounds."""
+
+from sqlalchemy import CheckConstraint
+from sqlmodel import SQLModel
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING
+
+QUANTITY_LIMIT = 10**17
+"""Largest scaled quantity of one record: 92 of them still fit a 64-bit daily sum; the rollup's CHECK stops the 93rd."""
+
+METRIC_KINDS = ("delta", "cumulative", "gauge", "state")
+OBJECT_STATUSES = ("draft", "pending", "active", "suspended", "terminated")
+SCHEDULE_STATUSES = ("planned", "valued", "invoiced", "settled", "cancelled")
+ITEM_STATUSES = ("running", "ended", "terminated", "replaced", "cancelled")
+RENEWALS = ("none", "automatic")
+INVOICE_STATUSES = ("draft", "issued")
+INVOICE_KINDS = ("invoice", "credit_note")
+QUARANTINE_STATUSES = ("waiting", "replayed", "discarded")
+OUTBOX_STATUSES = ("waiting", "sent", "expired")
+GAP_REASONS = ("session_lost",)
+CHARGE_TYPES = ("one_time", "recurring", "usage", "event")
+
+
+def one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
+    """A CHECK that `column` holds one of `words`."""
+    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)
+
+
+class Table(SQLModel):
+    """What all tables share: nothing but the metadata."""

@@ -1,0 +1,111 @@
+"""What is sold and to whom: seller, metrics, customers, plans with versions and charges, contracts, subscriptions."""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    UniqueConstraint,
+)
+from sqlmodel import Field
+
+from storage.tables.base import CHARGE_TYPES, METRIC_KINDS, Table, one_of
+from storage.types import Instant, Json, Word
+
+
+class Seller(Table, table=True):
+    """Who issues the invoices; one row."""
+
+    __table_args__: ClassVar[Any] = (CheckConstraint("id = 1", name="one_row"),)
+    id: int = Field(default=1, primary_key=True)
+    currency: str
+    timezone: str
+    party: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    """Name, country, VAT number, legal id, address, electronic address, IBAN: frozen onto each invoice."""
+
+
+class Metric(Table, table=True):
+    __table_args__: ClassVar[Any] = (
+        one_of("kind", METRIC_KINDS),
+        CheckConstraint("decimals BETWEEN 0 AND 9", name="decimals"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    unit: str
+    unit_code: str = "C62"
+    """UN/ECE Recommendation 20 code; C62 is "one"."""
+    kind: str = Field(sa_type=Word)
+    decimals: int = 6
+    excess_digits: str = Field(default="round", sa_type=Word)
+    """`round` (half away from zero, once, at the door) or `refuse`."""
+
+
+class Customer(Table, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    reference: str = Field(unique=True)
+    currency: str | None = None
+    timezone: str | None = None
+    party: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+
+
+class Plan(Table, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+
+
+class PlanVersion(Table, table=True):
+    """A plan's charges as they were declared; never changed once a subscription uses it."""
+
+    __tablename__ = "plan_version"
+    __table_args__: ClassVar[Any] = (UniqueConstraint("plan_id", "version"),)
+    id: int | None = Field(default=None, primary_key=True)
+    plan_id: int = Field(foreign_key="plan.id", index=True)
+    version: int
+    definition: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    created_at: datetime = Field(sa_type=Instant)
+
+
+class Charge(Table, table=True):
+    """One priced part of a plan version; `definition` is the validated catalogue entry of the charge."""
+
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("plan_version_id", "name"),
+        UniqueConstraint("plan_version_id", "position"),
+        one_of("type", CHARGE_TYPES),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    plan_version_id: int = Field(foreign_key="plan_version.id")
+    position: int
+    name: str
+    type: str = Field(sa_type=Word)
+    metric_id: int | None = Field(default=None, foreign_key="metric.id")
+    definition: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+
+
+class Contract(Table, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    """The contract's reference in topics, files and pages."""
+    customer_id: int = Field(foreign_key="customer.id", index=True)
+    currency: str
+    timezone: str
+    starts_on: date
+    grouping: list[str] = Field(sa_column=Column(Json, nullable=False))
+    payment_terms_days: int = 30
+    renewal: str = Field(default="none", sa_type=Word)
+    """`none` or `automatic`: what the end of a term does to items that are activated without their own word."""
+    notice_days: int = 0
+    """Days before the end of a term by which notice has to be given."""
+    revision: int = 0
+    """Raised by every change to the items or schedules; a close that planned on another revision plans again."""
+
+
+class Subscription(Table, table=True):
+    """A plan taken inside a contract."""
+
+    __table_args__: ClassVar[Any] = (UniqueConstraint("contract_id", "name"),)
+    id: int | None = Field(default=None, primary_key=True)
+    contract_id: int = Field(foreign_key="contract.id")
+    plan_version_id: int = Field(foreign_key="plan_version.id", index=True)
+    name: str

@@ -1,0 +1,149 @@
+"""What was billed: closed months, number series, invoices with lines, tax and shares, payments."""
+
+from datetime import date, datetime
+from fractions import Fraction
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    UniqueConstraint,
+)
+from sqlmodel import Field
+
+from storage.tables.base import INVOICE_KINDS, INVOICE_STATUSES, Table, one_of
+from storage.types import Exact, Instant, Json, Word
+
+
+class BillingMonth(Table, table=True):
+    """A month of a contract that was closed, once; with or without an invoice."""
+
+    __tablename__ = "billing_month"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("contract_id", "month_starts_on"),)
+    contract_id: int = Field(foreign_key="contract.id")
+    month_starts_on: date
+    usage_mark: int = Field(sa_type=BigInteger)
+    """The last ingest batch that this close saw; usage above it is late for the schedules that it invoiced."""
+    closed_at: datetime = Field(sa_type=Instant)
+
+
+class NumberSeries(Table, table=True):
+    """The last number of a series, locked in the issuing transaction: no gap, no repeat."""
+
+    __tablename__ = "number_series"
+    name: str = Field(primary_key=True)
+    last_number: int
+
+
+class Invoice(Table, table=True):
+    """The numbered, frozen document: parties are copied onto it. A credit note states positive amounts."""
+
+    __table_args__: ClassVar[Any] = (
+        one_of("status", INVOICE_STATUSES),
+        one_of("kind", INVOICE_KINDS),
+        CheckConstraint("(number IS NULL) = (status = 'draft')", name="number"),
+        CheckConstraint("net_minor + vat_minor = gross_minor", name="total"),
+        UniqueConstraint("contract_id", "month_starts_on", "kind"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    number: str | None = Field(default=None, unique=True)
+    kind: str = Field(sa_type=Word)
+    status: str = Field(sa_type=Word)
+    contract_id: int = Field(foreign_key="contract.id")
+    customer_id: int = Field(foreign_key="customer.id", index=True)
+    month_starts_on: date
+    month_ends_on: date
+    issued_on: date
+    due_on: date
+    currency: str
+    minor_digits: int
+    """Decimals of the currency's minor unit (ISO 4217): 2 for EUR, 0 for JPY."""
+    net_minor: int = Field(sa_type=BigInteger)
+    vat_minor: int = Field(sa_type=BigInteger)
+    gross_minor: int = Field(sa_type=BigInteger)
+    seller: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    buyer: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    corrects: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    """Numbers of the invoices that a credit note corrects."""
+    issued_at: datetime = Field(sa_type=Instant)
+
+
+class InvoiceLine(Table, table=True):
+    """One priced component, grouped over many schedules, rounded once."""
+
+    __tablename__ = "invoice_line"
+    __table_args__: ClassVar[Any] = (UniqueConstraint("invoice_id", "position"),)
+    id: int | None = Field(default=None, primary_key=True)
+    invoice_id: int = Field(foreign_key="invoice.id")
+    position: int
+    label: str
+    subscription_name: str
+    charge_name: str
+    component: str
+    group_values: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    """What the contract's grouping added: an attribute's value, an object's reference."""
+    period_starts_on: date
+    period_ends_on: date
+    adjustment: int = 0
+    quantity: Fraction = Field(sa_type=Exact)
+    unit: str
+    unit_code: str
+    unit_price: Fraction = Field(sa_type=Exact)
+    vat_category: str
+    vat_rate: Fraction = Field(sa_type=Exact)
+    """In percent: 20 means 20 %."""
+    amount: Fraction = Field(sa_type=Exact)
+    """The exact sum of its shares, before rounding."""
+    net_minor: int = Field(sa_type=BigInteger)
+    object_count: int
+
+
+class InvoiceVat(Table, table=True):
+    """VAT once per category and rate on the invoice (EN 16931, BG-23)."""
+
+    __tablename__ = "invoice_vat"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("invoice_id", "category", "rate"),)
+    invoice_id: int = Field(foreign_key="invoice.id")
+    category: str
+    rate: Fraction = Field(sa_type=Exact)
+    base_minor: int = Field(sa_type=BigInteger)
+    vat_minor: int = Field(sa_type=BigInteger)
+
+
+class LineShare(Table, table=True):
+    """What one schedule put on one line: the row behind the extraction, and the memory of what was charged."""
+
+    __tablename__ = "line_share"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("line_id", "schedule_id"),
+        Index("ix_line_share_schedule_id", "schedule_id"),
+        {"sqlite_with_rowid": False},
+    )
+    line_id: int = Field(sa_column=Column(Integer, ForeignKey("invoice_line.id"), nullable=False))
+    schedule_id: int = Field(sa_column=Column(Integer, ForeignKey("invoicing_schedule.id"), nullable=False))
+    quantity: Fraction = Field(sa_type=Exact)
+    amount: Fraction = Field(sa_type=Exact)
+    share_minor: int = Field(sa_type=BigInteger)
+    """The schedule's part of the line's rounded amount; the parts add up to the line."""
+
+
+class Payment(Table, table=True):
+    """Money that was received for an invoice, or paid out for a credit note; recorded once per reference."""
+
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("invoice_id", "reference"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    invoice_id: int = Field(foreign_key="invoice.id")
+    paid_on: date
+    amount_minor: int = Field(sa_type=BigInteger)
+    reference: str
+    """The payer's or the bank's own word for it: what makes a repeat recognisable."""
+    origin: str
+    recorded_at: datetime = Field(sa_type=Instant)

@@ -1,0 +1,114 @@
+"""What came in and goes out: ingest members, broker sessions and gaps, quarantine, control requests, the outbox."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Text,
+)
+from sqlmodel import Field
+
+from storage.tables.base import GAP_REASONS, OUTBOX_STATUSES, QUARANTINE_STATUSES, Table, one_of
+from storage.types import Instant, Json, Word
+
+
+class IngestMember(Table, table=True):
+    """A process that takes usage in beside others, and when it was last heard."""
+
+    __tablename__ = "ingest_member"
+    client_id: str = Field(primary_key=True)
+    host: str
+    pid: int
+    started_at: datetime = Field(sa_type=Instant)
+    heartbeat_at: datetime = Field(sa_type=Instant)
+    messages: int = Field(default=0, sa_type=BigInteger)
+    """Committed by it, over all its starts."""
+    last_batch_at: datetime | None = Field(default=None, sa_type=Instant)
+    """The heartbeat that last found messages committed."""
+    stopped_at: datetime | None = Field(default=None, sa_type=Instant)
+    """Set when it ended as it was told to."""
+
+
+class Quarantine(Table, table=True):
+    """A refused message, whole, with its reason."""
+
+    __table_args__: ClassVar[Any] = (
+        one_of("status", QUARANTINE_STATUSES),
+        Index("ix_quarantine_status_reason", "status", "reason"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    topic: str = Field(sa_type=Text)
+    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    retained: int = 0
+    received_at: datetime = Field(sa_type=Instant)
+    reason: str
+    detail: str = Field(sa_type=Text)
+    object_reference: str | None = None
+    status: str = Field(default="waiting", sa_type=Word)
+    resolved_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class BrokerSession(Table, table=True):
+    """The broker is known to keep a session for this client: what it does not keep any more is a gap."""
+
+    __tablename__ = "broker_session"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("client_id", "broker"),)
+    client_id: str
+    broker: str
+    """Host and port, without user and password."""
+    established_at: datetime = Field(sa_type=Instant)
+    held_at: datetime = Field(sa_type=Instant)
+    """When the session last stood with all that it had for us stored: noted now and then while it lasts."""
+
+
+class ReceptionGap(Table, table=True):
+    """A time in which the broker may have taken messages that never came; a fact for people, never changed."""
+
+    __tablename__ = "reception_gap"
+    __table_args__: ClassVar[Any] = (
+        one_of("reason", GAP_REASONS),
+        CheckConstraint("starts_at <= ends_at", name="order"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    client_id: str
+    broker: str
+    starts_at: datetime = Field(sa_type=Instant)
+    ends_at: datetime = Field(sa_type=Instant)
+    reason: str
+
+
+class ControlRequest(Table, table=True):
+    """A command that was answered: its repeat gets `reply` again, the same id with another body is a conflict."""
+
+    __tablename__ = "control_request"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("object_reference", "command", "request_id"),)
+    object_reference: str
+    command: str
+    request_id: str
+    body_hash: str
+    reply: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    recorded_at: datetime = Field(sa_type=Instant)
+
+
+class Outbox(Table, table=True):
+    """What must leave, written in the transaction that decided it; published afterwards, in order of id."""
+
+    __table_args__: ClassVar[Any] = (
+        one_of("status", OUTBOX_STATUSES),
+        Index("ix_outbox_status_id", "status", "id"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    topic: str = Field(sa_type=Text)
+    payload: str = Field(sa_type=Text)
+    retain: int = 0
+    correlation_data: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    created_at: datetime = Field(sa_type=Instant)
+    expires_at: datetime | None = Field(default=None, sa_type=Instant)
+    status: str = Field(default="waiting", sa_type=Word)
+    sent_at: datetime | None = Field(default=None, sa_type=Instant)

@@ -1,0 +1,142 @@
+"""What was measured: the facts, their daily rollup, the values of registers at boundaries."""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+)
+from sqlmodel import Field
+
+from storage.tables.base import QUANTITY_LIMIT, Table
+from storage.types import Instant, Word
+
+
+class IngestCounter(Table, table=True):
+    """The last batch number given.
+
+    Its row is locked by every transaction that writes usage, so numbers follow the order of commits, and a close
+    that reads it knows that nothing below will still appear.
+    """
+
+    __tablename__ = "ingest_counter"
+    __table_args__: ClassVar[Any] = (CheckConstraint("id = 1", name="one_row"),)
+    id: int = Field(default=1, primary_key=True)
+    last_batch: int = Field(default=0, sa_type=BigInteger)
+
+
+class UsageRecord(Table, table=True):
+    """One normalised value of one metric of one object at one time; append-only; the fact that is billed.
+
+    The primary key is the natural key, led by time: it does the dedupe and keeps writes sequential.
+    """
+
+    __tablename__ = "usage_record"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("occurred_at", "object_id", "metric_id", "discriminator"),
+        CheckConstraint(f"quantity BETWEEN -{QUANTITY_LIMIT} AND {QUANTITY_LIMIT}", name="quantity"),
+        {"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (occurred_at)"},
+    )
+    occurred_at: datetime = Field(sa_type=Instant)
+    object_id: int = Field(sa_type=Integer)
+    metric_id: int = Field(sa_type=Integer)
+    discriminator: str = ""
+    """The sender's id (with its position in an array), or empty."""
+    quantity: int = Field(sa_type=BigInteger)
+    """The value times ten to the power of the metric's decimals."""
+    received_at: datetime = Field(sa_type=Instant)
+    batch: int = Field(sa_type=BigInteger)
+    origin: str
+    """`mqtt`, `cli`, `import` or `replay`."""
+    unkeyed: int = 0
+    """1 for a delta that carried neither an id nor a time: it cannot be told from its repeat."""
+
+
+class UsageRollup(Table, table=True):
+    """All records of one object and metric on one UTC day, added up in the transaction that wrote them.
+
+    Led by the day: what is written lies together. The index led by the object is written once a day and object.
+    """
+
+    __tablename__ = "usage_rollup"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("day", "object_id", "metric_id"),
+        CheckConstraint("quantity_sum BETWEEN -9200000000000000000 AND 9200000000000000000", name="quantity_sum"),
+        Index("ix_usage_rollup_batch", "batch"),
+        Index("ix_usage_rollup_object", "object_id", "metric_id", "day"),
+        {"sqlite_with_rowid": False},
+    )
+    object_id: int = Field(sa_type=Integer)
+    metric_id: int = Field(sa_type=Integer)
+    day: int = Field(sa_type=Integer)
+    """Days since 1970-01-01, UTC."""
+    record_count: int = Field(sa_type=BigInteger)
+    quantity_sum: int = Field(sa_type=BigInteger)
+    quantity_max: int = Field(sa_type=BigInteger)
+    quantity_min: int = Field(sa_type=BigInteger)
+    first_at: datetime = Field(sa_type=Instant)
+    first_quantity: int = Field(sa_type=BigInteger)
+    last_at: datetime = Field(sa_type=Instant)
+    last_quantity: int = Field(sa_type=BigInteger)
+    batch: int = Field(sa_type=BigInteger)
+    """The last batch that touched this row."""
+
+
+class BoundaryValue(Table, table=True):
+    """What a register stood at, at a period boundary; stored at the close and kept for good."""
+
+    __tablename__ = "boundary_value"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("object_id", "metric_id", "at"),
+        {"sqlite_with_rowid": False},
+    )
+    object_id: int = Field(sa_type=Integer)
+    metric_id: int = Field(sa_type=Integer)
+    at: datetime = Field(sa_type=Instant)
+    quantity: int = Field(sa_type=BigInteger)
+    quality: str = Field(sa_type=Word)
+    """`reading` (at the boundary itself), `estimated` (the last reading carried), `baseline` (the first of all)."""
+
+
+class RegisterEpoch(Table, table=True):
+    """Where an object's register begins again, because the hardware was exchanged; scaled readings."""
+
+    __tablename__ = "register_epoch"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("object_id", "metric_id", "starts_at"),
+        {"sqlite_with_rowid": False},
+    )
+    object_id: int = Field(sa_type=Integer)
+    metric_id: int = Field(sa_type=Integer)
+    starts_at: datetime = Field(sa_type=Instant)
+    final_quantity: int = Field(sa_type=BigInteger)
+    """What the old register stood at when it was taken out."""
+    initial_quantity: int = Field(sa_type=BigInteger)
+    """What the new register stood at when it was put in."""
+
+
+class MessageInbox(Table, table=True):
+    """The time first given to a message that has an id but no time of its own, so that its repeat is recognised."""
+
+    __tablename__ = "message_inbox"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("object_id", "sender_id"),
+        Index("ix_message_inbox_received_at", "received_at"),
+        {"sqlite_with_rowid": False},
+    )
+    object_id: int = Field(sa_type=Integer)
+    sender_id: str
+    occurred_at: datetime = Field(sa_type=Instant)
+    received_at: datetime = Field(sa_type=Instant)
+
+
+class ArchivedMonth(Table, table=True):
+    """A UTC month whose usage records were detached: they are in a table of their own, the rollup stays."""
+
+    __tablename__ = "archived_month"
+    month_starts_on: date = Field(primary_key=True)
+    archived_at: datetime = Field(sa_type=Instant)
