@@ -1,135 +1,212 @@
 """The close of a month, against one aggregate query over the same usage records on the same database.
 
+The fleet is in Europe/Paris, so that its month begins and ends inside a UTC day, and its month before was closed, so
+that the close looks for late usage as every close but the first does.
+
 python -m benchmarks close [--scale small] [--rounds 5]
 """
 
-import argparse
 import json
-import resource
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date, timedelta
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, text
+import psycopg
+from sqlalchemy import text
 
-from benchmarks import stage
+from benchmarks import figures, stage
+from benchmarks.close_once import NOW
 from benchmarks.figures import Figure, measure, ratio
-from benchmarks.stage import START, Store
+from benchmarks.stage import Store
 from billing.close import close
 from storage.database import Database
 from tests.brokers import ROOT
 
 CASE = "close"
-UNTIL = date(2026, 6, 30)
-NOW = START + timedelta(days=40)
+SINCE = date(2026, 5, 1)
+BEFORE, UNTIL = date(2026, 5, 31), date(2026, 6, 30)
+FIRST_USE = datetime(2026, 5, 2, tzinfo=UTC)
+JUNE = datetime(2026, 5, 31, 22, tzinfo=UTC)
+"""Midnight of 1 June in Europe/Paris."""
+JUNE_SECONDS = 30 * 86400
 GROUP_BY = "SELECT object_id, metric_id, COUNT(*), SUM(quantity) FROM usage_record GROUP BY object_id, metric_id"
-TRYTON_OBJECTS_A_SECOND = 35.0
-"""Consumption, invoice and posting by Tryton 7.0 on a machine of this kind: see docs/performance.md."""
-
-
-def child(url: str) -> dict[str, Any]:
-    """One close in this process: its seconds, statements, rows and peak memory."""
-    database = Database(url)
-    counted = {"statements": 0}
-
-    @event.listens_for(database.engine, "before_cursor_execute")
-    def _count(*_: object) -> None:
-        counted["statements"] += 1
-
-    began = time.monotonic()
-    report = close(database, UNTIL, NOW)
-    seconds = time.monotonic() - began
-    assert report.failures == (), report.failures
-    with database.snapshot() as session:
-        connection = session.connection()
-        shares, schedules = (
-            connection.execute(text(statement)).scalar_one()
-            for statement in (
-                "SELECT count(*) FROM line_share",
-                "SELECT count(*) FROM invoicing_schedule WHERE status IN ('invoiced', 'settled')",
-            )
-        )
-        boundaries = connection.execute(text("SELECT count(*) FROM boundary_value")).scalar_one()
-    database.dispose()
-    return {
-        "seconds": seconds,
-        "statements": counted["statements"],
-        "rows": shares + schedules + boundaries,
-        "schedules": schedules,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "invoices": len(report.invoices),
-    }
+ITEMS, RECORDS = (1_000, 10_000, 100_000), (1_000_000, 10_000_000)
+JUDGED_FROM = 10_000
+"""Smaller closes are over before the start of a process shows; they have no bound."""
+TRYTON_ELSEWHERE = 35.0
+"""Objects a second by Tryton 7.0, consumption, invoice and posting, where `peers` was not measured."""
+TRYTON = "Tryton 7.0: consumption, invoice, posting"
+PATIENCE_SECONDS = 30.0
 
 
 def closed(url: str) -> dict[str, Any]:
-    """One close in a process of its own, so that its memory is its own."""
+    """One close in a process of its own, so that its memory is its own, with the rows that the database counted."""
+    server = None if url.startswith("sqlite") else url
+    before = 0 if server is None else _written(server)
     said = subprocess.run(
-        [sys.executable, "-m", "benchmarks.close", "--child", url], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "benchmarks.close_once", url, UNTIL.isoformat()],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     found: dict[str, Any] = json.loads(said)
+    if server is not None:
+        found["rows"] = _written(server) - before
     return found
+
+
+def _written(url: str) -> int:
+    """Rows inserted, updated and deleted in a PostgreSQL database, once all that wrote to it have left."""
+    alone = "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND backend_type LIKE 'cl%'"
+    with psycopg.connect(url, autocommit=True) as connection:
+        stage.wait(lambda: bool(_scalar(connection, alone)), "all that wrote have left", seconds=PATIENCE_SECONDS)
+        return int(_scalar(connection, "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables"))
+
+
+def _scalar(connection: psycopg.Connection[Any], statement: str) -> Any:
+    row = connection.execute(statement.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+# --- what it works on -----------------------------------------------------------------------------------------
+
+
+def prepare(store: Store, items: int, records: int) -> str:
+    """A fleet with a closed month behind it and the usage of June before it; the name of the database."""
+    base, name = f"fleet_{items}", f"fleet_{items}_{records}"
+    if base not in store.made:
+        url = store.create(base)
+        stage.make_fleet(url, items, active_since=SINCE)
+        stage.fill(url, items, items, first=FIRST_USE, seconds=28 * 86400)
+        with closing(_Disposed(url)) as opened:
+            report = close(opened.database, BEFORE, NOW)
+        assert report.failures == (), report.failures
+        assert len(report.invoices) == 1, report.invoices
+    url = store.create(name, base)
+    stage.fill(url, records, items, first=JUNE, seconds=JUNE_SECONDS, batch=2)
+    return name
+
+
+class _Disposed:
+    """A database that is disposed of when it is closed."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+
+    def close(self) -> None:
+        self.database.dispose()
 
 
 def aggregate(url: str) -> float:
     """Seconds of the one query."""
-    database = Database(url)
-    try:
-        with database.snapshot() as session:
-            began = time.monotonic()
-            session.connection().execute(text(GROUP_BY)).all()
-            return time.monotonic() - began
-    finally:
-        database.dispose()
+    with closing(_Disposed(url)) as opened, opened.database.snapshot() as session:
+        began = time.monotonic()
+        session.connection().execute(text(GROUP_BY)).all()
+        return time.monotonic() - began
 
 
-def prepare(store: Store, items: int, records: int) -> str:
-    """A fleet that is active since 1 June, with the usage of June; the name of the database."""
-    name = f"fleet_{items}_{records}"
-    url = store.create(name)
-    stage.make_fleet(url, items, activate=True)
-    stage.fill(url, records, items, first=START + timedelta(hours=1), seconds=29 * 86400)
-    return name
+# --- the figures ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Rounds:
+    """What was measured of one size, round by round."""
+
+    items: int
+    records: int
+    queries: list[float]
+    closes: list[dict[str, Any]]
+
+    def of(self, name: str) -> list[float]:
+        """One measure of each round."""
+        return [float(each[name]) for each in self.closes]
+
+    def seconds(self) -> float:
+        """The median close."""
+        return statistics.median(self.of("seconds"))
 
 
 def run(*, scale: str, rounds: int) -> Iterator[Figure]:
     """Every figure of the case."""
-    sizes = ((1_000, 1_000_000), (10_000, 10_000_000), (100_000, 10_000_000)) if scale == "full" else ((200, 5_000),)
+    sizes = [(items, records) for records in RECORDS for items in ITEMS] if scale == "full" else [(200, 5_000)]
+    tryton, source = tryton_speed()
     for kind in ("sqlite", "postgresql") if scale == "full" else ("sqlite",):
-        took: dict[int, float] = {}
-        for items, records in sizes:
-            with stage.store(kind) as store:
-                name = prepare(store, items, records)
-                queries, closes = [], []
-                for _ in range(rounds):
-                    url = store.create("round", name)
-                    queries.append(aggregate(url))
-                    closes.append(closed(url))
-            seconds = [each["seconds"] for each in closes]
-            took[items] = sorted(seconds)[len(seconds) // 2]
-            what = f"close of {items:,} items over {records:,} records, {kind}"
-            bounds: dict[str, float] = {"must": 2.0, "reach": 0.3} if items >= 10_000 else {}
-            yield ratio(CASE, what, seconds, queries, against="one GROUP BY", unit="s", at_most=True, **bounds)
-            last = closes[-1]
-            yield measure(
-                CASE, f"rows written per schedule, {what}", [last["rows"] / last["schedules"]], unit="rows",
-                must=3, reach=2, detail=f"{last['statements']} statements, peak {last['peak']:.0f} MiB",
-            )  # fmt: skip
-            yield measure(
-                CASE, f"objects a second, {what}", [items / each / TRYTON_OBJECTS_A_SECOND for each in seconds],
-                unit="times Tryton's 35 objects/s", must=200 if items >= 10_000 else None,
-                reach=1000, at_most=False, detail=f"{items / took[items]:,.0f} objects/s",
-            )  # fmt: skip
-        if len(took) > 1:
-            yield measure(
-                CASE, f"growth from 10,000 to 100,000 items, {kind}", [took[100_000] / took[10_000]],
-                unit="times the time for ten times the items", must=12, detail="linear is 10 or less",
-            )  # fmt: skip
+        with stage.store(kind) as store:
+            found = {}
+            for items, records in sizes:
+                found[items, records] = measured(store, items, records, rounds)
+                yield from _figures(kind, found[items, records], tryton, source)
+        if scale == "full":
+            yield from _growth(kind, {size: each.seconds() for size, each in found.items()})
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--child", required=True)
-    print(json.dumps(child(parser.parse_args().child)))
+def measured(store: Store, items: int, records: int, rounds: int) -> Rounds:
+    """The query and the close in turn, each round on a copy of its own."""
+    name = prepare(store, items, records)
+    found = Rounds(items, records, [], [])
+    for _ in range(rounds):
+        url = store.create("round", name)
+        found.queries.append(aggregate(url))
+        found.closes.append(closed(url))
+    for left in ("round", name):
+        store.drop(left)
+    return found
+
+
+def _figures(kind: str, found: Rounds, tryton: float, source: str) -> Iterator[Figure]:
+    what = f"close of {found.items:,} items over {found.records:,} records, {kind}"
+    judged = found.items >= JUDGED_FROM
+    bounds: dict[str, float] = {"must": 2.0, "reach": 0.3} if judged and found.records == RECORDS[-1] else {}
+    yield ratio(
+        CASE, what, found.of("seconds"), found.queries, against="one GROUP BY", unit="s", at_most=True, **bounds
+    )
+    written = [rows / found.items for rows in found.of("rows")]
+    yield measure(
+        CASE, f"rows written per schedule, {what}", written, unit="rows", must=3 if judged else None,
+        reach=2 if judged else None, detail=f"{found.closes[-1]['statements']} statements",
+    )  # fmt: skip
+    yield measure(
+        CASE, f"peak memory, {what}", found.of("peak"), unit="MiB",
+        detail=f"{statistics.median(found.of('idle')):.0f} MiB before the close began; "
+        f"{statistics.median(found.of('processor')):.2f} s of processor time",
+    )  # fmt: skip
+    yield measure(
+        CASE, f"objects a second, {what}", [found.items / each / tryton for each in found.of("seconds")],
+        unit=f"times Tryton's {tryton:.0f} objects/s ({source})", must=200 if judged else None,
+        reach=1000 if judged else None, at_most=False, detail=f"{found.items / found.seconds():,.0f} objects/s",
+    )  # fmt: skip
+
+
+def _growth(kind: str, seconds: dict[tuple[int, int], float]) -> Iterator[Figure]:
+    most = RECORDS[-1]
+    for few, many in ((1_000, 10_000), (10_000, 100_000)):
+        yield measure(
+            CASE, f"growth from {few:,} to {many:,} items over {most:,} records, {kind}",
+            [seconds[many, most] / seconds[few, most]], unit="times the time for ten times the items", must=12,
+            detail="linear is 10 or less",
+        )  # fmt: skip
+    for items in ITEMS:
+        yield measure(
+            CASE, f"growth from 1,000,000 to 10,000,000 records for {items:,} items, {kind}",
+            [seconds[items, most] / seconds[items, RECORDS[0]]], unit="times the time for ten times the records",
+            must=12, detail="linear is 10 or less",
+        )  # fmt: skip
+
+
+def tryton_speed(folder: Path = figures.RESULTS) -> tuple[float, str]:
+    """Tryton's objects a second, and where that is from: the measured peers when they were measured."""
+    path = folder / "peers.json"
+    if path.exists():
+        for row in json.loads(path.read_text())["figures"]:
+            if row["name"] == TRYTON and row["rounds"]:
+                return float(row["value"]), "measured by the peers case"
+    return TRYTON_ELSEWHERE, "measured elsewhere"

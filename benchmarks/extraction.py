@@ -8,7 +8,6 @@ import argparse
 import csv
 import json
 import random
-import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any
 
 from benchmarks import stage
 from benchmarks.figures import Figure, measure, ratio
+from benchmarks.memory import peak_mebibytes
 from gateway.extraction import Format, export_invoice
 from storage.database import Database
 from tests.brokers import ROOT
@@ -116,12 +116,6 @@ def child(url: str, number: int, target: Path, form: Format) -> dict[str, Any]:
         rows = export_invoice(session, invoice_number(number), target, form)
     seconds = time.monotonic() - began
     return {"rows": rows, "rate": rows / seconds, "peak": peak_mebibytes()}
-
-
-def peak_mebibytes() -> float:
-    """Of this program alone: getrusage keeps the peak of the process that started it."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1024 if found else 0.0
 
 
 def extracted(url: str, number: int, target: Path, form: Format) -> dict[str, Any]:

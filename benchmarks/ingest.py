@@ -15,6 +15,7 @@ import psycopg
 
 from benchmarks import stage
 from benchmarks.figures import Figure, measure, ratio
+from benchmarks.memory import peak_mebibytes
 from benchmarks.stage import START, Publisher, Store, Watch, broker, gateway, listening, message, wait
 from storage.types import to_micros
 from tests.brokers import Broker
@@ -160,7 +161,7 @@ def run(*, scale: str, rounds: int, present: Sequence[int] = PRESENT) -> Iterato
     kinds = ("sqlite", "postgresql") if scale == "full" else ("sqlite",)
     for kind in kinds:
         with stage.store(kind) as store:
-            stage.make_fleet(store.create("empty"), OBJECTS, activate=False)
+            stage.make_fleet(store.create("empty"), OBJECTS)
             filled = {present: prepared(store, present, f"with_{present}") for present in presents}
             yield from _of_database(store, kind, filled, count=count, rounds=rounds, scale=scale)
 
@@ -214,7 +215,7 @@ def memory(*, scale: str) -> Figure:
     """The gateway's peak memory over a backlog of a million messages."""
     count = 1_000_000 if scale == "full" else 10_000
     with stage.store("sqlite") as store, broker() as running:
-        stage.make_fleet(store.create("empty"), OBJECTS, activate=False)
+        stage.make_fleet(store.create("empty"), OBJECTS)
         url = fresh(store, "round")
         watch = Watch(url)
         with gateway(url, running) as process:
@@ -225,7 +226,7 @@ def memory(*, scale: str) -> Figure:
             publish(running, pieces)
         with gateway(url, running) as process:
             wait(lambda: watch.committed(last), "the last message is committed")
-            peak = stage.peak_mebibytes(process.pid)
+            peak = peak_mebibytes(process.pid)
         watch.close()
     return measure(
         CASE, f"peak memory of the gateway, {count:,} messages waiting in the broker", [peak],

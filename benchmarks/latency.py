@@ -56,7 +56,7 @@ def delays(kind: str, *, rate: float, seconds: float) -> list[float]:
         tempfile.TemporaryDirectory(prefix="metergate-bench-") as folder,
     ):
         url = store.create("empty")
-        stage.make_fleet(url, ingest.OBJECTS, activate=False)
+        stage.make_fleet(url, ingest.OBJECTS)
         log = Path(folder) / "commits"
         os.environ[LOG] = str(log)
         with gateway(url, running, module="benchmarks.latency") as process:
@@ -91,7 +91,7 @@ def run(*, scale: str, rounds: int) -> Iterator[Figure]:
     """Median and 99th percentile over all messages of each round; the first second warms up and is left out."""
     seconds = 6.0 if scale == "full" else 2.0
     with stage.store("sqlite") as store:
-        stage.make_fleet(store.create("empty"), ingest.OBJECTS, activate=False)
+        stage.make_fleet(store.create("empty"), ingest.OBJECTS)
         live = ingest.live_gateway(store.create("round", "empty"), 60_000 if scale == "full" else 3_000)
     medians, worst = [], []
     for _ in range(rounds):

@@ -1,7 +1,6 @@
 """What the benchmarks play on: a broker with the shipped configuration, databases that sync to the disk, a gateway."""
 
 import os
-import re
 import shutil
 import socket
 import struct
@@ -12,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
@@ -22,7 +21,7 @@ from sqlalchemy import text
 from billing import catalogue
 from billing.registry import NewObject, create_objects
 from gateway.links import packets
-from storage import members
+from storage import members, partitions
 from storage.database import Database
 from storage.types import to_micros
 from tests import brokers, postgres
@@ -34,7 +33,7 @@ BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_SECONDS = 300.0
 OBJECTS_AT_ONCE = 5000
 FLEET = """\
-seller: {name: Seller, country: FR, currency: EUR, timezone: UTC}
+seller: {name: Seller, country: FR, currency: EUR, timezone: Europe/Paris}
 metrics: [{name: usage, unit: unit, kind: delta, decimals: 6}]
 customers: [{reference: FLEET, name: Fleet Customer, country: FR}]
 plans:
@@ -69,23 +68,28 @@ class Store:
 
     folder: Path
     cluster: postgres.Cluster | None
+    made: set[str] = field(default_factory=set)
+    """Names of the databases that are there."""
 
     def url(self, name: str) -> str:
         return f"sqlite:///{self.folder / name}.db" if self.cluster is None else f"{self.cluster.url}/{name}"
 
     def create(self, name: str, template: str | None = None) -> str:
         """A database of that name, empty or as the template is."""
+        self.drop(name)
+        self.made.add(name)
         if self.cluster is None:
-            self.drop(name)
             if template is not None:
                 shutil.copyfile(self.folder / f"{template}.db", self.folder / f"{name}.db")
         else:
-            self.drop(name)
-            self._administer(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
+            self._administer(
+                f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else "")
+            )
         return self.url(name)
 
     def drop(self, name: str) -> None:
         """Remove it, if it is there."""
+        self.made.discard(name)
         if self.cluster is None:
             for suffix in ("", "-wal", "-shm"):
                 (self.folder / f"{name}.db{suffix}").unlink(missing_ok=True)
@@ -109,13 +113,18 @@ def store(kind: str) -> Iterator[Store]:
                 yield Store(folder=Path(folder), cluster=cluster)
 
 
-def make_fleet(url: str, objects: int, *, activate: bool) -> None:
-    """A migrated database with the catalogue and `objects` objects, active since January when wanted."""
+def make_fleet(url: str, objects: int, *, active_since: date | None = None) -> None:
+    """A migrated database with the catalogue and `objects` objects, active since a day when one is given."""
     database = Database(url)
+    now = (
+        START if active_since is None else datetime(active_since.year, active_since.month, active_since.day, tzinfo=UTC)
+    )
     try:
         database.migrate()
         with database.transaction() as session:
             catalogue.apply(session, catalogue.load(FLEET, "fleet.yaml"), BEFORE)
+            if active_since is not None:
+                partitions.ensure_partitions(session, today=active_since)
         for first in range(0, objects, OBJECTS_AT_ONCE):
             new = [
                 NewObject(
@@ -123,19 +132,24 @@ def make_fleet(url: str, objects: int, *, activate: bool) -> None:
                     customer="FLEET",
                     contract="Fleet",
                     subscription="Usage",
-                    activate=activate,
-                    starts_on=START.date() if activate else None,
+                    activate=active_since is not None,
+                    starts_on=active_since,
                 )
                 for number in range(first, min(objects, first + OBJECTS_AT_ONCE))
             ]
             with database.transaction() as session:
-                create_objects(session, new, status="pending", now=START, origin="import")
+                create_objects(session, new, status="pending", now=now, origin="import")
     finally:
         database.dispose()
 
 
-def fill(url: str, records: int, objects: int, *, first: datetime, seconds: int) -> None:
-    """`records` usage records in order of time over `seconds`, spread over the objects, with their rollup, by SQL."""
+def fill(url: str, records: int, objects: int, *, first: datetime, seconds: int, batch: int = 1) -> None:
+    """`records` usage records in order of time over `seconds`, spread over the objects, with their rollup, by SQL.
+
+    Record and rollup are what ingest would have written in one batch; no two records are of one instant, and the
+    quantities are scattered, so that hardly two objects use the same. `seconds` and the days of other batches must
+    not meet.
+    """
     database = Database(url)
     start, step = to_micros(first), seconds * 1_000_000 // records
     sqlite = database.is_sqlite
@@ -146,6 +160,10 @@ def fill(url: str, records: int, objects: int, *, first: datetime, seconds: int)
     )
     source = "FROM n" if sqlite else "FROM generate_series(0::bigint, CAST(:records AS bigint) - 1) AS n(i)"
     least = "(SELECT min(id) FROM connected_object)"
+
+    def quantity(number: str) -> str:
+        return f"1 + ({number}) * 2654435761 % 5000000"
+
     try:
         with database.transaction() as session:
             connection = session.connection()
@@ -154,23 +172,30 @@ def fill(url: str, records: int, objects: int, *, first: datetime, seconds: int)
                 text(
                     "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, "
                     f"received_at, batch, origin, unkeyed) {series} {start} + i * {step}, {least} + i % :objects, "
-                    f"(SELECT min(id) FROM metric), '', 1000000 + i % 997, "
-                    f"{start} + i * {step}, 1, 'import', 0 {source}"
+                    f"(SELECT min(id) FROM metric), '', {quantity('i')}, "
+                    f"{start} + i * {step}, {batch}, 'import', 0 {source}"
                 ),
                 {"records": records, "objects": objects},
             )
+            days = (
+                "SELECT object_id, metric_id, occurred_at / 86400000000 AS day, count(*) AS n, sum(quantity) AS total, "
+                "max(quantity) AS top, min(quantity) AS low, min(occurred_at) AS first, max(occurred_at) AS last "
+                f"FROM usage_record WHERE occurred_at >= {start} AND occurred_at < {start + records * step} "
+                "GROUP BY object_id, metric_id, occurred_at / 86400000000"
+            )
+            ends = (f"{name}, {quantity(f'({name} - {start}) / {step}')}" for name in ("first", "last"))
             connection.execute(
                 text(
                     "INSERT INTO usage_rollup (object_id, metric_id, day, record_count, quantity_sum, quantity_max, "
                     "quantity_min, first_at, first_quantity, last_at, last_quantity, batch) "
-                    "SELECT object_id, metric_id, occurred_at / 86400000000, count(*), sum(quantity), max(quantity), "
-                    "min(quantity), min(occurred_at), min(quantity), max(occurred_at), max(quantity), 1 "
-                    "FROM usage_record GROUP BY object_id, metric_id, occurred_at / 86400000000"
+                    f"SELECT object_id, metric_id, day, n, total, top, low, {', '.join(ends)}, {batch} "
+                    f"FROM ({days}) AS d ORDER BY day, object_id"
                 )
             )
-            connection.execute(text("UPDATE ingest_counter SET last_batch = 1"))
+            connection.execute(text(f"UPDATE ingest_counter SET last_batch = {batch}"))
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("ANALYZE"))
+            # What PostgreSQL's autovacuum does to a table that was filled: without it the first reader pays for it.
+            connection.exec_driver_sql("ANALYZE" if sqlite else "VACUUM (ANALYZE)")
     finally:
         database.dispose()
 
@@ -224,13 +249,6 @@ def listening(process: "subprocess.Popen[str]", url: str = "", workers: int = 0)
 
         wait(at_work, f"{workers} ingest members are at work")
         database.dispose()
-
-
-def peak_mebibytes(pid: int) -> float:
-    """The most memory that a process has held at once."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found.group(1)) / 1024
 
 
 # --- publishing -------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def run(*, scale: str, rounds: int) -> Iterator[Figure]:
     )  # fmt: skip
     starts = []
     with stage.store("sqlite") as store:
-        stage.make_fleet(store.create("empty"), 10, activate=False)
+        stage.make_fleet(store.create("empty"), 10)
         for _ in range(rounds):
             with broker() as running:
                 began = time.monotonic()

@@ -26,7 +26,7 @@ def beside_ours(name: str, start: Start, *, scale: str, rounds: int) -> Iterator
     """The peer and our gateway on SQLite, live, in turn."""
     ours, theirs = [], []
     with stage.store("sqlite") as store:
-        stage.make_fleet(store.create("empty"), ingest.OBJECTS, activate=False)
+        stage.make_fleet(store.create("empty"), ingest.OBJECTS)
         for _ in range(rounds):
             theirs.append(_live(start, 2_000 if scale == "full" else 50))
             ours.append(ingest.live_gateway(ingest.fresh(store, "round"), 100_000 if scale == "full" else 5_000))

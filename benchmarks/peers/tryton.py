@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import close, stage
-from benchmarks.figures import Figure, ratio
+from benchmarks.figures import Figure, measure, ratio
 from benchmarks.peers.environments import python_environment
 
 RECORD_CACHE = 200_000
@@ -46,6 +46,7 @@ def run(scale: str, rounds: int) -> Iterator[Figure]:
             unposted.append(objects / (took["consumption"] + took["invoice"]))
             for size, name in names.items():
                 ours[size].append(size / float(close.closed(store.create("round", name))["seconds"]))
+    yield measure("peers", close.TRYTON, posted, unit=f"objects/s, {objects:,} objects ({NOTE})", at_most=False)
     for size, speeds in ours.items():
         for words, theirs in (("consumption, invoice, posting", posted), ("without posting", unposted)):
             judged = theirs is posted and scale == "full"

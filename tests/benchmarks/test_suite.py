@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import close, figures, ingest, report
-from tests import brokers
+from benchmarks import close, figures, ingest, report, stage
+from storage import usage
+from storage.database import Database
+from tests import brokers, postgres
 from tests.conftest import missing
 
 
@@ -13,6 +15,26 @@ from tests.conftest import missing
 def _broker() -> None:
     if brokers.binaries() is None:
         missing("Mosquitto", brokers.FIX)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_the_close_is_measured_on_is_what_ingest_writes(kind: str) -> None:
+    if kind == "postgresql" and postgres.binaries() is None:
+        missing("PostgreSQL", postgres.FIX)
+    with stage.store(kind) as store:
+        url = store.create("closed", close.prepare(store, 5, 400))
+        database = Database(url)
+        with database.snapshot() as session:
+            assert usage.rollup_differences(session) == []
+        database.dispose()
+        # A schedule and its share each, and the month, contract, number, invoice with its line and VAT.
+        assert close.closed(url)["rows"] in range(10, 20)
+
+
+def test_tryton_is_the_measured_one_where_the_peers_were_measured(tmp_path: Path) -> None:
+    assert close.tryton_speed(tmp_path) == (close.TRYTON_ELSEWHERE, "measured elsewhere")
+    figures.save("peers", "", [figures.measure("peers", close.TRYTON, [31.0, 33.0, 40.0], unit="objects/s")], tmp_path)
+    assert close.tryton_speed(tmp_path) == (33.0, "measured by the peers case")
 
 
 def test_ingest_and_close_are_measured(tmp_path: Path) -> None:
