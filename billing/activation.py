@@ -58,6 +58,10 @@ class ObjectInfo:
         item = None if self.contract_item is None else dict(self.contract_item)
         return {"reference": self.reference, "status": self.status, "contract_item": item}
 
+    def told(self) -> str:
+        """For a person, in one line."""
+        return f"{self.reference} is {self.status}"
+
 
 Outcome: TypeAlias = ObjectInfo | BillingError
 

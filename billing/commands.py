@@ -5,14 +5,15 @@ The law: a body says nothing that its command does not know, and every command m
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from sqlmodel import Session
 
-from billing import changes, lifecycle, registry, terms
+from billing import changes, lifecycle, registry, reversing, terms
 from billing.activation import NOTICE_DAYS_LIMIT, TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome
 from billing.catalogue import Day, Text
 from billing.core.errors import BillingError, Invalid
@@ -20,6 +21,38 @@ from billing.recording import Said
 from billing.registry import NewObject
 
 REQUEST_ID_LIMIT = 128
+IDENTITY_LIMIT = 250
+"""Characters of the id of a usage record: a sender's 200, and what is put after it."""
+
+
+def _instant(value: object) -> object:
+    """An instant as RFC 3339 writes it, with a zone."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not an instant; write 2022-04-14T10:00:00+02:00") from None
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(f"{value.isoformat()} has no time zone; write 2022-04-14T10:00:00+02:00")
+    return value
+
+
+def _number(value: object) -> object:
+    """A number written as text or as an integer: a JSON float has lost digits already."""
+    if isinstance(value, str):
+        try:
+            return Decimal(value)
+        except InvalidOperation:
+            raise ValueError(f"{value!r} is not a number") from None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, Decimal):
+        return value
+    raise ValueError('write the number as a text, "12.5"')
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Number = Annotated[Decimal, BeforeValidator(_number)]
 
 
 class Body(BaseModel):
@@ -86,6 +119,18 @@ class TransferBody(DayBody):
     instead_of: Text | None = None
 
 
+class ReverseBody(Body):
+    metric: Text
+    at: Instant
+    id: Annotated[str, StringConstraints(max_length=IDENTITY_LIMIT)] | None = None
+    reason: Text
+    value: Number | None = None
+
+    def effective_on(self) -> date | None:
+        """None: what was charged for the day is corrected by the next close, which may be long after it."""
+        return None
+
+
 def _create(session: Session, reference: str, body: CreateBody, said: Said) -> Outcome:
     new = NewObject(
         reference=reference,
@@ -149,6 +194,11 @@ def _transfer(session: Session, reference: str, body: TransferBody, said: Said) 
     return changes.transfer(session, reference, move, said)
 
 
+def _reverse(session: Session, reference: str, body: ReverseBody, said: Said) -> Outcome:
+    taken = reversing.Taken(metric=body.metric, at=body.at, identity=body.id, reason=body.reason, value=body.value)
+    return reversing.reverse(session, reference, taken, said)
+
+
 Run = Callable[[Session, str, Any, Said], Outcome]
 
 
@@ -178,6 +228,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "transfer": Command(TransferBody, _transfer),
         "no_renew": Command(DayBody, _dated(terms.no_renew)),
         "terminate": Command(TerminateBody, _terminate),
+        "reverse": Command(ReverseBody, _reverse),
     }
 )
 """The words that the control topic takes."""

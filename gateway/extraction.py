@@ -16,7 +16,7 @@ from sqlmodel import Session
 from billing.archiving import require_records
 from billing.core.money import format_minor
 from gateway.cells import csv_cell, csv_column, csv_row, day_of, decimal_of, decimal_text, last_day, neutralised
-from storage.detail import DetailRow, RecordRow, ShareTuple, detail_rows, records_behind, share_batches
+from storage.detail import DetailRow, RecordRow, ShareTuple, detail_rows, mark_of, records_behind, share_batches
 from storage.invoices import LineDocument, find_invoice, stream_lines
 from storage.tables import Invoice
 from storage.types import to_micros
@@ -120,11 +120,13 @@ def _schedule_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
 
 
 def _records(session: Session, invoice: Invoice) -> Iterator[tuple[DetailRow, RecordRow]]:
+    mark = mark_of(session, invoice)
     for row in detail_rows(session, invoice.number or ""):
         if row.metric_id is not None:
             require_records(session, to_micros(row.start_at), to_micros(row.end_at))
         for record in records_behind(session, row):
-            yield row, record
+            if record.reversed_by is None or record.reversed_by > mark:
+                yield row, record
 
 
 def _usage_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, str]]:

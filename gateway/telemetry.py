@@ -23,7 +23,10 @@ EVENT_KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
 RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
 UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 OUR_EVENTS = frozenset(
-    {"created", "confirmed", "activated", "suspended", "resumed", "terminated", "exchanged", "renewed", "term_ended"}
+    {
+        *("created", "confirmed", "activated", "suspended", "resumed", "terminated", "exchanged", "renewed"),
+        *("term_ended", "plan_changed", "transferred", "notice_given", "usage_reversed"),
+    }
 )
 """Kinds that only commands and the engine write: an object cannot claim them."""
 ONLINE = {"online": True, "connected": True, "offline": False, "disconnected": False}

@@ -21,12 +21,14 @@ from storage.tables import (
     BillingMonth,
     BoundaryValue,
     ConnectedObject,
+    Invoice,
     InvoiceLine,
     InvoicingSchedule,
     LineShare,
     Metric,
 )
 from storage.types import DAY_MICROS, from_micros, to_micros
+from storage.usage import SAME_RECORD
 
 FETCH_ROWS = 1000
 """Detail rows held in memory at a time."""
@@ -84,6 +86,10 @@ class RecordRow:
     discriminator: str
     origin: str
     batch: int
+    reversed_by: int | None = None
+    """The batch that took it back, if one did."""
+    reason: str = ""
+    """Why it was taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,8 @@ class ExplainedRecord:
     record: RecordRow
     late: bool
     """It arrived after the close that issued this invoice: not on this invoice, the next one adjusts for it."""
+    taken_back: bool
+    """It was taken back before that close: not on this invoice either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,23 +220,25 @@ def records_behind(session: Session, detail: DetailRow) -> Iterator[RecordRow]:
         session.connection()
         .execute(
             text(
-                "SELECT first_at, last_at FROM usage_rollup WHERE object_id = :object_id AND metric_id = :metric_id "
+                "SELECT day FROM usage_rollup WHERE object_id = :object_id AND metric_id = :metric_id "
                 "AND day >= :first_day AND day <= :last_day ORDER BY day"
             ),
             {**names, "first_day": start // DAY_MICROS, "last_day": end // DAY_MICROS},
         )
+        .scalars()
         .all()
     )
-    for first_at, last_at in days:
+    for day in days:
         rows = session.connection().execute(
             text(
-                "SELECT occurred_at, received_at, quantity, discriminator, origin, batch FROM usage_record "
-                "WHERE occurred_at >= :start AND occurred_at < :end AND object_id = :object_id "
-                "AND metric_id = :metric_id ORDER BY occurred_at, discriminator"
+                "SELECT u.occurred_at, u.received_at, u.quantity, u.discriminator, u.origin, u.batch, x.batch, "
+                f"x.reason FROM usage_record u LEFT JOIN usage_reversal x ON {SAME_RECORD} "
+                "WHERE u.occurred_at >= :start AND u.occurred_at < :end AND u.object_id = :object_id "
+                "AND u.metric_id = :metric_id ORDER BY u.occurred_at, u.discriminator"
             ),
-            {**names, "start": max(start, first_at), "end": min(end, last_at + 1)},
+            {**names, "start": max(start, day * DAY_MICROS), "end": min(end, (day + 1) * DAY_MICROS)},
         )
-        for occurred_at, received_at, quantity, discriminator, origin, batch in rows:
+        for occurred_at, received_at, quantity, discriminator, origin, batch, reversed_by, reason in rows:
             yield RecordRow(
                 occurred_at=from_micros(occurred_at),
                 received_at=from_micros(received_at),
@@ -238,7 +248,18 @@ def records_behind(session: Session, detail: DetailRow) -> Iterator[RecordRow]:
                 discriminator=discriminator,
                 origin=origin,
                 batch=batch,
+                reversed_by=reversed_by,
+                reason=reason or "",
             )
+
+
+def mark_of(session: Session, invoice: Invoice) -> int:
+    """The last batch that the close saw which issued an invoice."""
+    return session.exec(
+        select(BillingMonth.usage_mark).where(
+            BillingMonth.contract_id == invoice.contract_id, BillingMonth.month_starts_on == invoice.month_starts_on
+        )
+    ).one()
 
 
 def explain(session: Session, number: str) -> Iterator[ExplainedLine]:
@@ -247,11 +268,7 @@ def explain(session: Session, number: str) -> Iterator[ExplainedLine]:
     A record that arrived after the invoice is shown too, and says so. Raises UnknownInvoice at the first line.
     """
     invoice, _ = find_invoice(session, number)
-    mark = session.exec(
-        select(BillingMonth.usage_mark).where(
-            BillingMonth.contract_id == invoice.contract_id, BillingMonth.month_starts_on == invoice.month_starts_on
-        )
-    ).one()
+    mark = mark_of(session, invoice)
     shares = groupby(detail_rows(session, number), key=attrgetter("line"))
     position, of_line = next(shares, (0, iter(())))
     for line in stream_lines(session, invoice):
@@ -268,7 +285,12 @@ def _explained(session: Session, detail: DetailRow, mark: int) -> ExplainedShare
         opening=_register(session, detail, detail.start_at),
         closing=_register(session, detail, detail.end_at),
         records=(
-            ExplainedRecord(record=record, late=record.batch > mark) for record in records_behind(session, detail)
+            ExplainedRecord(
+                record=record,
+                late=record.batch > mark,
+                taken_back=record.reversed_by is not None and record.reversed_by <= mark,
+            )
+            for record in records_behind(session, detail)
         ),
     )
 

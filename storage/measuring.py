@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session, select
 
+from storage.reversals import standing_in
 from storage.sets import HALF, halves, list_value, listed, write_columns
 from storage.tables import (
     IngestCounter,
@@ -72,7 +73,7 @@ def whole_days(session: Session, span: Span, object_ids: Iterable[int]) -> dict[
         SELECT r.object_id, SUM(r.record_count) AS n, {halves(connection, "r.quantity_sum")},
                MAX(r.quantity_max) AS top{", MIN(r.day) AS first_day, MAX(r.day) AS last_day" if span.ends else ""}
         FROM usage_rollup r
-        WHERE r.metric_id = :metric_id AND r.day >= :first AND r.day < :last
+        WHERE r.metric_id = :metric_id AND r.day >= :first AND r.day < :last AND r.record_count > 0
               AND r.object_id {listed(connection, "ids")}
         GROUP BY r.object_id
     """
@@ -105,7 +106,8 @@ def top_before(session: Session, span: Span, object_ids: Iterable[int]) -> dict[
     rows = connection.execute(
         text(f"""
         SELECT r.object_id, MAX(r.quantity_max) FROM usage_rollup r
-        WHERE r.metric_id = :metric_id AND r.day < :day AND r.object_id {listed(connection, "ids")}
+        WHERE r.metric_id = :metric_id AND r.day < :day AND r.record_count > 0
+              AND r.object_id {listed(connection, "ids")}
         GROUP BY r.object_id
         """),
         {
@@ -121,12 +123,13 @@ def window(session: Session, span: Span) -> dict[int, Measured]:
     """By object, all usage in a span read from the records: the parts of days that no rollup has."""
     bounds = {"metric_id": span.metric_id, "start": span.start, "end": span.end}
     connection = session.connection()
-    inside = "occurred_at >= :start AND occurred_at < :end AND metric_id = :metric_id"
+    standing = standing_in(session, start=span.start, end=span.end)
+    inside = f"u.occurred_at >= :start AND u.occurred_at < :end AND u.metric_id = :metric_id{standing}"
     rows = connection.execute(
         text(f"""
         SELECT object_id, COUNT(*), {halves(connection, "quantity")}, MAX(quantity),
                MIN(occurred_at), MAX(occurred_at)
-        FROM usage_record WHERE {inside} GROUP BY object_id
+        FROM usage_record u WHERE {inside} GROUP BY object_id
         """),
         bounds,
     ).all()
@@ -135,7 +138,7 @@ def window(session: Session, span: Span) -> dict[int, Measured]:
     times = {(row[0], at) for row in rows for at in row[5:]}
     found: dict[tuple[int, int], list[int]] = {}
     for object_id, at, quantity in connection.execute(
-        text(f"SELECT object_id, occurred_at, quantity FROM usage_record WHERE {inside}"), bounds
+        text(f"SELECT object_id, occurred_at, quantity FROM usage_record u WHERE {inside}"), bounds
     ):
         if (object_id, at) in times:
             found.setdefault((object_id, at), []).append(quantity)

@@ -4,10 +4,10 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import and_, func
 from sqlmodel import Session, col, select
 
-from storage.tables import ConnectedObject, InvoicingSchedule, Metric, UsageRecord, UsageRollup
+from storage.tables import ConnectedObject, InvoicingSchedule, Metric, UsageRecord, UsageReversal, UsageRollup
 
 
 def usage_record_count(session: Session) -> int:
@@ -18,11 +18,20 @@ def usage_record_count(session: Session) -> int:
 def usage_of(
     session: Session, reference: str, *, since: datetime | None, until: datetime | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Usage records of one object in `[since, until)`, in time order, at most `limit`."""
+    """Usage records of one object in `[since, until)`, in time order, at most `limit`; why one was taken back."""
     statement = (
-        select(UsageRecord, Metric)
+        select(UsageRecord, Metric, UsageReversal)
         .join(Metric, col(UsageRecord.metric_id) == col(Metric.id))
         .join(ConnectedObject, col(UsageRecord.object_id) == col(ConnectedObject.id))
+        .outerjoin(
+            UsageReversal,
+            and_(
+                *(
+                    col(getattr(UsageReversal, name)) == col(getattr(UsageRecord, name))
+                    for name in ("occurred_at", "object_id", "metric_id", "discriminator")
+                )
+            ),
+        )
         .where(ConnectedObject.reference == reference)
         .order_by(col(UsageRecord.occurred_at), col(UsageRecord.metric_id), col(UsageRecord.discriminator))
         .limit(limit)
@@ -40,8 +49,9 @@ def usage_of(
             "id": record.discriminator,
             "received_at": record.received_at,
             "origin": record.origin,
+            "taken_back": "" if reversal is None else reversal.reason,
         }
-        for record, metric in session.exec(statement)
+        for record, metric, reversal in session.exec(statement)
     ]
 
 

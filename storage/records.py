@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from storage.reversals import standing_in
 from storage.sets import HALF, day_of, list_value, listed
 from storage.tables import Charge
 from storage.types import DAY_MICROS
@@ -74,8 +75,9 @@ def of_window(session: Session, *, start: int, end: int, metric_ids: Iterable[in
     connection = session.connection()
     rows = connection.execute(
         text(f"""
-        SELECT object_id, metric_id, occurred_at, quantity, discriminator FROM usage_record
+        SELECT object_id, metric_id, occurred_at, quantity, discriminator FROM usage_record u
         WHERE occurred_at >= :start AND occurred_at < :end AND metric_id {listed(connection, "metric_ids")}
+              {standing_in(session, start=start, end=end)}
         ORDER BY object_id, metric_id, occurred_at
         """),
         {"start": start, "end": end, "metric_ids": list_value(connection, metric_ids)},
@@ -94,7 +96,8 @@ def levels_before(session: Session, *, metric_id: int, day: int, object_ids: Ite
             SELECT r.object_id, SUM(r.quantity_sum / {HALF}) AS high, SUM(r.quantity_sum % {HALF}) AS low,
                    MAX(r.day) AS last_day
             FROM usage_rollup r
-            WHERE r.metric_id = :metric_id AND r.day < :day AND r.object_id {listed(connection, "ids")}
+            WHERE r.metric_id = :metric_id AND r.day < :day AND r.record_count > 0
+                  AND r.object_id {listed(connection, "ids")}
             GROUP BY r.object_id
         ) t
         JOIN usage_rollup l ON l.object_id = t.object_id AND l.metric_id = :metric_id AND l.day = t.last_day

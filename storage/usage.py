@@ -20,6 +20,13 @@ from storage.types import DAY_MICROS, to_micros
 LOOKUP_CHUNK = 500
 """Names in one IN list: below SQLite's smallest limit on bound values."""
 
+SAME_RECORD = (
+    "x.occurred_at = u.occurred_at AND x.object_id = u.object_id AND x.metric_id = u.metric_id "
+    "AND x.discriminator = u.discriminator"
+)
+"""The condition that a reversal `x` takes the usage record `u` back."""
+NOT_REVERSED = f"NOT EXISTS (SELECT 1 FROM usage_reversal AS x WHERE {SAME_RECORD})"
+
 Key = tuple[int, int, int, str]
 _Day = tuple[int, int, int, int, int, int, int, int]
 """Count, sum, greatest, least, then instant and quantity of the first and of the last."""
@@ -73,7 +80,7 @@ def record(session: Session, facts: Sequence[Fact]) -> Recorded:
     if not facts:
         return Recorded(inserted=0, duplicates=0, conflicts=[])
     connection = session.connection()
-    batch = _next_batch(connection)
+    batch = next_batch(connection)
     count = _insert(connection, facts, batch)
     if count == len(facts):
         _roll_up(connection, facts, batch)
@@ -164,19 +171,22 @@ def forget_times(session: Session, *, before: datetime) -> int:
 def rollup_differences(session: Session) -> list[tuple[int, int, int]]:
     """(object id, metric id, UTC day) of every rollup row that is not what its facts add up to; empty is right."""
     connection = session.connection()
+    stands = "CASE WHEN x.batch IS NULL THEN u.{} END"
     facts = {
-        (row[0], row[1], int(row[2])): tuple(int(value) for value in row[3:])
+        (row[0], row[1], int(row[2])): tuple(None if value is None else int(value) for value in row[3:])
         for row in connection.exec_driver_sql(
-            "SELECT object_id, metric_id, occurred_at / 86400000000, count(*), sum(quantity), "
-            "max(quantity), min(quantity), min(occurred_at), max(occurred_at), max(batch) "
-            "FROM usage_record GROUP BY 1, 2, 3"
+            "SELECT u.object_id, u.metric_id, u.occurred_at / 86400000000, "
+            "max(CASE WHEN x.batch > u.batch THEN x.batch ELSE u.batch END), count(*) - count(x.batch), "
+            f"sum({stands.format('quantity')}), max({stands.format('quantity')}), min({stands.format('quantity')}), "
+            f"min({stands.format('occurred_at')}), max({stands.format('occurred_at')}) "
+            f"FROM usage_record AS u LEFT JOIN usage_reversal AS x ON {SAME_RECORD} GROUP BY 1, 2, 3"
         )
     }
     rollup = {
-        (row[0], row[1], row[2]): tuple(row[3:])
+        (row[0], row[1], row[2]): tuple(row[3:]) if row[4] else (row[3], 0, *[None] * 5)
         for row in connection.exec_driver_sql(
-            "SELECT object_id, metric_id, day, record_count, quantity_sum, quantity_max, quantity_min, "
-            "first_at, last_at, batch FROM usage_rollup"
+            "SELECT object_id, metric_id, day, batch, record_count, quantity_sum, quantity_max, quantity_min, "
+            "first_at, last_at FROM usage_rollup"
         )
     }
     wrong = {key for key in facts.keys() | rollup.keys() if facts.get(key) != rollup.get(key)}
@@ -184,13 +194,15 @@ def rollup_differences(session: Session) -> list[tuple[int, int, int]]:
         rows = connection.exec_driver_sql(
             f"SELECT r.object_id, r.metric_id, r.day FROM usage_rollup AS r JOIN usage_record AS u "
             f"ON u.occurred_at = r.{end}_at AND u.object_id = r.object_id AND u.metric_id = r.metric_id "
+            f"WHERE {NOT_REVERSED} "
             f"GROUP BY r.object_id, r.metric_id, r.day, r.{end}_quantity HAVING {pick}(u.quantity) <> r.{end}_quantity"
         )
         wrong.update((row[0], row[1], row[2]) for row in rows)
     return sorted(wrong)
 
 
-def _next_batch(connection: Connection) -> int:
+def next_batch(connection: Connection) -> int:
+    """The number of this transaction among those that write usage; its row stays locked until the commit."""
     row = connection.exec_driver_sql(
         "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) "
         "ON CONFLICT (id) DO UPDATE SET last_batch = ingest_counter.last_batch + 1 RETURNING last_batch"
@@ -293,6 +305,7 @@ __all__ = [
     "Recorded",
     "forget_times",
     "metrics_named",
+    "next_batch",
     "object_ids",
     "record",
     "remember_times",

@@ -23,6 +23,7 @@ from storage.tables import (
     Metric,
     NumberSeries,
 )
+from storage.usage import NOT_REVERSED, SAME_RECORD
 
 ROWS_AT_ONCE = 10_000
 
@@ -261,6 +262,7 @@ def delta_sums(session: Session) -> dict[int, int]:
              ON m.contract_id = s.contract_id
         WHERE s.object_id = u.object_id AND s.metric_id = u.metric_id
           AND s.start_at <= u.occurred_at AND s.end_at > u.occurred_at AND u.batch <= m.mark
+          AND NOT EXISTS (SELECT 1 FROM usage_reversal AS x WHERE {SAME_RECORD} AND x.batch <= m.mark)
         GROUP BY s.id
         """)
     )
@@ -273,8 +275,8 @@ def records_outside_items(session: Session) -> tuple[int, int]:
         session.connection()
         .execute(
             text(
-                "SELECT COUNT(*), COUNT(DISTINCT u.object_id) FROM usage_record u WHERE NOT EXISTS ("
-                "SELECT 1 FROM contract_item i WHERE i.object_id = u.object_id "
+                "SELECT COUNT(*), COUNT(DISTINCT u.object_id) FROM usage_record u WHERE "
+                f"{NOT_REVERSED} AND NOT EXISTS (SELECT 1 FROM contract_item i WHERE i.object_id = u.object_id "
                 "AND i.status != 'cancelled' AND i.start_at <= u.occurred_at AND i.end_at > u.occurred_at)"
             )
         )

@@ -84,11 +84,13 @@ def _run(command: str, reference: str, *, dry_run: bool, until: date | None, as_
     if as_json:
         show_json(outcome.as_json())
     else:
-        click.echo(f"{reference} is {outcome.status}")
+        click.echo(outcome.told())
     return 0
 
 
-def _command(name: str, summary: str, *options: click.Option) -> click.Command:
+def command(name: str, summary: str, *options: click.Parameter) -> click.Command:
+    """The command line's form of a command of the control topic, which does the same."""
+
     def call(reference: str, **values: Any) -> int:
         return _run(name, reference, **values)
 
@@ -101,8 +103,8 @@ def _command(name: str, summary: str, *options: click.Option) -> click.Command:
 
 
 COMMANDS = (
-    _command("confirm", "Confirm a draft: it becomes pending."),
-    _command(
+    command("confirm", "Confirm a draft: it becomes pending."),
+    command(
         "activate",
         "Put an object on its subscription: a contract item with its schedules.",
         click.Option(["--customer"]),
@@ -119,16 +121,16 @@ COMMANDS = (
         ),
         click.Option(["--notice-days"], type=click.IntRange(0, 366), help="As the contract says unless given."),
     ),
-    _command("suspend", "Suspend an active object.", ON),
-    _command("resume", "Resume a suspended object.", ON),
-    _command(
+    command("suspend", "Suspend an active object.", ON),
+    command("resume", "Resume a suspended object.", ON),
+    command(
         "change_plan",
         "Put an object on another subscription of its contract; the day belongs to the new plan.",
         click.Option(["--subscription"], required=True, help="The new subscription."),
         INSTEAD_OF,
         ON,
     ),
-    _command(
+    command(
         "transfer",
         "Put an object into another contract; the day belongs to the new contract.",
         click.Option(["--contract"], required=True, help="The new contract."),
@@ -136,8 +138,8 @@ COMMANDS = (
         INSTEAD_OF,
         ON,
     ),
-    _command("no_renew", "Take note that a term is not to be renewed; the day is that of the notice.", ON),
-    _command(
+    command("no_renew", "Take note that a term is not to be renewed; the day is that of the notice.", ON),
+    command(
         "terminate",
         "End an object's service for good; the day given is the last day of service.",
         LAST_DAY,

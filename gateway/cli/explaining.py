@@ -60,8 +60,17 @@ def _record(explained: ExplainedRecord) -> Said:
         "quantity": record.quantity,
         "id": record.discriminator,
         "origin": record.origin,
-        "on_this_invoice": not explained.late,
+        "on_this_invoice": not (explained.late or explained.taken_back),
+        "taken_back": record.reason or None,
     }
+
+
+def _apart(record: Said) -> str:
+    """Why a record is not on this invoice, or will not stay on it."""
+    reason = record["taken_back"]
+    if record["on_this_invoice"]:
+        return "" if reason is None else f"  on this invoice, taken back since: {reason}"
+    return "  not on this invoice: " + ("it arrived after the close" if reason is None else f"taken back: {reason}")
 
 
 def explained_texts(lines: Iterator[Said]) -> Iterator[str]:
@@ -75,7 +84,7 @@ def explained_texts(lines: Iterator[Said]) -> Iterator[str]:
                 months = ", ".join(share["archived_months"])
                 yield f"    the usage records of {months} are archived: they are not shown\n"
             for record in share["records"]:
-                late = "" if record["on_this_invoice"] else "  not on this invoice: it arrived after the close"
+                late = _apart(record)
                 yield (
                     f"    {record['occurred_at'].isoformat()}  {record['metric']} {exact_text(record['quantity'])}"
                     f"  received {record['received_at'].isoformat()}  {record['id']}{late}\n"

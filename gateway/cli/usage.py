@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.changes import command
 from gateway.cli.context import House, house
 from gateway.cli.output import show_rows
 
@@ -123,6 +124,19 @@ def _say(came_to: "Counter[str]") -> int:
     if refused:
         click.echo("what was refused waits: `metergate quarantine list` says why", err=True)
     return 1 if refused else 0
+
+
+usage.add_command(
+    command(
+        "reverse",
+        "Take back one usage record: it never counted, and what was charged for it is given back by the next close.",
+        click.Argument(["metric"]),
+        click.Option(["--at"], required=True, help="When it was used, as `usage list` shows it."),
+        click.Option(["--id"], help="The record's id, where several stand at that instant."),
+        click.Option(["--reason"], required=True, help="Why, for the timeline and for `invoices explain`."),
+        click.Option(["--value"], help="What should have been there: recorded in its place."),
+    )
+)
 
 
 @usage.command("list")

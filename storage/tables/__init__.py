@@ -63,6 +63,7 @@ from storage.tables.usage import (
     MessageInbox,
     RegisterEpoch,
     UsageRecord,
+    UsageReversal,
     UsageRollup,
 )
 
@@ -114,6 +115,7 @@ __all__ = [
     "Suspension",
     "Table",
     "UsageRecord",
+    "UsageReversal",
     "UsageRollup",
     "one_of",
 ]

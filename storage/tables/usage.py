@@ -56,6 +56,34 @@ class UsageRecord(Table, table=True):
     """1 for a delta that carried neither an id nor a time: it cannot be told from its repeat."""
 
 
+class UsageReversal(Table, table=True):
+    """A record that takes a usage record back; append-only, at most one for each.
+
+    From its batch on, neither counts. The usage record stays where it is, so that its repeat is still a repeat.
+    """
+
+    __tablename__ = "usage_reversal"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("occurred_at", "object_id", "metric_id", "discriminator"),
+        {"sqlite_with_rowid": False},
+    )
+    occurred_at: datetime = Field(sa_type=Instant)
+    object_id: int = Field(sa_type=Integer)
+    metric_id: int = Field(sa_type=Integer)
+    discriminator: str = ""
+    """These four are the key of the usage record that is taken back."""
+    batch: int = Field(sa_type=BigInteger)
+    reason: str
+    replaced_by: str | None = None
+    """The discriminator of the usage record that stands in its place, at the same time."""
+    replacement: int | None = Field(default=None, sa_type=BigInteger)
+    """The quantity of that record."""
+    recorded_at: datetime = Field(sa_type=Instant)
+    origin: str
+    key: str = ""
+    """The request id of the command that took it back, or empty."""
+
+
 class UsageRollup(Table, table=True):
     """All records of one object and metric on one UTC day, added up in the transaction that wrote them.
 
@@ -83,7 +111,10 @@ class UsageRollup(Table, table=True):
     last_at: datetime = Field(sa_type=Instant)
     last_quantity: int = Field(sa_type=BigInteger)
     batch: int = Field(sa_type=BigInteger)
-    """The last batch that touched this row."""
+    """The last batch that touched this row.
+
+    A row whose records were all taken back has the count 0 and values that any record of the day replaces.
+    """
 
 
 class BoundaryValue(Table, table=True):

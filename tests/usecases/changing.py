@@ -60,6 +60,7 @@ def noon(day: date) -> datetime:
 class World:
     database: Database
     text: str
+    seller: str = SELLER
     ids: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,7 +68,7 @@ class World:
 
     def apply(self, text: str) -> None:
         with self.database.transaction() as session:
-            catalogue.apply(session, catalogue.load(SELLER + text), FIRST)
+            catalogue.apply(session, catalogue.load(self.seller + text), FIRST)
 
     def do(self, command: str, today: date, reference: str = "IOT_1", **values: Any) -> ObjectInfo:
         """Give a command, as the back office does on that day."""

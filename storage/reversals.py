@@ -1,0 +1,164 @@
+"""Usage records that were taken back: what stands without them, and what taking one back writes.
+
+The law: a reversal is written once and no usage record is touched; the day's rollup is what still stands, under the
+reversal's batch, so that closed periods are found again as they are after late usage.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlmodel import Session, col, insert, select
+
+from storage.tables import QUANTITY_LIMIT, UsageRecord, UsageReversal
+from storage.types import DAY_MICROS, from_micros
+from storage.usage import NOT_REVERSED, next_batch
+
+Key = tuple[int, int, int, str]
+"""Instant in microseconds, object id, metric id, discriminator: the key of a usage record."""
+
+
+class Reversal(NamedTuple):
+    """What takes a usage record back, and what stands in its place; quantities scaled."""
+
+    reason: str
+    origin: str
+    key: str
+    replaced_by: str | None = None
+    replacement: int | None = None
+
+
+def standing_in(session: Session, *, start: int, end: int) -> str:
+    """The SQL that leaves reversed records out of those (`u`) in `[start, end)` microseconds; nothing when none is."""
+    found = session.connection().execute(
+        text("SELECT 1 FROM usage_reversal WHERE occurred_at >= :start AND occurred_at < :end LIMIT 1"),
+        {"start": start, "end": end},
+    )
+    return "" if found.first() is None else f" AND {NOT_REVERSED}"
+
+
+def records_at(session: Session, *, at: int, object_id: int, metric_id: int) -> dict[str, int]:
+    """The quantities of an object's records of a metric at one instant, by discriminator; the reversed ones too."""
+    query = select(UsageRecord.discriminator, UsageRecord.quantity).where(
+        UsageRecord.occurred_at == from_micros(at),
+        UsageRecord.object_id == object_id,
+        UsageRecord.metric_id == metric_id,
+    )
+    return dict(session.exec(query.order_by(col(UsageRecord.discriminator))).all())
+
+
+def reversals_at(session: Session, *, at: int, object_id: int, metric_id: int) -> dict[str, Reversal]:
+    """What was taken back of an object's records of a metric at one instant, by discriminator."""
+    query = select(UsageReversal).where(
+        UsageReversal.occurred_at == from_micros(at),
+        UsageReversal.object_id == object_id,
+        UsageReversal.metric_id == metric_id,
+    )
+    return {
+        row.discriminator: Reversal(row.reason, row.origin, row.key, row.replaced_by, row.replacement)
+        for row in session.exec(query)
+    }
+
+
+def reverse(session: Session, key: Key, reversal: Reversal, now: datetime) -> None:
+    """Take a usage record back that stands; its day's rollup becomes what is left."""
+    at, object_id, metric_id, discriminator = key
+    batch = next_batch(session.connection())
+    row = {
+        "occurred_at": from_micros(at),
+        "object_id": object_id,
+        "metric_id": metric_id,
+        "discriminator": discriminator,
+        "batch": batch,
+        "recorded_at": now,
+        **reversal._asdict(),
+        "key": reversal.key,
+    }
+    session.exec(insert(UsageReversal), params=[row])
+    _roll_up_again(session, day=at // DAY_MICROS, object_id=object_id, metric_id=metric_id, batch=batch)
+
+
+def _roll_up_again(session: Session, *, day: int, object_id: int, metric_id: int, batch: int) -> None:
+    connection = session.connection()
+    place = {"day": day, "object_id": object_id, "metric_id": metric_id}
+    rows = connection.execute(
+        text(
+            "SELECT u.occurred_at, u.quantity FROM usage_record u WHERE u.occurred_at >= :start "
+            "AND u.occurred_at < :end AND u.object_id = :object_id AND u.metric_id = :metric_id "
+            f"AND {NOT_REVERSED}"
+        ),
+        {**place, "start": day * DAY_MICROS, "end": (day + 1) * DAY_MICROS},
+    )
+    left = sorted((at, quantity) for at, quantity in rows)
+    quantities = [quantity for _, quantity in left]
+    # Where nothing is left: values that whatever comes for this day replaces, as the ingest's upsert compares them.
+    first_at, first = left[0] if left else ((day + 1) * DAY_MICROS, QUANTITY_LIMIT)
+    last_at, last = left[-1] if left else (day * DAY_MICROS - 1, -QUANTITY_LIMIT)
+    connection.execute(
+        text(
+            "UPDATE usage_rollup SET record_count = :count, quantity_sum = :total, quantity_max = :top, "
+            "quantity_min = :low, first_at = :first_at, first_quantity = :first, last_at = :last_at, "
+            "last_quantity = :last, batch = :batch "
+            "WHERE day = :day AND object_id = :object_id AND metric_id = :metric_id"
+        ),
+        {
+            **place,
+            "count": len(left),
+            "total": sum(quantities),
+            "top": max(quantities, default=-QUANTITY_LIMIT),
+            "low": min(quantities, default=QUANTITY_LIMIT),
+            "first_at": first_at,
+            "first": first,
+            "last_at": last_at,
+            "last": last,
+            "batch": batch,
+        },
+    )
+
+
+def forget_boundaries(
+    session: Session, *, object_id: int, metric_id: int, after: int, quantity: int | None = None
+) -> set[int]:
+    """Drop the register values at boundaries after an instant, and have the periods on both sides valued again.
+
+    With a `quantity` only those that stand at it, and the baselines at it before that instant too. Gives the
+    contracts of those periods, whose revisions are to be raised.
+    """
+    values = {"object_id": object_id, "metric_id": metric_id, "after": after, "quantity": quantity}
+    which = (
+        "b.at > :after" if quantity is None else "b.quantity = :quantity AND (b.at > :after OR b.quality = 'baseline')"
+    )
+    connection = session.connection()
+    ends = connection.execute(
+        text(
+            f"SELECT b.at FROM boundary_value b WHERE b.object_id = :object_id AND b.metric_id = :metric_id AND {which}"
+        ),
+        values,
+    ).scalars()
+    contracts: set[int] = set()
+    for at in list(ends):
+        place = {"object_id": object_id, "metric_id": metric_id, "at": at}
+        connection.execute(
+            text("DELETE FROM boundary_value WHERE object_id = :object_id AND metric_id = :metric_id AND at = :at"),
+            place,
+        )
+        beside = "object_id = :object_id AND metric_id = :metric_id AND (start_at = :at OR end_at = :at)"
+        contracts.update(
+            connection.execute(text(f"SELECT contract_id FROM invoicing_schedule WHERE {beside}"), place).scalars()
+        )
+        connection.execute(
+            text(f"UPDATE invoicing_schedule SET revalue = 1 WHERE {beside} AND status IN ('invoiced', 'settled')"),
+            place,
+        )
+    return contracts
+
+
+__all__ = [
+    "Key",
+    "Reversal",
+    "forget_boundaries",
+    "records_at",
+    "reversals_at",
+    "reverse",
+    "standing_in",
+]
