@@ -6,7 +6,7 @@ The law: it values with the same functions as the close does.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -14,15 +14,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.catalogue import load_charge
-from billing.core.charges import Charge, Event, OneTime, Recurring, Usage
+from billing.catalogue.installed import wrong_calculators
+from billing.core.charges import Charge, Event, OneTime, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
 from billing.core.invoicing import difference
 from billing.core.measured import Measured
 from billing.core.money import allocate, exact_text, format_minor, minor_digits, to_minor
 from billing.core.periods import DAY, Every, first_day, local_midnight, nth_start
-from billing.core.prices import Component, worth
+from billing.core.prices import NO_CONTEXT, Component, Context, worth
 from billing.core.records import Record, Window, measure_records, once
 from billing.core.valuing import part_of, value
+from billing.extension import installed
 
 EVENTS_LIMIT_BYTES = 50_000_000
 """A list of events to try a price on; more belongs in the usage of an object."""
@@ -79,11 +81,14 @@ class Question:
     number: int = 1
     zone: ZoneInfo
     currency: str = "EUR"
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def price(charge: Charge, question: Question) -> Valued:
     """The worth of a charge. Raises Invalid where the charge needs what the question does not give."""
     minor_digits(question.currency)
+    for message in wrong_calculators(charge):
+        raise Invalid(message)
     match charge:
         case OneTime():
             components = value(charge, part=Fraction(1), number=question.number)
@@ -125,9 +130,20 @@ def _usage(charge: Usage | Event, question: Question) -> Valued:
             measured = measure_records(charge.calculator, records, window, prorate=charge.prorate)
         else:
             happened = sum(window.start <= record.at < window.end for record in records)
-            measured = Measured(quantity=Fraction(happened), count=happened)
-    components = value(charge, part=part, measured=measured, number=question.number)
+            measured = Measured(quantity=Fraction(happened), count=happened, values=(Fraction(1),) * happened)
+    context = _context(question, window, part) if rules_of(charge) else NO_CONTEXT
+    components = value(charge, part=part, measured=measured, number=question.number, context=context)
     return Valued(components=components, currency=question.currency, left_out=left_out)
+
+
+def _context(question: Question, window: Window, part: Fraction) -> Context:
+    return Context(
+        part=part,
+        days=window.day(window.end) - window.day(window.start),
+        number=question.number,
+        attributes=question.attributes,
+        calculators=installed(),
+    )
 
 
 def _needs_period(charge: Usage) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from sqlmodel import Session
 
 from billing.catalogue.closable import not_closed_yet
+from billing.catalogue.installed import wrong_calculators
 from billing.catalogue.models import ContractModel, CustomerModel, MetricModel, PlanModel, SellerModel
 from billing.catalogue.problems import CatalogueInvalid, Problem
 from billing.catalogue.reading import CatalogueFile, line_of
@@ -126,6 +127,8 @@ class _Application:
             inner = f"{place}.charges[{n}]"
             if isinstance(charge, Usage):
                 self._measurable(charge, f"{inner}.calculator")
+            for message in wrong_calculators(charge):
+                self._problem(inner, message)
             for message in not_closed_yet(charge):
                 self._problem(inner, message)
         if len(self.problems) > before:
@@ -166,7 +169,8 @@ class _Application:
             self._problem(
                 place,
                 f"metric {metric.name} is a register, whose readings are not consumption one by one; measure a delta "
-                "metric, or leave out filter, by, recurring, and what is free or limited per event",
+                "metric, or leave out filter, by, recurring, what is free or limited per event, and what a rule "
+                "reads of single records",
             )
 
     def _contract(self, contract: ContractModel, place: str) -> None:

@@ -130,7 +130,8 @@ def load_charge(text: str, place: str = "") -> Charge:
         reader.problem(inner, "should be one charge: a mapping with type, and amount or calculator")
     else:
         charge, problems = charge_problems(_completed(entry))
-        reader.add(inner, problems)
+        added = "calculator.price." if "model" in entry else "calculator." if "calculator" not in entry else ""
+        reader.add(inner, [(below.removeprefix(added), message) for below, message in problems])
         if charge is not None and not reader.problems:
             return charge
     raise CatalogueInvalid(reader.problems, file=place)

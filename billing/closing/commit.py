@@ -101,7 +101,7 @@ def _invoice_line(line: Line, position: int) -> InvoiceLine:
 
 def _label(line: Line) -> str:
     parts = [line.subscription, line.charge]
-    if line.component not in {line.charge, "Fee", "Flat", "Units", "Usage"}:
+    if line.component not in {line.charge, "Fee", "Flat", "Rule", "Units", "Usage"}:
         parts.append(line.component)
     parts.extend(value for _, value in line.group if value)
     return " / ".join(parts) + (" (adjustment)" if line.adjustment else "")

@@ -5,12 +5,15 @@ from fractions import Fraction
 from typing import NamedTuple, assert_never, cast
 
 from billing.closing.measure import Inputs
-from billing.core.charges import Charge, Event, OneTime, Recurring, Usage
+from billing.core.calculators import property_text
+from billing.core.charges import Charge, Event, OneTime, Recurring, Usage, rules_of
+from billing.core.errors import Invalid
 from billing.core.measured import Measured
-from billing.core.periods import Period
-from billing.core.prices import Component
+from billing.core.periods import DAY, Period
+from billing.core.prices import NO_CONTEXT, Component, Context
 from billing.core.usage import MetricKind, UsageTotals, measure
 from billing.core.valuing import NOTHING, number_of, served_part, value, value_fee
+from billing.extension import installed
 from storage.due import ScheduleToValue
 from storage.tables import Metric
 
@@ -43,7 +46,7 @@ def value_schedules(
         key = _input(schedule, inputs, charges[schedule.charge_id][1])
         found = known.get(key)
         if found is None:
-            quantity, components = _value(schedule, charges[schedule.charge_id][1], inputs, metrics)
+            quantity, components = _named_value(schedule, charges[schedule.charge_id][1], inputs, metrics)
             found = known[key] = (quantity, components, sum((it.amount for it in components), Fraction(0)))
         worths.append(Worth(schedule, *found))
     return worths
@@ -55,6 +58,8 @@ def _input(schedule: ScheduleToValue, inputs: Inputs, charge: Charge) -> Input:
     days: Input = (schedule.starts_on, schedule.ends_on, schedule.nominal_starts_on, schedule.nominal_ends_on)
     if charge.discount is not None and charge.discount.periods is not None:
         days = (*days, _number(schedule, charge))
+    if rules_of(charge):
+        days = (*days, _number(schedule, charge), *sorted(_attributes(schedule).items()))
     if isinstance(charge, Event):
         return (schedule.charge_id, *days, inputs.events.get(schedule.id, 0))
     if schedule.metric_id is None:
@@ -62,6 +67,19 @@ def _input(schedule: ScheduleToValue, inputs: Inputs, charge: Charge) -> Input:
     if schedule.id in inputs.records:
         return (schedule.charge_id, *days, inputs.records[schedule.id])
     return (schedule.charge_id, *days, inputs.totals.get(schedule.id), *inputs.registers.ends(schedule))
+
+
+def _named_value(
+    schedule: ScheduleToValue, charge: Charge, inputs: Inputs, metrics: Mapping[int, Metric]
+) -> tuple[Fraction, tuple[Component, ...]]:
+    """What cannot be valued is said of the schedule that it is: its object, charge and period."""
+    try:
+        return _value(schedule, charge, inputs, metrics)
+    except Invalid as error:
+        last = schedule.ends_on - DAY
+        who = schedule.reference or schedule.subscription
+        message = f"{who}, {charge.name}, {schedule.starts_on} to {last}: {error.message}"
+        raise Invalid(message, code=error.code) from error
 
 
 def _value(
@@ -107,8 +125,22 @@ def _usage(
 def _priced(
     schedule: ScheduleToValue, charge: Usage | Event, inputs: Inputs, measured: Measured
 ) -> tuple[Component, ...]:
-    part = served_part(charge.prorate, _period(schedule), inputs.zone) if charge.adjusted else Fraction(1)
-    return value(charge, part=part, measured=measured, number=_number(schedule, charge))
+    own = rules_of(charge)
+    part = served_part(charge.prorate, _period(schedule), inputs.zone) if charge.adjusted or own else Fraction(1)
+    number, context = _number(schedule, charge), NO_CONTEXT
+    if own:
+        context = Context(
+            part=part,
+            days=(schedule.ends_on - schedule.starts_on).days,
+            number=number,
+            attributes=_attributes(schedule),
+            calculators=installed(),
+        )
+    return value(charge, part=part, measured=measured, number=number, context=context)
+
+
+def _attributes(schedule: ScheduleToValue) -> dict[str, str]:
+    return {name: property_text(value) for name, value in schedule.attributes.items() if value is not None}
 
 
 def _event(schedule: ScheduleToValue, charge: Event, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:

@@ -8,13 +8,7 @@ from typing import Any, ClassVar
 from billing.core.conversion import Convert
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
-from billing.core.prices import (
-    Component,
-    Dynamic,
-    Percentage,
-    Price,
-    rate,
-)
+from billing.core.prices import NO_CONTEXT, Component, Context, Dynamic, Percentage, Plugin, Price, Rule, rate
 from billing.core.reading import Reading, Wrong, entry_of
 from billing.core.usage import FROM_TOTALS, Aggregation
 
@@ -23,7 +17,7 @@ VALUES_LIMIT = 100
 DEFAULT = "default"
 NO_VALUE = "none"
 """How the usage that does not carry the property is named on its line."""
-GENERAL = frozenset({"Units", "Flat", "Amount", "Percentage", "Packages"})
+GENERAL = frozenset({"Units", "Flat", "Amount", "Percentage", "Packages", "Rule"})
 """Components that need no name of their own beside the value of the property."""
 
 
@@ -136,7 +130,11 @@ class Calculator:
 
     def reads_events(self) -> bool:
         """Whether a price looks at each event."""
-        return any(isinstance(price, Percentage) and price.reads_events for price in self.all_prices())
+        return any(
+            (isinstance(price, Percentage | Rule) and price.reads_events)
+            or (isinstance(price, Plugin) and price.reads_records)
+            for price in self.all_prices()
+        )
 
     def reads_records(self) -> bool:
         """Whether the totals of a period are not enough."""
@@ -148,20 +146,20 @@ class Calculator:
             or self.reads_events()
         )
 
-    def value(self, measured: Measured) -> tuple[Component, ...]:
+    def value(self, measured: Measured, context: Context = NO_CONTEXT) -> tuple[Component, ...]:
         """The priced components; of a breakdown those of each value, named after it.
 
         Raises Invalid for a value that has no price.
         """
         if self.by is None:
             assert self.price is not None  # noqa: S101 - without by there is one price
-            return rate(self.price, self._converted(measured))
+            return rate(self.price, self._converted(measured), context)
         components: list[Component] = []
         for value, part in measured.parts:
             price = self.price if self.prices is None else self.prices.of(value)
             if price is None:
                 raise Invalid(f"there is no price for {self.by} {value!r}; add it to prices, or a default")
-            for component in rate(price, self._converted(part)):
+            for component in rate(price, self._converted(part), context):
                 own = "" if component.name in GENERAL else f" / {component.name}"
                 name = f"{self.by}: {value or NO_VALUE}{own}"
                 components.append(

@@ -10,7 +10,7 @@ from billing.core.calculators import Calculator
 from billing.core.errors import Invalid
 from billing.core.money import exact_text
 from billing.core.periods import Anchor, Every
-from billing.core.prices import Price
+from billing.core.prices import Plugin, Price, Rule
 from billing.core.reading import Reading, Wrong, entry_of, read
 
 Timing = Literal["advance", "arrears"]
@@ -141,6 +141,12 @@ class Usage(Periodic):
     timing: Literal["arrears"] = "arrears"
     calculator: Calculator
 
+    def __post_init__(self) -> None:
+        Periodic.__post_init__(self)
+        read = {name for rule in rules_of(self) if isinstance(rule, Rule) for name in rule.expression.attributes}
+        if read and self.scope != "item":
+            raise Invalid(f"attributes.{min(read)} is that of one object, but the scope is the {self.scope}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event(Periodic):
@@ -153,6 +159,18 @@ class Event(Periodic):
 
 
 Charge: TypeAlias = OneTime | Recurring | Usage | Event
+
+
+def rules_of(charge: Charge) -> tuple[Rule | Plugin, ...]:
+    """The prices of one's own in a charge: what they come to depends on more than the usage."""
+    match charge:
+        case Usage():
+            prices = charge.calculator.all_prices()
+        case Event():
+            prices = (charge.price,)
+        case _:
+            prices = ()
+    return tuple(price for price in prices if isinstance(price, Rule | Plugin))
 
 
 def charge_from(definition: Mapping[str, Any]) -> Charge:

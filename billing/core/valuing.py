@@ -11,7 +11,7 @@ from billing.core.charges import Charge, Event, OneTime, Prorate, Recurring, Usa
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.periods import DAY, Anchor, Period, local_midnight, period_number
-from billing.core.prices import Component, priced, rate
+from billing.core.prices import NO_CONTEXT, Component, Context, priced, rate
 
 SECOND = timedelta(seconds=1)
 NOTHING = Measured(quantity=Fraction(0))
@@ -73,19 +73,27 @@ def served_part(prorate: Prorate, period: Period, zone: ZoneInfo, suspensions: S
     return part_of(prorate, served, seconds(period.nominal_starts_on, period.nominal_ends_on))
 
 
-def value(charge: Charge, *, part: Fraction, measured: Measured = NOTHING, number: int = 1) -> tuple[Component, ...]:
+def value(
+    charge: Charge,
+    *,
+    part: Fraction,
+    measured: Measured = NOTHING,
+    number: int = 1,
+    context: Context = NO_CONTEXT,
+) -> tuple[Component, ...]:
     """The components of one period of a charge.
 
     `part` is what was served of the whole period, as the charge prorates it; `measured` is the usage, or the count of
-    the events; `number` is which period of the service it is, from 1, for discounts of the first periods.
+    the events; `number` is which period of the service it is, from 1, for discounts of the first periods; `context` is
+    what a rule may read.
     """
     match charge:
         case OneTime() | Recurring():
             components = priced(name="Fee", position=1, quantity=part, unit_price=charge.amount)
         case Usage():
-            components = charge.calculator.value(measured)
+            components = charge.calculator.value(measured, context)
         case Event():
-            components = rate(charge.price, measured)
+            components = rate(charge.price, measured, context)
         case _:
             assert_never(charge)
     if not charge.adjusted:

@@ -11,6 +11,7 @@ from billing.core.errors import BillingError
 from gateway.cli.changes import COMMANDS, DAY
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
+from gateway.cli.pairs import named_value
 
 if TYPE_CHECKING:
     from billing.registry import NewObject
@@ -29,13 +30,6 @@ def _refused(error: BillingError) -> int:
     allowed = f" Possible now: {', '.join(error.allowed)}." if error.allowed else ""
     click.echo(f"metergate: {error.message}{allowed}", err=True)
     return 1
-
-
-def _attribute(pair: str) -> tuple[str, str]:
-    name, separator, value = pair.partition("=")
-    if not separator or not name:
-        raise click.UsageError(f"the attribute {pair!r} has no name; write name=value")
-    return name, value
 
 
 @objects.command()
@@ -68,7 +62,7 @@ def create(
     new = registry.NewObject(
         reference=reference,
         kind=kind,
-        attributes=dict(map(_attribute, attributes)),
+        attributes=dict(map(named_value, attributes)),
         customer=customer,
         contract=contract,
         subscription=subscription,

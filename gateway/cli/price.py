@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from gateway.cli.output import show_json, show_table
+from gateway.cli.pairs import named_value
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -19,6 +20,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--number", type=click.IntRange(1), default=1, help="Which period of the service it is, from 1.")
 @click.option("--timezone", default="UTC", show_default=True, help="The zone of the days.")
 @click.option("--currency", default="EUR", show_default=True, help="Its digits are those of the rounded amounts.")
+@click.option("--attribute", "attributes", multiple=True, help="name=value, any number of times, for a rule to read.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def price(
     charge_file: Path,
@@ -29,6 +31,7 @@ def price(
     number: int,
     timezone: str,
     currency: str,
+    attributes: tuple[str, ...],
     *,
     as_json: bool,
 ) -> None:
@@ -55,6 +58,7 @@ def price(
         number=number,
         zone=zone,
         currency=currency,
+        attributes=dict(map(named_value, attributes)),
     )
     valued = pricing.price(charge, question)
     found = valued.as_json()

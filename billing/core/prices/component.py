@@ -12,6 +12,9 @@ FLAT = "Flat"
 UNITS = "Units"
 PERCENTAGE = "Percentage"
 AMOUNT = "Amount"
+RULE = "Rule"
+RESERVED = frozenset({MINIMUM, MAXIMUM, DISCOUNT, PER_EVENT_LIMITS, RULE})
+"""Names that no calculator may give to a part of its price."""
 
 Unit = Literal["metric", "fee", "amount", "event", "package"]
 _UNITS: dict[str, Unit] = {
@@ -22,6 +25,7 @@ _UNITS: dict[str, Unit] = {
     FIXED_FEE: "event",
     PACKAGES: "package",
     FLAT: "fee",
+    RULE: "amount",
 }
 
 
