@@ -111,9 +111,10 @@ class Gateway:
                 log.warning("the end of this member could not be noted: %s", error)
 
     def _stop(self) -> None:
-        self._alarms.stop()
+        # First the receiver: while it writes batch after batch, an alarm's transaction may wait long for its turn.
         if self._receiver is not None:
             self._receiver.stop()
+        self._alarms.stop()
         if self._sessions is not None:
             self._sessions.stop(SESSION_STOP_SECONDS)
         if self._parts.control:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeVar
 
 from gateway.links import packets
 from gateway.links.link import LinkError, LinkOptions, Publication
@@ -16,16 +15,13 @@ from gateway.links.stream import Stream
 
 READ_BYTES = 65_536
 """Read at a time, again and again for a batch; for more than twice that, memory is asked of the kernel each time."""
-ANSWERS_MAX = 3
-"""Answers that can be under way: to CONNECT, SUBSCRIBE and UNSUBSCRIBE."""
 ANSWER_SECONDS = 10.0
 """How long the broker may take to answer a CONNECT or a SUBSCRIBE."""
 BATCH_BYTES = 8 * 1024 * 1024
 """Read for one batch, and one piece more: large messages make smaller batches, so that the memory is bounded."""
 MAXIMUM_PACKET_BYTES = 2 * 1024 * 1024
 """Announced to the broker, and held to under MQTT 3.1.1 too: above `message_size_limit` of the shipped broker."""
-SUBSCRIBE_ID, UNSUBSCRIBE_ID, LATER_UNSUBSCRIBE_ID = 1, 2, 3
-Answer = TypeVar("Answer", packets.Connack, packets.Suback, packets.Unsuback)
+SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
 FAILURE = 0x80
 """The lowest reason code that is a failure."""
 
@@ -42,7 +38,8 @@ class NativeLink:
         self._five = options.mqtt_version == "5"
         self._reader = packets.Reader(five=self._five, maximum_packet_bytes=MAXIMUM_PACKET_BYTES)
         self._waiting: deque[Publication] = deque()
-        self._answers: list[packets.Connack | packets.Suback | packets.Unsuback] = []
+        self._connack: packets.Connack | None = None
+        self._granted = not options.subscribe
         self._stream: Stream | None = None
         self._ended: LinkError | None = None
         self._interrupted = False
@@ -66,24 +63,17 @@ class NativeLink:
                 maximum_packet_bytes=MAXIMUM_PACKET_BYTES,
             )
         )
-        connack = self._answer(packets.Connack)
+        connack = self._answer()
         if connack.code:
             raise LinkError(f"the broker refused the connection: {packets.reason(connack.code)}")
         if connack.keepalive_seconds:
             self._keepalive_seconds = min(connack.keepalive_seconds, options.keepalive_seconds)
         self._pinger.start()
         if options.leave:
-            stream.write(packets.unsubscribe(UNSUBSCRIBE_ID, options.leave, five=self._five))
-            self._answer(packets.Unsuback)
+            self.leave(options.leave)
         if options.subscribe:
             stream.write(packets.subscribe(SUBSCRIBE_ID, options.subscribe, five=self._five))
-            codes = self._answer(packets.Suback).codes
-            refused = [f for f, code in zip(options.subscribe, codes, strict=False) if code >= FAILURE]
-            if refused or len(codes) != len(options.subscribe):
-                raise LinkError(
-                    f"the broker refused the subscription to {', '.join(refused) or 'some filter'}; "
-                    "check its access control"
-                )
+            self._await_grant()
         return connack.session_present
 
     def receive(self, limit: int) -> Sequence[Publication]:
@@ -96,6 +86,7 @@ class NativeLink:
             len(self._waiting) < limit
             and self._read_bytes - read_bytes < self._batch_bytes
             and self._ended is None
+            and not self._interrupted
             and self._read(seconds=None)
         ):
             pass
@@ -106,20 +97,19 @@ class NativeLink:
         return [self._waiting.popleft() for _ in range(limit)]
 
     def stands(self) -> bool:
-        # An interrupted link has closed its own ear: it cannot tell, and one more try is all that is left anyway.
-        return self._interrupted or (self._ended is None and self._stream is not None and not self._stream.is_over())
+        return self._ended is None and self._stream is not None and not self._stream.is_over()
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         if packet_ids:
             self._write(packets.acknowledge(packet_ids, exactly_once=self._reader.exactly_once))
 
     def leave(self, filters: Sequence[str]) -> None:
-        self._write(packets.unsubscribe(LATER_UNSUBSCRIBE_ID, filters, five=self._five))
+        self._write(packets.unsubscribe(UNSUBSCRIBE_ID, filters, five=self._five))
 
     def interrupt(self) -> None:
         self._interrupted = True
         if self._stream is not None:
-            self._stream.shut()
+            self._stream.wake()
 
     def close(self) -> None:
         self._no_more_pings.set()
@@ -163,7 +153,7 @@ class NativeLink:
         match packet:
             case packets.Pingresp():
                 pass
-            case packets.Unsuback(packet_id) if packet_id == LATER_UNSUBSCRIBE_ID:
+            case packets.Unsuback():
                 pass  # to `leave`, which does not wait for it
             case packets.Disconnect(code):
                 raise LinkError(
@@ -171,10 +161,20 @@ class NativeLink:
                 )
             case packets.Pubrel(packet_id):
                 self._write(packets.complete(packet_id))
-            case packets.Connack() | packets.Suback() | packets.Unsuback():
-                self._answers.append(packet)
-                if len(self._answers) > ANSWERS_MAX:
-                    raise packets.ProtocolError("answers that nobody waits for")
+            case packets.Connack():
+                if self._connack is not None:
+                    raise packets.ProtocolError("a second answer to the connection")
+                self._connack = packet
+            case packets.Suback(_, codes):
+                self._check(codes)
+                self._granted = True
+
+    def _check(self, codes: Sequence[int]) -> None:
+        subscribe = self._options.subscribe
+        refused = [pattern for pattern, code in zip(subscribe, codes, strict=False) if code >= FAILURE]
+        if refused or len(codes) != len(subscribe):
+            patterns = ", ".join(refused) or "some filter"
+            raise LinkError(f"the broker refused the subscription to {patterns}; check its access control")
 
     def _end(self, error: LinkError) -> None:
         """Note the end; what is acknowledged by then cannot be said any more, so only QoS 0 is still given out."""
@@ -183,18 +183,28 @@ class NativeLink:
         if not self._waiting and not self._interrupted:
             raise error
 
-    def _answer(self, kind: type[Answer]) -> Answer:
-        """The broker's answer of this kind; messages that come before it are kept."""
+    def _answer(self) -> packets.Connack:
+        """The broker's answer to the connection."""
         deadline = time.monotonic() + self._answer_seconds
-        while True:
-            for place, found in enumerate(self._answers):
-                if isinstance(found, kind):
-                    del self._answers[place]
-                    return found
-            left = deadline - time.monotonic()
-            if left <= 0 or self._interrupted:
-                raise LinkError(f"the broker did not answer within {self._answer_seconds:g} s")
-            self._read(seconds=left)
+        while self._connack is None:
+            self._wait_for_answer(deadline)
+        return self._connack
+
+    def _await_grant(self) -> None:
+        """Wait for the answer to the subscription, but not behind a window of messages of the kept session.
+
+        Mosquitto 2.0 sends a kept session's whole queue before that answer, beyond the window that it was told:
+        it is worked off as it comes, and the answer is judged when it is reached.
+        """
+        deadline = time.monotonic() + self._answer_seconds
+        while not self._granted and len(self._waiting) < self._options.receive_window:
+            self._wait_for_answer(deadline)
+
+    def _wait_for_answer(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0 or self._interrupted:
+            raise LinkError(f"the broker did not answer within {self._answer_seconds:g} s")
+        self._read(seconds=left)
 
     # --- writing ---
 

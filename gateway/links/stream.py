@@ -1,12 +1,14 @@
 """A byte stream to the broker, with or without TLS, that one thread reads while others may write.
 
-The law: a write goes out whole or the stream is at its end; nothing waits longer than its limit.
+The law: a write goes out whole or the stream is at its end; nothing waits longer than its limit; and a close waits
+for the other side, because a socket that is closed with something unread takes back what was written last.
 """
 
 import select
 import socket
 import ssl
 import threading
+import time
 
 from gateway.links.link import LinkError
 from gateway.mqtt import Address, tls_context
@@ -16,12 +18,14 @@ WRITE_SECONDS = 30.0
 """How long a write may wait for a broker that does not read."""
 OVER = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 """What the kernel reports of a connection that the other side has ended; the first is Linux's alone."""
+FAREWELL_SECONDS = 2.0
+"""How long a close waits for the broker to have read everything and to end the connection."""
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 """Asked of the kernel, so that what follows arrives while a batch is committed."""
 
 
 class Stream:
-    """An open connection. Raises LinkError, with one sentence, from every method but `shut` and `close`."""
+    """An open connection. Raises LinkError, with one sentence, from every method but `wake` and `close`."""
 
     def __init__(self, address: Address) -> None:
         where = f"{address.host}:{address.port}"
@@ -33,23 +37,24 @@ class Stream:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._socket.setblocking(False)
         self._writing = threading.Lock()
+        self._waker, self._woken = socket.socketpair()
         self._tls: _Tls | None = None
         if address.tls:
             try:
-                self._tls = _Tls(address, self._socket)
+                self._tls = _Tls(address, self._socket, self._woken)
             except (OSError, ValueError) as error:
-                self._socket.close()
+                self._release()
                 raise LinkError(f"no TLS with {where} ({_first_sentence(error)})") from None
 
     def read(self, size: int, seconds: float | None) -> bytes:
-        """What has arrived, at most about `size` bytes; waits up to `seconds` for the first. Empty when none came.
+        """What has arrived, at most about `size` bytes; waits up to `seconds` for the first, or until it is woken.
 
-        With `seconds` None it does not wait at all. Raises LinkError at the end of the stream.
+        Empty when none came. With `seconds` None it does not wait at all. Raises LinkError at the end of the stream.
         """
         try:
             if self._tls is not None:
                 return self._tls.read(size, seconds)
-            return _take(self._socket, size, seconds)
+            return _take(self._socket, size, seconds, self._woken)
         except (OSError, ValueError) as error:
             raise LinkError(f"the connection failed ({_first_sentence(error)})") from None
 
@@ -71,25 +76,38 @@ class Stream:
         except (OSError, ValueError):
             return True  # we closed it
 
-    def shut(self) -> None:
-        """Make a `read` that waits, and every later one, come to the end of the stream; writing still goes."""
+    def wake(self) -> None:
+        """Make a `read` that waits, and every later one, return what is there without waiting."""
         try:
-            self._socket.shutdown(socket.SHUT_RD)
+            self._waker.shutdown(socket.SHUT_WR)
         except OSError:
-            return  # it was closed by the other side
+            return  # it is closed already
 
     def close(self) -> None:
-        """Close it; never raises."""
-        self._socket.close()
+        """Let the broker read all that was written, then close; never raises."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            deadline = time.monotonic() + FAREWELL_SECONDS
+            while (left := deadline - time.monotonic()) > 0 and _wait(self._socket, select.POLLIN, left):
+                if not self._socket.recv(65536):
+                    break
+        except OSError:
+            pass  # the other side was faster
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        for one in (self._socket, self._waker, self._woken):
+            one.close()
 
 
-def _take(connection: socket.socket, size: int, seconds: float | None) -> bytes:
+def _take(connection: socket.socket, size: int, seconds: float | None, woken: socket.socket) -> bytes:
     """Read without waiting; where nothing is there, wait and read once more. Raises LinkError at the end."""
     for wait in (seconds, None):
         try:
             data = connection.recv(size)
         except BlockingIOError:
-            if wait is None or not _wait(connection, select.POLLIN, wait):
+            if wait is None or not _wait(connection, select.POLLIN, wait, woken):
                 return b""
         else:
             if not data:
@@ -108,11 +126,13 @@ def _send(connection: socket.socket, data: bytes) -> None:
                 raise TimeoutError(f"the broker did not read for {WRITE_SECONDS:g} s") from None
 
 
-def _wait(connection: socket.socket, event: int, seconds: float) -> bool:
-    """Whether it became ready in time."""
+def _wait(connection: socket.socket, event: int, seconds: float, woken: socket.socket | None = None) -> bool:
+    """Whether it became ready in time; being woken ends the wait too."""
     poll = select.poll()
     poll.register(connection, event)
-    return bool(poll.poll(seconds * 1000))
+    if woken is not None:
+        poll.register(woken, select.POLLIN)
+    return any(file == connection.fileno() for file, _ in poll.poll(seconds * 1000))
 
 
 def _first_sentence(error: Exception) -> str:
@@ -123,8 +143,8 @@ def _first_sentence(error: Exception) -> str:
 class _Tls:
     """TLS by memory buffers: the session is entered under a lock, the socket is waited for outside of it."""
 
-    def __init__(self, address: Address, connection: socket.socket) -> None:
-        self._socket = connection
+    def __init__(self, address: Address, connection: socket.socket, woken: socket.socket) -> None:
+        self._socket, self._woken = connection, woken
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = tls_context(address).wrap_bio(self._in, self._out, server_hostname=address.host)
         self._lock = threading.Lock()
@@ -133,7 +153,7 @@ class _Tls:
                 self._session.do_handshake()
             except ssl.SSLWantReadError:
                 _send(connection, self._out.read())
-                piece = _take(connection, 65536, CONNECT_SECONDS)
+                piece = _take(connection, 65536, CONNECT_SECONDS, woken)
                 if not piece:
                     raise TimeoutError(f"no answer within {CONNECT_SECONDS:g} s") from None
                 self._in.write(piece)
@@ -144,7 +164,7 @@ class _Tls:
     def read(self, size: int, seconds: float | None) -> bytes:
         if data := self._opened(size):
             return data
-        sealed = _take(self._socket, size, seconds)
+        sealed = _take(self._socket, size, seconds, self._woken)
         if not sealed:
             return b""
         with self._lock:

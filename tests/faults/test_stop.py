@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -13,15 +14,20 @@ from tests import postgres
 from tests.brokers import Broker, Peer, eventually
 from tests.conftest import missing
 from tests.faults.conftest import TOPIC, assert_exactly, count, sample
-from tests.faults.gateway_process import gateway_process
+from tests.faults.gateway_process import Fault, gateway_process
 from tests.faults.tap import Tap
 from tests.faults.test_database_faults import prepared
 from tests.ingest.conftest import REFERENCE
 
 TOTAL = 2000
+UNKEYED, STOPS = 20_000, 3
 STOP_SECONDS = 2
 SLACK_SECONDS = 15
 """For a loaded machine; without a limit, none of these processes would end at all, or in less than a minute."""
+
+
+def more_than(database: Database, there: int) -> bool:
+    return count(database) > there
 
 
 def test_a_gateway_under_load_stops_in_peace(
@@ -41,6 +47,29 @@ def test_a_gateway_under_load_stops_in_peace(
         gateway.start(command=True)
         eventually(lambda: count(database) == TOTAL, "everything is recorded", seconds=20)
     assert_exactly(database, TOTAL)
+
+
+def test_a_clean_stop_under_load_doubles_not_even_what_has_no_key(
+    broker: Broker, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    settings = {"database_url": database_url, "broker_url": broker.url(), "batch_max": 100}
+    unkeyed = '{"metrics": {"usage": 1}}'
+    with gateway_process(tmp_path / "log", **settings) as gateway, Peer(broker, REFERENCE) as thing:
+        gateway.start()
+        eventually(lambda: "connected" in gateway.said(), "the session stands")
+        assert gateway.terminate(SLACK_SECONDS) == 0
+        for _ in range(UNKEYED):
+            thing.post(TOPIC, unkeyed)
+        eventually(lambda: thing.flushed(UNKEYED), "the broker took everything", seconds=20)
+        for stop in range(STOPS):
+            gateway.start(Fault(transaction_seconds=0.05))
+            eventually(partial(more_than, database, count(database)), f"they flow before stop {stop}")
+            assert gateway.terminate(SLACK_SECONDS) == 0
+        assert count(database) < UNKEYED, "it was stopped in mid-flow"
+        gateway.start()
+        eventually(lambda: count(database) >= UNKEYED, "everything is recorded", seconds=20)
+        gateway.terminate(SLACK_SECONDS)
+    assert count(database) == UNKEYED, gateway.said()
 
 
 def test_a_gateway_whose_sqlite_is_locked_stops_within_its_limit(

@@ -17,6 +17,7 @@ from gateway.mqtt import Address
 ACCEPT = b"\x20\x03\x00\x00\x00"
 GRANT = b"\x90\x04\x00\x01\x00\x01"
 MESSAGE = b"\x32\x09\x00\x01a\x00\x07\x00abc"
+WINDOW = 10
 Script = Callable[[socket.socket], None]
 
 
@@ -45,7 +46,7 @@ def broker(script: Script, *, keepalive_seconds: int = 1, **limits: Any) -> Iter
                 client_id="metergate",
                 mqtt_version="5",
                 keepalive_seconds=keepalive_seconds,
-                receive_window=10,
+                receive_window=WINDOW,
                 subscribe=("a",),
             ),
             **limits,
@@ -53,8 +54,8 @@ def broker(script: Script, *, keepalive_seconds: int = 1, **limits: Any) -> Iter
         try:
             yield link
         finally:
-            link.close()
             done.set()
+            link.close()
             thread.join(10)
 
 
@@ -74,6 +75,10 @@ def says(*pieces: bytes, close: bool = False) -> Script:
 def live(link: NativeLink) -> None:
     """Open the link and take what comes, to its end."""
     link.open()
+    drain(link)
+
+
+def drain(link: NativeLink) -> None:
     while True:
         link.receive(10)
 
@@ -100,7 +105,7 @@ def test_a_connection_that_is_not_made_says_why(script: Script, sentence: str) -
     "piece, sentence",
     [
         (b"\x32\x06\x00\x01a\x00\x00\x00", "packet id 0"),
-        (ACCEPT * 4, "answers that nobody waits for"),
+        (ACCEPT, "a second answer to the connection"),
         (b"\x36\x06\x00\x01a\x00\x01\x00", "QoS 3"),
         (b"\x30\xff\xff\xff\x7f", "more than the 2097152 announced"),
         (b"\xe0\x01\x8e", "session taken over"),
@@ -129,6 +134,36 @@ def test_messages_byte_by_byte_and_before_the_answer_to_the_subscription_are_rec
         while len(received) < 2:
             received += link.receive(10)
         assert [(message.topic, message.payload, message.packet_id) for message in received] == [("a", b"abc", 7)] * 2
+
+
+def test_a_queue_that_comes_whole_before_the_answer_to_the_subscription_is_worked_off_as_it_comes() -> None:
+    with broker(says(ACCEPT, MESSAGE * WINDOW * 1000 + b"\x90\x04\x00\x01\x00\x87")) as link:
+        assert link.open() is False, "it did not wait for the answer"
+        with pytest.raises(LinkError, match="refused the subscription to a"):
+            drain(link)
+
+
+def test_what_is_written_last_arrives_though_something_was_not_read() -> None:
+    heard_last = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(ACCEPT)
+        connection.recv(4096)
+        connection.sendall(GRANT + MESSAGE)
+        acknowledged = heard(connection, 4)
+        connection.sendall(MESSAGE * 1000)
+        time.sleep(0.1)  # a broker that reads late
+        assert acknowledged + heard(connection, 2) == b"\x40\x02\x00\x07\xe0\x00"
+        heard_last.set()
+
+    with broker(script) as link:
+        link.open()
+        link.receive(10)
+        link.acknowledge([7])
+        link.interrupt()
+        link.close()
+        assert heard_last.wait(5)
 
 
 def test_a_batch_is_no_larger_than_asked_for_and_the_rest_comes_next() -> None:
