@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from billing.closing.reader import MonthReader
 from billing.closing.records import measure_by_record
+from billing.core.crediting import Rate, vat_of_credit
 from billing.core.money import exact_text, format_minor, round_half_away
 from billing.core.numbering import InvoiceKind, number
 from billing.core.numbering import series as series_of
@@ -46,6 +47,7 @@ class _Books:
     session: Session
     invoices: list[InvoiceRow] = field(init=False)
     lines: dict[int, list[LineRow]] = field(init=False)
+    vat: dict[int, dict[Rate, tuple[int, int]]] = field(init=False)
     share_minor: dict[int, int] = field(init=False)
     share_amount: dict[int, Fraction] = field(init=False)
     charged: dict[int, Fraction] = field(init=False)
@@ -60,10 +62,12 @@ class _Books:
         self.ends = {item.id: item.fees_until or item.ends_on for item in verifying.items(self.session)}
         self.archived = list(partitions.archived_months(self.session))
         self.schedules = list(verifying.schedules(self.session))
-        self.lines = defaultdict(list)
+        self.lines, self.vat = defaultdict(list), defaultdict(dict)
+        for row in verifying.vat(self.session):
+            self.vat[row.invoice_id][row.category, row.rate] = (row.base_minor, row.vat_minor)
         self.share_minor, self.share_amount = defaultdict(int), defaultdict(Fraction)
         self.charged = defaultdict(Fraction)
-        signs = {invoice.id: -1 if invoice.kind == "credit_note" else 1 for invoice in self.invoices}
+        signs = {invoice.id: _sign(invoice) for invoice in self.invoices}
         sign_of_line: dict[int, int] = {}
         for line in verifying.lines(self.session):
             self.lines[line.invoice_id].append(line)
@@ -72,6 +76,13 @@ class _Books:
             self.share_minor[share.line_id] += share.share_minor
             self.share_amount[share.line_id] += share.amount
             self.charged[share.schedule_id] += sign_of_line[share.line_id] * share.amount
+
+
+def _sign(invoice: InvoiceRow) -> int:
+    """What a document does to what was charged: a gesture nothing."""
+    if invoice.purpose == "gesture":
+        return 0
+    return -1 if invoice.kind == "credit_note" else 1
 
 
 def verify(session: Session) -> list[Finding]:
@@ -109,20 +120,38 @@ def _numbers(books: _Books) -> Iterator[Finding]:
 
 
 def _invoices(books: _Books) -> Iterator[Finding]:
-    vat: dict[int, dict[tuple[str, Fraction], tuple[int, int]]] = defaultdict(dict)
-    for row in verifying.vat(books.session):
-        vat[row.invoice_id][row.category, row.rate] = (row.base_minor, row.vat_minor)
-    for invoice in books.invoices:
-        for message in _invoice(books, invoice, vat[invoice.id]):
+    left: dict[int, dict[Rate, tuple[int, int]]] = {it.id: dict(books.vat[it.id]) for it in books.invoices}
+    # In the order of issue, since the last of several notes takes what is left.
+    for invoice in sorted(books.invoices, key=lambda it: it.id):
+        for message in _invoice(books, invoice, None if invoice.credits_id is None else left[invoice.credits_id]):
             yield Finding(check="invoices", subject=invoice.number, message=message)
 
 
-def _invoice(books: _Books, invoice: InvoiceRow, vat: dict[tuple[str, Fraction], tuple[int, int]]) -> Iterator[str]:
+def _credits(books: _Books) -> Iterator[Finding]:
+    """A note by hand takes no more of a line than the line states, all notes for it together."""
+    issued = {line.id: (invoice, line) for invoice in books.invoices for line in books.lines[invoice.id]}
+    credited: dict[int, int] = defaultdict(int)
+    for _, line in issued.values():
+        if line.credits_line_id is not None:
+            credited[line.credits_line_id] += line.net_minor
+    for line_id, minor in credited.items():
+        invoice, line = issued[line_id]
+        if minor * line.net_minor < 0 or abs(minor) > abs(line.net_minor):
+            message = (
+                f"{format_minor(minor, invoice.minor_digits)} was credited of line {line.position} of "
+                f"{invoice.number}, which states {format_minor(line.net_minor, invoice.minor_digits)}"
+            )
+            yield Finding(check="credits", subject=invoice.number, message=message)
+
+
+def _invoice(books: _Books, invoice: InvoiceRow, left: dict[Rate, tuple[int, int]] | None) -> Iterator[str]:
+    """What is wrong with a document; `left` is what earlier notes left of the VAT of the invoice that it credits."""
+
     def money(minor: int) -> str:
         return format_minor(minor, invoice.minor_digits)
 
-    name, lines = invoice.number, books.lines[invoice.id]
-    bases: dict[tuple[str, Fraction], int] = defaultdict(int)
+    name, lines, vat = invoice.number, books.lines[invoice.id], books.vat[invoice.id]
+    bases: dict[Rate, int] = defaultdict(int)
     for line in lines:
         bases[line.vat_category, line.vat_rate] += line.net_minor
         place, parts, exact = f"line {line.position} of {name}", books.share_minor[line.id], books.share_amount[line.id]
@@ -136,19 +165,36 @@ def _invoice(books: _Books, invoice: InvoiceRow, vat: dict[tuple[str, Fraction],
     net = sum(line.net_minor for line in lines)
     if net != invoice.net_minor:
         yield f"the lines of {name} add up to {money(net)} net, the invoice states {money(invoice.net_minor)}"
+    yield from _invoice_vat(invoice, bases, vat, left)
+    stated_vat = sum(minor for _, minor in vat.values())
+    if stated_vat != invoice.vat_minor:
+        yield f"the VAT of {name} adds up to {money(stated_vat)}, the invoice states {money(invoice.vat_minor)}"
+
+
+def _invoice_vat(
+    invoice: InvoiceRow,
+    bases: Mapping[Rate, int],
+    vat: Mapping[Rate, tuple[int, int]],
+    left: dict[Rate, tuple[int, int]] | None,
+) -> Iterator[str]:
+    def money(minor: int) -> str:
+        return format_minor(minor, invoice.minor_digits)
+
     for key in sorted(bases.keys() | vat.keys()):
-        base = bases.get(key, 0)
-        computed = (base, round_half_away(base * key[1] / 100))
-        stored = vat.get(key)
+        base, stored = bases.get(key, 0), vat.get(key)
+        if left is None:
+            computed = (base, round_half_away(base * key[1] / 100))
+        else:
+            before = left.get(key, (0, 0))
+            (total,) = vat_of_credit({key: base}, {key: before})
+            computed = (base, total.vat_minor)
+            left[key] = (before[0] - base, before[1] - total.vat_minor)
         if stored != computed:
             stated = "no VAT" if stored is None else f"{money(stored[1])} on {money(stored[0])}"
             yield (
-                f"VAT {key[0]} {exact_text(key[1])} % of {name} is {money(computed[1])} on {money(base)}, "
+                f"VAT {key[0]} {exact_text(key[1])} % of {invoice.number} is {money(computed[1])} on {money(base)}, "
                 f"the invoice states {stated}"
             )
-    total = sum(minor for _, minor in vat.values())
-    if total != invoice.vat_minor:
-        yield f"the VAT of {name} adds up to {money(total)}, the invoice states {money(invoice.vat_minor)}"
 
 
 def _charged(books: _Books) -> Iterator[Finding]:
@@ -329,6 +375,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "rollup": ("the daily rollup is what the usage records add up to", _rollup),
         "numbers": ("the numbers of every series run from 1 to its last without a gap", _numbers),
         "invoices": ("shares add up to lines, lines to invoices, and VAT is right for each rate", _invoices),
+        "credits": ("no line was credited by more than it states", _credits),
         "charged": ("what was charged for each schedule is what it is worth", _charged),
         "quantities": ("added-up usage is what the records say that the last close saw", _quantities),
         "registers": ("a register's consumption is the difference of its values at the ends of the period", _registers),

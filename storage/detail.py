@@ -254,10 +254,11 @@ def records_behind(session: Session, detail: DetailRow) -> Iterator[RecordRow]:
 
 
 def mark_of(session: Session, invoice: Invoice) -> int:
-    """The last batch that the close saw which issued an invoice."""
+    """The last batch that the close saw which issued an invoice, or the invoice that a note by hand credits."""
+    charged = invoice if invoice.credits_id is None else session.get_one(Invoice, invoice.credits_id)
     return session.exec(
         select(BillingMonth.usage_mark).where(
-            BillingMonth.contract_id == invoice.contract_id, BillingMonth.month_starts_on == invoice.month_starts_on
+            BillingMonth.contract_id == charged.contract_id, BillingMonth.month_starts_on == charged.month_starts_on
         )
     ).one()
 

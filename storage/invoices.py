@@ -26,6 +26,7 @@ class UnknownInvoice(StorageError):
 class InvoiceSummary:
     number: str
     kind: str
+    purpose: str
     contract: str
     customer: str
     issued_on: date
@@ -75,6 +76,7 @@ class InvoiceDocument:
 
     number: str
     kind: str
+    purpose: str
     contract: str
     seller: Mapping[str, Any]
     buyer: Mapping[str, Any]
@@ -88,6 +90,8 @@ class InvoiceDocument:
     vat_minor: int
     gross_minor: int
     corrects: tuple[str, ...]
+    reason: str
+    """Why a credit note by hand was issued."""
     lines: tuple[LineDocument, ...]
     vat: tuple[VatDocument, ...]
 
@@ -104,6 +108,7 @@ def list_invoices(session: Session) -> list[InvoiceSummary]:
         InvoiceSummary(
             number=invoice.number or "",
             kind=invoice.kind,
+            purpose=invoice.purpose,
             contract=contract,
             customer=str(invoice.buyer.get("name", invoice.buyer.get("reference", ""))),
             issued_on=invoice.issued_on,
@@ -125,6 +130,7 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
     return InvoiceDocument(
         number=number,
         kind=invoice.kind,
+        purpose=invoice.purpose,
         contract=contract,
         seller=invoice.seller,
         buyer=invoice.buyer,
@@ -138,6 +144,7 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
         vat_minor=invoice.vat_minor,
         gross_minor=invoice.gross_minor,
         corrects=tuple(invoice.corrects),
+        reason=invoice.reason,
         lines=tuple(stream_lines(session, invoice)),
         vat=tuple(
             VatDocument(

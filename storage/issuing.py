@@ -34,14 +34,17 @@ class Charged:
 
 
 def charged(session: Session, schedule_ids: Iterable[int]) -> dict[int, list[Charged]]:
-    """By schedule, everything that issued invoices and credit notes have charged, in order of line."""
+    """By schedule, everything that issued invoices and credit notes have charged, in order of line.
+
+    A gesture is left out: what it gave is not to be billed again by the next difference.
+    """
     found: dict[int, list[Charged]] = {}
     for chunk in batched(sorted(set(schedule_ids)), CHUNK):
         rows = session.exec(
             select(LineShare, InvoiceLine, Invoice)
             .join(InvoiceLine, col(InvoiceLine.id) == col(LineShare.line_id))
             .join(Invoice, col(Invoice.id) == col(InvoiceLine.invoice_id))
-            .where(col(LineShare.schedule_id).in_(chunk), Invoice.status == "issued")
+            .where(col(LineShare.schedule_id).in_(chunk), Invoice.status == "issued", Invoice.purpose != "gesture")
             .order_by(col(LineShare.line_id))
         )
         for share, line, invoice in rows:

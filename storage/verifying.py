@@ -33,6 +33,8 @@ class InvoiceRow:
     id: int
     number: str
     kind: str
+    purpose: str
+    credits_id: int | None
     month_starts_on: date
     minor_digits: int
     net_minor: int
@@ -48,6 +50,7 @@ class LineRow:
     vat_rate: Fraction
     amount: Fraction
     net_minor: int
+    credits_line_id: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,8 @@ def invoices(session: Session) -> Iterator[InvoiceRow]:
         col(Invoice.id),
         col(Invoice.number),
         col(Invoice.kind),
+        col(Invoice.purpose),
+        col(Invoice.credits_id),
         col(Invoice.month_starts_on),
         col(Invoice.minor_digits),
         col(Invoice.net_minor),
@@ -138,6 +143,7 @@ def lines(session: Session) -> Iterator[LineRow]:
         col(InvoiceLine.vat_rate),
         col(InvoiceLine.amount),
         col(InvoiceLine.net_minor),
+        col(InvoiceLine.credits_line_id),
     )
     query = select(*table).order_by(col(InvoiceLine.invoice_id), col(InvoiceLine.position))
     return (LineRow(**row) for row in _rows(session, query))

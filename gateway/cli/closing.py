@@ -15,7 +15,7 @@ from gateway.cli.output import show_json, show_table
 def close(until: str, *, dry_run: bool, as_json: bool) -> int:
     """Value what is due month by month and issue the invoices."""
     from billing import close as closing
-    from gateway.cli.invoices import summary
+    from gateway.cli.documents import summary
 
     try:
         day = date.fromisoformat(until)

@@ -21,7 +21,7 @@ def demo(output: Path) -> None:
 
     from gateway import demo as play
     from gateway import extraction
-    from gateway.cli.invoices import line_rows, summary
+    from gateway.cli.documents import line_rows, summary
     from gateway.cli.output import show_table
     from storage.database import Database
 

@@ -1,72 +1,30 @@
 """`metergate invoices`: read from storage."""
 
 from datetime import timedelta
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from billing.core.money import exact_text, format_minor
 from gateway.cli.context import house
-from gateway.cli.output import show_json, show_pieces, show_rows, show_table
+from gateway.cli.crediting import credit
+from gateway.cli.documents import document_json, show_document, summary
+from gateway.cli.output import show_json, show_pieces, show_rows
 from gateway.cli.paying import balance_row, pay
 
 if TYPE_CHECKING:
     from gateway.extraction import Format, Level
-    from storage.invoices import InvoiceDocument, InvoiceSummary
 
 DAY = timedelta(days=1)
 
 
 @click.group()
 def invoices() -> None:
-    """List, show, export, explain and pay invoices."""
+    """List, show, export, explain, pay and credit invoices."""
 
 
 invoices.add_command(pay)
-
-
-def summary(invoice: "InvoiceDocument | InvoiceSummary") -> dict[str, object]:
-    """One row for an invoice, amounts as decimal text."""
-    digits = invoice.minor_digits
-    return {
-        "number": invoice.number,
-        "kind": invoice.kind,
-        "contract": invoice.contract,
-        "issued_on": invoice.issued_on,
-        "due_on": invoice.due_on,
-        "currency": invoice.currency,
-        "net": format_minor(invoice.net_minor, digits),
-        "vat": format_minor(invoice.vat_minor, digits),
-        "total": format_minor(invoice.gross_minor, digits),
-    }
-
-
-def price_text(price: Fraction, digits: int) -> str:
-    """A price with every digit it has, and at least those of the currency: 2.50, 0.0375."""
-    text = exact_text(price)
-    whole, _, decimals = text.partition(".")
-    return text if "/" in text or not digits else f"{whole}.{decimals.ljust(digits, '0')}"
-
-
-def line_rows(document: "InvoiceDocument") -> list[dict[str, Any]]:
-    """The lines of an invoice as rows for a table."""
-    return [
-        {
-            "line": line.position,
-            "label": line.label,
-            "from": line.period_starts_on,
-            "to": line.period_ends_on - DAY,
-            "objects": line.object_count,
-            "quantity": exact_text(line.quantity),
-            "unit": line.unit,
-            "unit_price": price_text(line.unit_price, document.minor_digits),
-            "vat": f"{exact_text(line.vat_rate)} %",
-            "net": format_minor(line.net_minor, document.minor_digits),
-        }
-        for line in document.lines
-    ]
+invoices.add_command(credit)
 
 
 @invoices.command("list")
@@ -95,44 +53,11 @@ def show(number: str, *, as_json: bool) -> None:
 
     with house() as parts, parts.database.snapshot() as session:
         document = store.invoice_document(session, number)
-        balance = balance_row(balance_of(session, number, parts.clock.now().date()), document.minor_digits)
-    digits = document.minor_digits
-    vat = [
-        {
-            "category": total.category,
-            "rate": exact_text(total.rate),
-            "base": format_minor(total.base_minor, digits),
-            "vat": format_minor(total.vat_minor, digits),
-        }
-        for total in document.vat
-    ]
+        balance = balance_of(session, number, parts.clock.now().date())
     if as_json:
-        show_json(
-            summary(document)
-            | balance
-            | {
-                "seller": document.seller,
-                "buyer": document.buyer,
-                "corrects": document.corrects,
-                "lines": line_rows(document),
-                "vat_breakdown": vat,
-            }
-        )
-        return
-    click.echo(f"{document.number} ({document.kind.replace('_', ' ')}), {document.contract}")
-    click.echo(f"issued on {document.issued_on}, due on {document.due_on}")
-    click.echo(f"{document.seller.get('name', '')} -> {document.buyer.get('name', '')}")
-    if document.corrects:
-        click.echo(f"corrects {', '.join(document.corrects)}")
-    click.echo()
-    rows = line_rows(document)
-    show_table([key.replace("_", " ") for key in rows[0]], [list(row.values()) for row in rows])
-    click.echo()
-    for total in vat:
-        click.echo(f"VAT {total['rate']} % on {total['base']}: {total['vat']}")
-    figures = summary(document)
-    click.echo(f"net {figures['net']}, VAT {figures['vat']}, total {figures['total']} {document.currency}")
-    click.echo(f"paid {balance['paid']}, credited {balance['credited']}, due {balance['due']} ({balance['state']})")
+        show_json(document_json(document, balance))
+    else:
+        show_document(document, balance)
 
 
 @invoices.command()

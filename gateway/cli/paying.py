@@ -32,7 +32,7 @@ def pay(number: str, amount: str, paid_on: str | None, reference: str, *, as_jso
     from billing.payments import record_payment
     from storage import invoices as store
 
-    exact = _amount(amount)
+    exact = amount_of(amount)
     with house() as parts:
         now = parts.clock.now()
         day = now.date() if paid_on is None else _day(paid_on)
@@ -48,7 +48,8 @@ def pay(number: str, amount: str, paid_on: str | None, reference: str, *, as_jso
         click.echo(f"{number}: paid {row['paid']}, due {row['due']} {document.currency} ({balance.state})")
 
 
-def _amount(text: str) -> Fraction:
+def amount_of(text: str) -> Fraction:
+    """An amount as a person writes it. Raises UsageError."""
     whole, _, decimals = text.partition(".")
     if not (whole.isascii() and whole.isdigit() and len(text) <= 20 and (not decimals or decimals.isdigit())):  # noqa: PLR2004 - digits
         raise click.UsageError(f"{text!r} is not an amount; write it as 36.00")

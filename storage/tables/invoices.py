@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from storage.tables.base import INVOICE_KINDS, INVOICE_STATUSES, Table, one_of
+from storage.tables.base import INVOICE_KINDS, INVOICE_PURPOSES, INVOICE_STATUSES, Table, one_of
 from storage.types import Exact, Instant, Json, Word
 
 
@@ -46,13 +46,26 @@ class Invoice(Table, table=True):
     __table_args__: ClassVar[Any] = (
         one_of("status", INVOICE_STATUSES),
         one_of("kind", INVOICE_KINDS),
+        one_of("purpose", INVOICE_PURPOSES),
         CheckConstraint("(number IS NULL) = (status = 'draft')", name="number"),
         CheckConstraint("net_minor + vat_minor = gross_minor", name="total"),
-        UniqueConstraint("contract_id", "month_starts_on", "kind"),
+        UniqueConstraint("credits_id", "reference"),
+        Index(
+            "uq_invoice_period",
+            "contract_id",
+            "month_starts_on",
+            "kind",
+            unique=True,
+            sqlite_where=Column("purpose") == "period",
+            postgresql_where=Column("purpose") == "period",
+        ),
     )
     id: int | None = Field(default=None, primary_key=True)
     number: str | None = Field(default=None, unique=True)
     kind: str = Field(sa_type=Word)
+    purpose: str = Field(default="period", sa_type=Word)
+    """`period`: what a close charges or takes back, one a kind and month; by hand: `gesture`, which leaves what was
+    charged as it is, and `cancellation`, after which the next close charges anew."""
     status: str = Field(sa_type=Word)
     contract_id: int = Field(foreign_key="contract.id")
     customer_id: int = Field(foreign_key="customer.id", index=True)
@@ -70,6 +83,12 @@ class Invoice(Table, table=True):
     buyer: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
     corrects: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
     """Numbers of the invoices that a credit note corrects."""
+    credits_id: int | None = Field(default=None, foreign_key="invoice.id")
+    """The one invoice that a credit note by hand credits."""
+    reference: str | None = None
+    """The word of whoever asked for a credit note by hand: what makes a repeat recognisable."""
+    reason: str = ""
+    """Why a credit note by hand was issued."""
     issued_at: datetime = Field(sa_type=Instant)
 
 
@@ -101,6 +120,8 @@ class InvoiceLine(Table, table=True):
     """The exact sum of its shares, before rounding."""
     net_minor: int = Field(sa_type=BigInteger)
     object_count: int
+    credits_line_id: int | None = Field(default=None, foreign_key="invoice_line.id")
+    """The line of the invoice that a line of a credit note by hand credits."""
 
 
 class InvoiceVat(Table, table=True):

@@ -1,13 +1,16 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.core.crediting import CreditableLine, CreditableShare, CreditDraft, credit_invoice
+from billing.core.crediting import CreditableLine, CreditableShare, CreditDraft, Wanted, credit_invoice
 from billing.core.errors import Invalid, Refused
 from billing.core.invoicing import VatTotal
 from billing.core.money import round_half_away
+
+ALL = Wanted()
 
 
 def line(position: int, net: int, rate: str = "20", credited: int = 0, objects: int = 1) -> CreditableLine:
@@ -18,10 +21,7 @@ def line(position: int, net: int, rate: str = "20", credited: int = 0, objects: 
         position=position,
         vat_category="S",
         vat_rate=Fraction(rate),
-        quantity=Fraction(net, 250),
-        amount=exact,
         net_minor=net,
-        credited_minor=credited,
         shares=tuple(
             CreditableShare(
                 schedule_id=number,
@@ -29,6 +29,9 @@ def line(position: int, net: int, rate: str = "20", credited: int = 0, objects: 
                 quantity=Fraction(net, 250 * objects),
                 amount=exact / objects,
                 share_minor=each + (number < more),
+                charged_minor=each + (number < more),
+                credited_minor=credited,
+                credited_amount=Fraction(credited, 100),
             )
             for number in range(objects)
         ),
@@ -45,16 +48,16 @@ def vat(*lines: CreditableLine) -> tuple[VatTotal, ...]:
     )
 
 
-def credited(lines: list[CreditableLine], wanted: dict[int, int] | None) -> CreditDraft:
+def credited(lines: list[CreditableLine], wanted: Wanted) -> CreditDraft:
     return credit_invoice(lines, vat(*lines), (), wanted=wanted, minor_digits=2)
 
 
 def test_a_whole_credit_note_is_the_invoice_turned_round() -> None:
     lines = [line(1, 3000), line(2, 999, "5.5", objects=7)]
-    note = credited(lines, None)
+    note = credited(lines, ALL)
     assert note.net_minor == 3999
     assert note.vat == vat(*lines)
-    assert [each.amount for each in note.lines] == [each.amount for each in lines]
+    assert [each.amount for each in note.lines] == [Fraction(9001, 300), Fraction(2998, 300)]
     assert [share.share_minor for each in note.lines for share in each.shares] == [
         share.share_minor for each in lines for share in each.shares
     ]
@@ -70,27 +73,68 @@ def test_a_whole_credit_note_is_the_invoice_turned_round() -> None:
     ],
 )
 def test_a_partial_credit_note_rounds_its_own_vat(gross: int, rate: str, net: int, vat_minor: int) -> None:
-    note = credited([line(1, gross, rate)], {1: net})
+    note = credited([line(1, gross, rate)], Wanted(amount_minor=net))
     assert (note.net_minor, note.vat_minor, note.gross_minor) == (net, vat_minor, net + vat_minor)
+
+
+@pytest.mark.parametrize(
+    "wanted, net_by_line",
+    [
+        (Wanted(positions=(2,)), {2: 1000}),
+        (Wanted(percent=Fraction(10)), {1: 300, 2: 100, 3: 1}),
+        (Wanted(positions=(1, 3), percent=Fraction(50)), {1: 1500, 3: 5}),
+        (Wanted(amount_minor=401), {1: 300, 2: 100, 3: 1}),
+        (Wanted(positions=(1, 2), amount_minor=401), {1: 301, 2: 100}),
+        (Wanted(amount_minor=4009), {1: 3000, 2: 1000, 3: 9}),
+    ],
+)
+def test_a_part_is_of_lines_of_a_percentage_or_of_an_amount(wanted: Wanted, net_by_line: dict[int, int]) -> None:
+    note = credited([line(1, 3000), line(2, 1000, "5.5"), line(3, 9, "5.5")], wanted)
+    assert {each.position: each.net_minor for each in note.lines} == net_by_line
+
+
+def test_what_is_wanted_must_make_sense() -> None:
+    for values in ({"amount_minor": 0}, {"percent": Fraction(0)}, {"percent": Fraction(101)}):
+        with pytest.raises(Invalid):
+            Wanted(**values)
+    with pytest.raises(Invalid, match="one of them"):
+        Wanted(amount_minor=1, percent=Fraction(1))
 
 
 @pytest.mark.parametrize(
     "wanted, error, sentence",
     [
-        ({2: 1}, Invalid, "no line 2"),
-        ({1: 0}, Invalid, "cannot be credited"),
-        ({1: -5}, Invalid, "cannot be credited"),
-        ({1: 2001}, Refused, "20.00 of line 1 is left"),
+        (Wanted(positions=(2,)), Invalid, "no line 2"),
+        (Wanted(amount_minor=2001), Refused, "20.00 net is left"),
     ],
 )
-def test_what_cannot_be_credited_is_refused(wanted: dict[int, int], error: type[Exception], sentence: str) -> None:
+def test_what_cannot_be_credited_is_refused(wanted: Wanted, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         credited([line(1, 3000, credited=1000)], wanted)
 
 
 def test_an_invoice_that_is_credited_whole_takes_no_more() -> None:
-    with pytest.raises(Refused, match="credited whole"):
-        credited([line(1, 3000, credited=3000)], None)
+    with pytest.raises(Refused, match="nothing is left"):
+        credited([line(1, 3000, credited=3000)], ALL)
+
+
+def test_what_a_later_correction_took_back_is_not_credited_again() -> None:
+    issued = line(1, 3000)
+    (share,) = issued.shares
+    corrected = replace(issued, shares=(replace(share, charged_minor=1800),))
+
+    assert credited([corrected], ALL).net_minor == 1800
+    with pytest.raises(Refused, match=r"18\.00 net"):
+        credited([corrected], Wanted(amount_minor=1801))
+
+
+def test_lines_of_both_signs_are_never_credited_below_zero_together() -> None:
+    lines = [line(1, 4000), line(2, -1000)]
+    assert credited(lines, ALL).net_minor == 3000
+    with pytest.raises(Refused, match=r"30\.00 net is left to credit at VAT S 20 %, not 40\.00"):
+        credited(lines, Wanted(positions=(1,)))
+    with pytest.raises(Refused):
+        credited(lines, Wanted(positions=(2,)))
 
 
 @given(
@@ -104,28 +148,42 @@ def test_an_invoice_and_all_its_credit_notes_add_up_to_zero(
     lines = {n: line(n, net, rate, objects=objects) for n, (net, rate) in enumerate(nets, start=1)}
     total = vat(*lines.values())
     given_back: list[CreditDraft] = []
-    taken = dict.fromkeys(lines, 0)
+    left = dict(lines)
 
-    def issue(wanted: dict[int, int] | None) -> None:
-        now = [
-            CreditableLine(
-                **{name: getattr(each, name) for name in each.__slots__ if name != "credited_minor"},
-                credited_minor=taken[n],
-            )
-            for n, each in lines.items()
-        ]
+    def issue(wanted: Wanted) -> None:
         earlier = [each for note in given_back for each in note.vat]
-        note = credit_invoice(now, total, earlier, wanted=wanted, minor_digits=2)
+        note = credit_invoice(list(left.values()), total, earlier, wanted=wanted, minor_digits=2)
         for each in note.lines:
-            taken[each.position] += each.net_minor
             assert sum(share.share_minor for share in each.shares) == each.net_minor
             assert sum((share.amount for share in each.shares), Fraction(0)) == each.amount
+            assert round_half_away(each.amount * 100) == each.net_minor
+            taken = {share.schedule_id: share for share in each.shares}
+            left[each.position] = replace(
+                left[each.position],
+                shares=tuple(
+                    replace(
+                        share,
+                        credited_minor=share.credited_minor + taken[share.schedule_id].share_minor,
+                        credited_amount=share.credited_amount + taken[share.schedule_id].amount,
+                        credited_quantity=share.credited_quantity + taken[share.schedule_id].quantity,
+                    )
+                    if share.schedule_id in taken
+                    else share
+                    for share in left[each.position].shares
+                ),
+            )
+            assert all(0 <= share.left_minor <= share.share_minor for share in left[each.position].shares)
         given_back.append(note)
 
     for position, minor in parts:
-        if position in lines and minor <= lines[position].net_minor - taken[position]:
-            issue({position: minor})
-    if any(each.net_minor > taken[n] for n, each in lines.items()):
-        issue(None)
+        if position in lines and minor <= left[position].left_minor:
+            issue(Wanted(positions=(position,), amount_minor=minor))
+    if any(each.left_minor for each in left.values()):
+        issue(ALL)
     assert sum(note.net_minor for note in given_back) == sum(each.net_minor for each in lines.values())
     assert sum(note.vat_minor for note in given_back) == sum(each.vat_minor for each in total)
+    exact = sum((each.amount for note in given_back for each in note.lines), Fraction(0))
+    if all(len(each.shares) == 1 for each in lines.values()):
+        assert abs(exact - sum(share.amount for each in lines.values() for share in each.shares)) < Fraction(
+            len(lines), 100
+        )
