@@ -72,7 +72,7 @@ def schedules_to_value(
         statement = text(f"{SCHEDULES} WHERE s.contract_id = :contract_id AND {condition}")
         for part in ("due_through",) if "due_through" in values else ():
             statement = statement.bindparams(bindparam(part, type_=Date))
-        for row in connection.execute(statement, {"contract_id": contract_id, **values}):
+        for row in connection.execute(statement, {"contract_id": contract_id, **values}).all():
             (
                 schedule_id,
                 status,

@@ -1,6 +1,6 @@
 """What was charged, and the rows of an invoice: parties, lines, shares, tax, and the number that is taken last."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -106,14 +106,14 @@ def issue(
         total.invoice_id = invoice.id
         session.add(total)
     session.flush()
-    _store_shares(session.connection(), [(line.id, *share) for line, shares in lines for share in shares])
+    _store_shares(session.connection(), ((line.id or 0, *share) for line, shares in lines for share in shares))
     invoice.number = number()
     invoice.status = "issued"
     session.flush()
     return invoice.number
 
 
-def _store_shares(connection: Connection, rows: Sequence[tuple[int | None, int, str, str, int]]) -> None:
+def _store_shares(connection: Connection, rows: Iterator[tuple[int, int, str, str, int]]) -> None:
     """All shares of an invoice at once, however many lines they are on."""
     columns = "line_id, schedule_id, quantity, amount, share_minor"
     if connection.dialect.name == "sqlite":

@@ -86,7 +86,7 @@ def whole_days(session: Session, span: Span, object_ids: Iterable[int]) -> dict[
     if not span.ends:
         return {
             row[0]: Measured(int(row[1]), int(row[2]) * HALF + int(row[3]), row[4])
-            for row in connection.execute(text(totals), values)
+            for row in connection.execute(text(totals), values).all()
         }
     rows = connection.execute(
         text(f"""

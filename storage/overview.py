@@ -4,10 +4,18 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import and_, func
+from sqlalchemy import and_, func, text
 from sqlmodel import Session, col, select
 
-from storage.tables import ConnectedObject, InvoicingSchedule, Metric, UsageRecord, UsageReversal, UsageRollup
+from storage.tables import (
+    OPEN_STATUSES,
+    ConnectedObject,
+    InvoicingSchedule,
+    Metric,
+    UsageRecord,
+    UsageReversal,
+    UsageRollup,
+)
 
 
 def usage_record_count(session: Session) -> int:
@@ -56,5 +64,6 @@ def usage_of(
 
 
 def oldest_due(session: Session) -> date | None:
-    """The earliest day on which a schedule that is still planned was or will be due; None when nothing is planned."""
-    return session.exec(select(func.min(InvoicingSchedule.due_on)).where(InvoicingSchedule.status == "planned")).one()
+    """The earliest day on which a schedule that is still open was or will be due; None when nothing is open."""
+    # In the words of the index of what is due, which SQLite then reads.
+    return session.exec(select(func.min(InvoicingSchedule.due_on)).where(text(f"status IN {OPEN_STATUSES}"))).one()

@@ -20,8 +20,14 @@ def render_item(kind: str, value: Any, _context: Any) -> str | Literal[False]:
     return False
 
 
+CHECKED_BY_SETS = {"fk_line_share_line_id", "fk_line_share_schedule_id"}
+"""Foreign keys that triggers hold on PostgreSQL: see the migration 0008."""
+
+
 def include_object(_object: Any, name: str | None, kind: str, *_rest: Any) -> bool:
     """The monthly partitions of the usage table are made by the scheduler and are no part of the models."""
+    if kind == "foreign_key_constraint" and connection.dialect.name == "postgresql":
+        return name not in CHECKED_BY_SETS
     return not (kind == "table" and name is not None and name.startswith("usage_record_"))
 
 

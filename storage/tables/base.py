@@ -18,6 +18,8 @@ QUANTITY_LIMIT = 10**17
 METRIC_KINDS = ("delta", "cumulative", "gauge", "state")
 OBJECT_STATUSES = ("draft", "pending", "active", "suspended", "terminated")
 SCHEDULE_STATUSES = ("planned", "valued", "invoiced", "settled", "cancelled")
+OPEN_STATUSES = ("planned", "valued")
+"""Of a schedule that is still to be charged: only these are in the index of what is due."""
 ITEM_STATUSES = ("running", "ended", "terminated", "replaced", "cancelled")
 RENEWALS = ("none", "automatic")
 INVOICE_STATUSES = ("draft", "issued")

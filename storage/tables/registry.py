@@ -9,10 +9,19 @@ from sqlalchemy import (
     Column,
     Index,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field
 
-from storage.tables.base import ITEM_STATUSES, OBJECT_STATUSES, RENEWALS, SCHEDULE_STATUSES, Table, one_of
+from storage.tables.base import (
+    ITEM_STATUSES,
+    OBJECT_STATUSES,
+    OPEN_STATUSES,
+    RENEWALS,
+    SCHEDULE_STATUSES,
+    Table,
+    one_of,
+)
 from storage.types import Exact, Instant, Json, Word
 
 
@@ -126,7 +135,13 @@ class InvoicingSchedule(Table, table=True):
         UniqueConstraint("contract_item_id", "charge_id", "starts_on"),
         CheckConstraint("starts_on < ends_on", name="period"),
         one_of("status", SCHEDULE_STATUSES),
-        Index("ix_invoicing_schedule_due", "contract_id", "status", "due_on"),
+        Index(
+            "ix_invoicing_schedule_due",
+            "contract_id",
+            "due_on",
+            sqlite_where=text(f"status IN {OPEN_STATUSES}"),
+            postgresql_where=text(f"status IN {OPEN_STATUSES}"),
+        ),
         Index("ix_invoicing_schedule_object", "object_id", "metric_id", "start_at"),
         Index(
             "ix_invoicing_schedule_revalue",
