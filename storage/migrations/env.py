@@ -21,7 +21,7 @@ def render_item(kind: str, value: Any, _context: Any) -> str | Literal[False]:
 
 
 CHECKED_BY_SETS = {"fk_line_share_line_id", "fk_line_share_schedule_id"}
-"""Foreign keys that triggers hold on PostgreSQL: see the migration 0008."""
+"""Foreign keys that triggers hold on PostgreSQL: see the migration 0009."""
 
 
 def include_object(_object: Any, name: str | None, kind: str, *_rest: Any) -> bool:
