@@ -13,6 +13,8 @@ from tests.ingest.conftest import REFERENCE
 
 TOTAL = 300
 KILLED = -9
+receivers = pytest.mark.parametrize("receiver", ["native", "paho"])
+"""Both clients: what lies between the commit and the acknowledgement is theirs."""
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -36,11 +38,13 @@ def test_killed_around_a_transaction(
     assert_exactly(database, TOTAL)
 
 
+@receivers
 @pytest.mark.parametrize("passed", [0, 20])
 def test_killed_between_the_commit_and_the_acknowledgement(
-    passed: int, broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path
+    passed: int, receiver: str, broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    with gateway_process(tmp_path / "log", database_url=database_url, broker_url=tap.url(), batch_max=50) as gateway:
+    settings = {"database_url": database_url, "broker_url": tap.url(), "batch_max": 50, "receiver": receiver}
+    with gateway_process(tmp_path / "log", **settings) as gateway:
         seen: list[bytes] = []
 
         def kill(payloads: list[bytes]) -> bool:
@@ -64,8 +68,9 @@ def test_killed_between_the_commit_and_the_acknowledgement(
     assert_exactly(database, TOTAL)
 
 
+@receivers
 def test_what_is_acknowledged_is_committed_already(
-    broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path
+    receiver: str, broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     early: list[bytes] = []
 
@@ -76,7 +81,9 @@ def test_what_is_acknowledged_is_committed_already(
 
     tap.before_ack = judge
     with (
-        gateway_process(tmp_path / "log", database_url=database_url, broker_url=tap.url()) as gateway,
+        gateway_process(
+            tmp_path / "log", database_url=database_url, broker_url=tap.url(), receiver=receiver
+        ) as gateway,
         Peer(broker, REFERENCE) as thing,
     ):
         gateway.start()

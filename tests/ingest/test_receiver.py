@@ -74,8 +74,9 @@ def _receiving(
     client: Client,
     version: Literal["5", "3.1.1"] = "5",
     handle: Callable[[str, bytes, bool, ControlProperties], None] = lambda *_: None,
+    stop_seconds: int = 10,
 ) -> Iterator[Receiver]:
-    settings = Settings(broker_url=broker.url(), mqtt_version=version, receiver=client)
+    settings = Settings(broker_url=broker.url(), mqtt_version=version, receiver=client, stop_seconds=stop_seconds)
     receiver = Receiver(settings, database, SystemClock(), handle)
     receiver.start()
     try:
@@ -288,7 +289,7 @@ def test_nothing_is_acknowledged_before_its_commit(
         pass
     with database.transaction() as session:
         session.connection()
-        with receiving(broker, database, version=version), Peer(broker, REFERENCE) as thing:
+        with receiving(broker, database, version=version, stop_seconds=1), Peer(broker, REFERENCE) as thing:
             for number in range(20):
                 thing.publish(TOPIC, sample(number))
     assert count(database) == 0
