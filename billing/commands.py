@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from sqlmodel import Session
 
-from billing import changes, lifecycle, registry, reversing, terms
+from billing import changes, exchanging, lifecycle, registry, reversing, terms
 from billing.activation import NOTICE_DAYS_LIMIT, TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome
 from billing.catalogue import Day, Text
 from billing.core.errors import BillingError, Invalid
@@ -131,6 +131,19 @@ class ReverseBody(Body):
         return None
 
 
+class ExchangeBody(Body):
+    at: Instant | None = None
+    metric: Text | None = None
+    final: Number | None = None
+    initial: Number | None = None
+    note: Text | None = None
+    correct: bool = False
+
+    def effective_on(self) -> date | None:
+        """None: what was charged since is corrected by the next close."""
+        return None
+
+
 def _create(session: Session, reference: str, body: CreateBody, said: Said) -> Outcome:
     new = NewObject(
         reference=reference,
@@ -199,6 +212,18 @@ def _reverse(session: Session, reference: str, body: ReverseBody, said: Said) ->
     return reversing.reverse(session, reference, taken, said)
 
 
+def _exchange(session: Session, reference: str, body: ExchangeBody, said: Said) -> Outcome:
+    told = exchanging.Exchange(
+        at=body.at,
+        metric=body.metric,
+        final=body.final,
+        initial=body.initial,
+        note=body.note,
+        correct=body.correct,
+    )
+    return exchanging.exchange(session, reference, told, said)
+
+
 Run = Callable[[Session, str, Any, Said], Outcome]
 
 
@@ -228,6 +253,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "transfer": Command(TransferBody, _transfer),
         "no_renew": Command(DayBody, _dated(terms.no_renew)),
         "terminate": Command(TerminateBody, _terminate),
+        "exchange": Command(ExchangeBody, _exchange),
         "reverse": Command(ReverseBody, _reverse),
     }
 )

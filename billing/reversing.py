@@ -18,7 +18,7 @@ from billing.core.money import exact_text
 from billing.core.quantity import Excess, scale, unscale
 from billing.recording import Said
 from storage import catalogue as declared
-from storage import registry, reversals, usage
+from storage import exchanges, registry, reversals, usage
 from storage.reversals import Reversal
 from storage.types import to_micros
 
@@ -106,8 +106,14 @@ def reverse(session: Session, reference: str, taken: Taken, said: Said) -> Rever
         fact = usage.Fact(at, row.id, metric.id, new_identity, scaled, to_micros(said.now), said.origin)
         usage.record(session, [fact])
     if metric.kind == "cumulative":
+        # Behind an exchange a value at a boundary is counted on from older registers: all later ones are made again.
+        counted_on = bool(exchanges.epochs(session, row.id).get((row.id, metric.id)))
         contracts = reversals.forget_boundaries(
-            session, object_id=row.id, metric_id=metric.id, after=at, quantity=quantities[identity]
+            session,
+            object_id=row.id,
+            metric_id=metric.id,
+            after=at,
+            quantity=None if counted_on else quantities[identity],
         )
         declared.raise_revisions(session, contracts)
     key = said.key or f"{taken.metric}@{at}#{identity}"

@@ -121,13 +121,12 @@ def forget_boundaries(
 ) -> set[int]:
     """Drop the register values at boundaries after an instant, and have the periods on both sides valued again.
 
-    With a `quantity` only those that stand at it, and the baselines at it before that instant too. Gives the
-    contracts of those periods, whose revisions are to be raised.
+    The baselines before it too; with a `quantity` only those that stand at it. Gives the contracts of those periods,
+    whose revisions are to be raised.
     """
     values = {"object_id": object_id, "metric_id": metric_id, "after": after, "quantity": quantity}
-    which = (
-        "b.at > :after" if quantity is None else "b.quantity = :quantity AND (b.at > :after OR b.quality = 'baseline')"
-    )
+    stands = "" if quantity is None else "b.quantity = :quantity AND "
+    which = f"{stands}(b.at > :after OR b.quality = 'baseline')"
     connection = session.connection()
     ends = connection.execute(
         text(

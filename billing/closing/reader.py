@@ -9,8 +9,9 @@ from billing.archiving import require_records
 from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
-from storage import due, measuring, records, registers
+from storage import due, exchanges, measuring, records, registers
 from storage.due import ScheduleToValue
+from storage.exchanges import Epoch
 from storage.measuring import Measured, Span
 from storage.tables import Metric
 
@@ -30,10 +31,14 @@ class MonthReader:
     by_record: dict[tuple[int, int], dict[int, core.Measured]] = field(default_factory=dict)
     """By window and schedule, what was measured record by record."""
 
+    exchanges: dict[tuple[int, int], list[Epoch]] = field(init=False)
+    """By object and metric, where a register begins again."""
+
     def __post_init__(self) -> None:
         self.mark = measuring.usage_mark(self.session)
         self.metrics = due.metrics(self.session)
         self.late = due.late_schedules(self.session)
+        self.exchanges = exchanges.epochs(self.session)
         for row in records.usage_charges(self.session):
             try:
                 charge = charge_from(row.definition)

@@ -8,6 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from billing.closing.exchanges import Readings, read_exchanged
 from billing.closing.reader import MonthReader
 from storage import measuring
 from storage.due import ScheduleToValue
@@ -81,16 +82,23 @@ def _chain(
     object_ids = {cast("int", schedule.object_id) for schedule in schedules}
     before = measuring.top_before(reader.session, span, object_ids)
     edges = reader.window(span._replace(start=span.start // DAY_MICROS * DAY_MICROS, end=span.start, ends=False))
+    raw: dict[int, tuple[Readings, Measured | None]] = {}
     for schedule in schedules:
         object_id = cast("int", schedule.object_id)
         edge, found = edges.get(object_id), totals.get(schedule.id)
-        start, end = (object_id, span.metric_id, span.start), (object_id, span.metric_id, span.end)
         tops = [top for top in (before.get(object_id), None if edge is None else edge.top) if top is not None]
-        if tops:
-            registers.keep(start, max(tops), "estimated")
-        elif found is not None:
-            registers.keep(start, found.first, "baseline")
+        inside = (None, None) if found is None else (found.first, found.top)
+        raw[object_id] = Readings(max(tops, default=None), *inside), found
+    exchanged = read_exchanged(reader, span, raw)
+    for schedule in schedules:
+        object_id = cast("int", schedule.object_id)
+        start, end = (object_id, span.metric_id, span.start), (object_id, span.metric_id, span.end)
+        read = exchanged.get(object_id) or raw[object_id][0]
+        if read.before is not None:
+            registers.keep(start, read.before, "estimated")
+        elif read.first is not None:
+            registers.keep(start, read.first, "baseline")
         opening = registers.kept.get(start)
         if opening is not None:
             keep = registers.raise_to if schedule.id in last else registers.keep
-            keep(end, max([opening, *tops, *([found.top] if found else [])]), "estimated")
+            keep(end, max(value for value in (opening, read.before, read.top) if value is not None), "estimated")

@@ -138,6 +138,16 @@ COMMANDS = (
         INSTEAD_OF,
         ON,
     ),
+    command(
+        "exchange",
+        "Take note that the hardware behind an object was exchanged: its register goes on from the old one's last.",
+        click.Option(["--at"], help="When: RFC 3339 with a zone; now unless given."),
+        click.Option(["--metric"], help="The register; once for each that the object has."),
+        click.Option(["--final"], help="The old register's last reading; the last that came unless given."),
+        click.Option(["--initial"], help="The new register's first reading; its next one unless given."),
+        click.Option(["--note"], help="A serial number, a reason: for the timeline."),
+        click.Option(["--correct"], is_flag=True, help="Give an exchange at that instant other readings."),
+    ),
     command("no_renew", "Take note that a term is not to be renewed; the day is that of the notice.", ON),
     command(
         "terminate",

@@ -146,8 +146,8 @@ class RegisterEpoch(Table, table=True):
     starts_at: datetime = Field(sa_type=Instant)
     final_quantity: int = Field(sa_type=BigInteger)
     """What the old register stood at when it was taken out."""
-    initial_quantity: int = Field(sa_type=BigInteger)
-    """What the new register stood at when it was put in."""
+    initial_quantity: int | None = Field(default=None, sa_type=BigInteger)
+    """What the new register stood at when it was put in; null: its first reading."""
 
 
 class MessageInbox(Table, table=True):
