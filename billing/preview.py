@@ -121,7 +121,7 @@ def preview(
     return Preview(
         until=day,
         result=result,
-        changes=tuple(_changes(without.invoices, changed.invoices)),
+        changes=tuple(_changes(without.invoices + without.drafts, changed.invoices + changed.drafts)),
         failures=tuple(f"{failure.contract}: {failure.message}" for failure in changed.failures),
     )
 

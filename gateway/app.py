@@ -192,5 +192,7 @@ class Gateway:
             return
         for invoice in report.invoices:
             log.info("issued %s", invoice.number)
+        for draft in report.drafts:
+            log.info("%s waits for approval", draft.number)
         for failure in report.failures:
             log.error("%s was not closed: %s", failure.contract, failure.message)

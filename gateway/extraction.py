@@ -17,7 +17,7 @@ from billing.archiving import require_records
 from billing.core.money import format_minor
 from gateway.cells import csv_cell, csv_column, csv_row, day_of, decimal_of, decimal_text, last_day, neutralised
 from storage.detail import DetailRow, RecordRow, ShareTuple, detail_rows, mark_of, records_behind, share_batches
-from storage.invoices import LineDocument, find_invoice, stream_lines
+from storage.invoices import LineDocument, find_invoice, name_of, stream_lines
 from storage.tables import Invoice
 from storage.types import to_micros
 
@@ -64,7 +64,7 @@ def _with_lines(session: Session, invoice: Invoice) -> Iterator[tuple[LineDocume
     """The shares in batches of one line, each with its line."""
     line = None
     with closing(stream_lines(session, invoice)) as lines:
-        for batch in share_batches(session, invoice.number or ""):
+        for batch in share_batches(session, name_of(invoice)):
             begin = 0
             while begin < len(batch):
                 position = batch[begin][0]
@@ -88,7 +88,7 @@ def _schedule_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, s
     digits = invoice.minor_digits
     ending = f",{csv_cell(invoice.currency)}{END_OF_ROW}"
     for line, batch in _with_lines(session, invoice):
-        before = csv_row((invoice.number or "", str(line.position))) + ","
+        before = csv_row((name_of(invoice), str(line.position))) + ","
         named = csv_row((line.subscription, line.charge, line.component))
         after = f",{csv_cell(line.unit)},{decimal_text(str(line.unit_price))},"
         first = until = measured = charged = None
@@ -113,7 +113,7 @@ def _schedule_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
         price = decimal_of(line.unit_price)
         for _, reference, starts_on, ends_on, quantity, share_minor in batch:
             yield [
-                *(invoice.number or "", line.position, reference, line.subscription, line.charge, line.component),
+                *(name_of(invoice), line.position, reference, line.subscription, line.charge, line.component),
                 *(day_of(starts_on), last_day(ends_on), int(line.adjustment), Decimal(decimal_text(quantity))),
                 *(line.unit, price, Decimal(format_minor(share_minor, invoice.minor_digits)), invoice.currency),
             ]
@@ -121,7 +121,7 @@ def _schedule_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
 
 def _records(session: Session, invoice: Invoice) -> Iterator[tuple[DetailRow, RecordRow]]:
     mark = mark_of(session, invoice)
-    for row in detail_rows(session, invoice.number or ""):
+    for row in detail_rows(session, name_of(invoice)):
         if row.metric_id is not None:
             require_records(session, to_micros(row.start_at), to_micros(row.end_at))
         for record in records_behind(session, row):
@@ -147,7 +147,7 @@ def _csv_text(cell: Cell) -> str:
 def _usage_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
     for row, record in _records(session, invoice):
         yield [
-            *(invoice.number or "", row.line, row.reference, row.subscription, row.charge, row.component),
+            *(name_of(invoice), row.line, row.reference, row.subscription, row.charge, row.component),
             *(row.starts_on, last_day(row.ends_on), int(row.adjustment)),
             *(_utc(record.occurred_at), _utc(record.received_at), record.metric, decimal_of(record.quantity)),
             *(record.unit, record.discriminator, record.origin),

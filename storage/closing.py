@@ -21,6 +21,7 @@ class ContractToClose:
     starts_on: date
     grouping: tuple[str, ...]
     revision: int
+    approval: str = "none"
 
 
 def contracts(session: Session) -> list[ContractToClose]:
@@ -44,6 +45,7 @@ def _contract(row: Contract) -> ContractToClose:
         starts_on=row.starts_on,
         grouping=tuple(row.grouping),
         revision=row.revision,
+        approval=row.approval,
     )
 
 

@@ -21,6 +21,7 @@ from storage.tables import (
     BillingMonth,
     BoundaryValue,
     ConnectedObject,
+    DraftMonth,
     Invoice,
     InvoiceLine,
     InvoicingSchedule,
@@ -255,6 +256,8 @@ def records_behind(session: Session, detail: DetailRow) -> Iterator[RecordRow]:
 
 def mark_of(session: Session, invoice: Invoice) -> int:
     """The last batch that the close saw which issued an invoice, or the invoice that a note by hand credits."""
+    if invoice.status == "draft":
+        return session.get_one(DraftMonth, (invoice.contract_id, invoice.month_starts_on)).usage_mark
     charged = invoice if invoice.credits_id is None else session.get_one(Invoice, invoice.credits_id)
     return session.exec(
         select(BillingMonth.usage_mark).where(

@@ -9,7 +9,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from storage.errors import StorageError
 from storage.tables import Contract, Invoice, InvoiceLine, InvoiceVat
@@ -72,9 +72,10 @@ class VatDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceDocument:
-    """An issued invoice or credit note with its frozen parties, lines and VAT."""
+    """An invoice or credit note with its parties, lines and VAT; a draft has its name for a number."""
 
     number: str
+    status: str
     kind: str
     purpose: str
     contract: str
@@ -96,17 +97,17 @@ class InvoiceDocument:
     vat: tuple[VatDocument, ...]
 
 
-def list_invoices(session: Session) -> list[InvoiceSummary]:
-    """All issued invoices and credit notes, oldest first, then by number."""
+def list_invoices(session: Session, *, status: str = "issued") -> list[InvoiceSummary]:
+    """All issued invoices and credit notes (or all drafts), oldest first, then by number."""
     rows = session.exec(
         select(Invoice, Contract.name)
         .join(Contract, col(Contract.id) == col(Invoice.contract_id))
-        .where(Invoice.status == "issued")
+        .where(Invoice.status == status)
         .order_by(col(Invoice.month_starts_on), col(Invoice.kind).desc(), col(Invoice.id))
     )
     return [
         InvoiceSummary(
-            number=invoice.number or "",
+            number=name_of(invoice),
             kind=invoice.kind,
             purpose=invoice.purpose,
             contract=contract,
@@ -129,6 +130,7 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
     vat = session.exec(select(InvoiceVat).where(InvoiceVat.invoice_id == invoice.id))
     return InvoiceDocument(
         number=number,
+        status=invoice.status,
         kind=invoice.kind,
         purpose=invoice.purpose,
         contract=contract,
@@ -155,12 +157,17 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
     )
 
 
+def name_of(invoice: Invoice) -> str:
+    """An invoice's number, or what a draft is called."""
+    return invoice.number or invoice.draft_name or ""
+
+
 def find_invoice(session: Session, number: str) -> tuple[Invoice, str]:
-    """The stored invoice of a number and its contract's name. Raises UnknownInvoice."""
+    """The stored invoice of a number, or the draft of a name, and its contract's name. Raises UnknownInvoice."""
     found = session.exec(
         select(Invoice, Contract.name)
         .join(Contract, col(Contract.id) == col(Invoice.contract_id))
-        .where(Invoice.number == number)
+        .where(or_(col(Invoice.number) == number, col(Invoice.draft_name) == number))
     ).first()
     if found is None:
         raise UnknownInvoice(f"no invoice has the number {number}; `metergate invoices list` shows those issued")

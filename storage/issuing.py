@@ -92,9 +92,12 @@ def issue(
     invoice: Invoice,
     lines: Sequence[tuple[InvoiceLine, Sequence[tuple[int, str, str, int]]]],
     vat: Sequence[InvoiceVat],
-    number: Callable[[], str],
+    number: Callable[[], str] | None,
 ) -> str:
-    """Write an invoice with its lines, shares (without their line id) and VAT; the number is taken last."""
+    """Write an invoice with its lines, shares (without their line id) and VAT; the number is taken last.
+
+    Without a number it stays a draft, and is called by its draft name.
+    """
     invoice.status = "draft"
     session.add(invoice)
     session.flush()
@@ -107,8 +110,15 @@ def issue(
         session.add(total)
     session.flush()
     _store_shares(session.connection(), ((line.id or 0, *share) for line, shares in lines for share in shares))
+    return invoice.draft_name or "" if number is None else give_number(session, invoice, number)
+
+
+def give_number(session: Session, invoice: Invoice, number: Callable[[], str]) -> str:
+    """Issue a written draft: from now on nothing of it changes."""
+    invoice.draft_name = None
     invoice.number = number()
     invoice.status = "issued"
+    session.add(invoice)
     session.flush()
     return invoice.number
 

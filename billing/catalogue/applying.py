@@ -204,6 +204,7 @@ class _Application:
             **agreed,
             "grouping": contract.grouping,
             "payment_terms_days": contract.payment_terms_days,
+            "approval": contract.approval,
             "renewal": contract.renewal,
             "notice_days": contract.notice_days,
         }

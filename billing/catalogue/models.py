@@ -119,6 +119,7 @@ class ContractModel(Model):
     timezone: Zone | None = None
     grouping: list[Group] = Field(default_factory=lambda: ["subscription", "charge"], max_length=10)
     payment_terms_days: int = Field(default=30, ge=0, le=365)
+    approval: Literal["none", "required"] = "none"
     renewal: Literal["none", "automatic"] = "none"
     notice_days: int = Field(default=0, ge=0, le=366)
     subscriptions: list[str] = Field(default_factory=list)

@@ -8,8 +8,8 @@ from billing.closing.plan import InvoicePlan
 from billing.core.invoicing import InvoiceDraft, Line
 from billing.core.money import minor_digits
 from billing.core.numbering import number, series
-from storage import closing, due, issuing, measuring
-from storage.tables import BillingMonth, Invoice, InvoiceLine, InvoiceVat
+from storage import closing, drafts, due, issuing, measuring
+from storage.tables import BillingMonth, DraftMonth, Invoice, InvoiceLine, InvoiceVat
 
 DAY = timedelta(days=1)
 
@@ -17,11 +17,27 @@ DAY = timedelta(days=1)
 def commit_plan(session: Session, plan: InvoicePlan, now: datetime) -> tuple[str, ...] | None:
     """Write a planned month in the session's transaction; the numbers issued (none when nothing was due).
 
-    None, and nothing written, when the contract changed after it was planned.
+    Where the contract asks for approval, the month stays open and the names of its drafts are returned. None, and
+    nothing written, when the contract changed after it was planned.
     """
     contract = plan.contract
     if not closing.claim(session, contract_id=contract.id, revision=contract.revision):
         return None
+    drafts.drop(session, contract.id, plan.month_starts_on)
+    if plan.draft is not None and contract.approval == "required":
+        drafts.keep(
+            session,
+            DraftMonth(
+                contract_id=contract.id,
+                month_starts_on=plan.month_starts_on,
+                revision=contract.revision + 1,
+                usage_mark=plan.usage_mark,
+                drafted_at=now,
+                schedules=list(plan.schedules),
+                boundaries=list(plan.boundaries),
+            ),
+        )
+        return (_issue(session, plan, plan.draft, now),)
     closing.close_month(
         session,
         BillingMonth(
@@ -71,6 +87,9 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
         )
         for total in draft.vat
     ]
+    if plan.contract.approval == "required":
+        invoice.draft_name = f"DRAFT/{plan.month_starts_on:%Y/%m}/{plan.contract.id}"
+        return issuing.issue(session, invoice, lines, vat, None)
     name = series(draft.kind, plan.month_starts_on)
     return issuing.issue(session, invoice, lines, vat, lambda: number(name, issuing.next_number(session, name)))
 

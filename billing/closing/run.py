@@ -18,9 +18,10 @@ from billing.closing.rehearsal import DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
 from billing.terms import end_terms
-from storage import closing, invoices
+from storage import closing
 from storage.closing import ContractToClose
 from storage.errors import StorageError
+from storage.invoices import InvoiceDocument
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseReport:
-    """What a close issued, or would issue; `months` counts the contract months that it closed."""
+    """What a close issued, or would issue; `months` counts the contract months that it closed.
+
+    `drafts` wait for approval; the later months of their contracts wait with them.
+    """
 
     until: date
     dry_run: bool
     months: int
-    invoices: tuple[invoices.InvoiceDocument, ...]
+    invoices: tuple[InvoiceDocument, ...]
     failures: tuple[Failure, ...]
+    drafts: tuple[InvoiceDocument, ...] = ()
 
 
 class _DryRunDone(Exception):
@@ -92,6 +97,7 @@ def _close_all(
         months=run.months,
         invoices=tuple(run.issued),
         failures=tuple(run.failures.values()),
+        drafts=tuple(run.drafts),
     )
 
 
@@ -110,7 +116,10 @@ class _Run:
     database: DatabaseLike
     now: datetime
     months: int = 0
-    issued: list[invoices.InvoiceDocument] = field(default_factory=list)
+    issued: list[InvoiceDocument] = field(default_factory=list)
+    drafts: list[InvoiceDocument] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
+    """Contracts with a draft that waits for approval: their later months are not closed before it."""
     failures: dict[int, Failure] = field(default_factory=dict)
 
     def find_due(self, until: date, only: Collection[str] | None) -> dict[Month, list[ContractToClose]]:
@@ -139,7 +148,7 @@ class _Run:
                 self._close(closer, contract, wait=True)
 
     def _close(self, closer: ContractCloser, contract: ContractToClose, *, wait: bool) -> Outcome | None:
-        if contract.id in self.failures:
+        if contract.id in self.failures or contract.id in self.waiting:
             return None
         try:
             found = closer.close(contract, wait=wait)
@@ -150,7 +159,12 @@ class _Run:
                 contract=contract.name, month_starts_on=closer.month[0], message=str(error) or type(error).__name__
             )
             return None
-        if not isinstance(found, Skipped):
+        if isinstance(found, Skipped):
+            return found
+        if any(document.status == "draft" for document in found):
+            self.waiting.add(contract.id)
+            self.drafts.extend(found)
+        else:
             self.months += 1
             self.issued.extend(found)
         return found

@@ -5,7 +5,7 @@ from datetime import date
 import click
 
 from gateway.cli.context import house
-from gateway.cli.output import show_json, show_table
+from gateway.cli.output import show_json, show_rows
 
 
 @click.command()
@@ -25,15 +25,16 @@ def close(until: str, *, dry_run: bool, as_json: bool) -> int:
         raise click.UsageError(f"{until} is further than the calendar is kept")
     with house() as parts:
         report = closing.close(parts.database, day, parts.clock.now(), dry_run=dry_run)
-    rows = [summary(invoice) for invoice in report.invoices]
+    rows, drafts = ([summary(each) for each in found] for found in (report.invoices, report.drafts))
     failures = [{"contract": it.contract, "month": it.month_starts_on, "message": it.message} for it in report.failures]
     if as_json:
-        show_json({"until": day, "dry_run": dry_run, "invoices": rows, "failures": failures})
+        show_json({"until": day, "dry_run": dry_run, "invoices": rows, "drafts": drafts, "failures": failures})
     else:
-        if rows:
-            show_table([key.replace("_", " ") for key in rows[0]], [list(row.values()) for row in rows])
-        else:
-            click.echo(f"Nothing to invoice until {day}.")
+        nothing = "" if drafts else f"Nothing to invoice until {day}."
+        show_rows(rows, as_json=False, nothing=nothing)
+        if drafts:
+            click.echo("These wait for approval, and the later months of their contracts with them:")
+            show_rows(drafts, as_json=False, nothing="")
         if dry_run:
             click.echo("Nothing was written: this was a dry run.")
         for failure in failures:

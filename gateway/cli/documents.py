@@ -72,12 +72,13 @@ def vat_rows(document: "InvoiceDocument") -> list[dict[str, Any]]:
     ]
 
 
-def document_json(document: "InvoiceDocument", balance: "Balance") -> dict[str, Any]:
-    """The whole document for a program."""
+def document_json(document: "InvoiceDocument", balance: "Balance | None") -> dict[str, Any]:
+    """The whole document for a program; a draft has no balance."""
     return (
         summary(document)
-        | balance_row(balance, document.minor_digits)
+        | ({} if balance is None else balance_row(balance, document.minor_digits))
         | {
+            "status": document.status,
             "purpose": document.purpose,
             "reason": document.reason,
             "seller": document.seller,
@@ -89,10 +90,11 @@ def document_json(document: "InvoiceDocument", balance: "Balance") -> dict[str, 
     )
 
 
-def show_document(document: "InvoiceDocument", balance: "Balance") -> None:
-    """The whole document for a person."""
+def show_document(document: "InvoiceDocument", balance: "Balance | None") -> None:
+    """The whole document for a person; a draft has no balance."""
     click.echo(f"{document.number} ({document.kind.replace('_', ' ')}), {document.contract}")
-    click.echo(f"issued on {document.issued_on}, due on {document.due_on}")
+    issued = "issued" if document.status == "issued" else "a draft that waits for approval, to be issued"
+    click.echo(f"{issued} on {document.issued_on}, due on {document.due_on}")
     click.echo(f"{document.seller.get('name', '')} -> {document.buyer.get('name', '')}")
     if document.corrects:
         reason = f" ({document.purpose}): {document.reason}" if document.reason else ""
@@ -103,6 +105,9 @@ def show_document(document: "InvoiceDocument", balance: "Balance") -> None:
     click.echo()
     for total in vat_rows(document):
         click.echo(f"VAT {total['rate']} % on {total['base']}: {total['vat']}")
-    figures, state = summary(document), balance_row(balance, document.minor_digits)
+    figures = summary(document)
     click.echo(f"net {figures['net']}, VAT {figures['vat']}, total {figures['total']} {document.currency}")
+    if balance is None:
+        return
+    state = balance_row(balance, document.minor_digits)
     click.echo(f"paid {state['paid']}, credited {state['credited']}, due {state['due']} ({state['state']})")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.approving import approve, drafts, void
 from gateway.cli.context import house
 from gateway.cli.crediting import credit
 from gateway.cli.documents import document_json, show_document, summary
@@ -20,11 +21,11 @@ DAY = timedelta(days=1)
 
 @click.group()
 def invoices() -> None:
-    """List, show, export, explain, pay and credit invoices."""
+    """List, show, export and explain invoices; pay and credit them; approve drafts."""
 
 
-invoices.add_command(pay)
-invoices.add_command(credit)
+for command in (pay, credit, drafts, approve, void):
+    invoices.add_command(command)
 
 
 @invoices.command("list")
@@ -53,7 +54,8 @@ def show(number: str, *, as_json: bool) -> None:
 
     with house() as parts, parts.database.snapshot() as session:
         document = store.invoice_document(session, number)
-        balance = balance_of(session, number, parts.clock.now().date())
+        issued = document.status == "issued"
+        balance = balance_of(session, number, parts.clock.now().date()) if issued else None
     if as_json:
         show_json(document_json(document, balance))
     else:

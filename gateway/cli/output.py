@@ -75,5 +75,5 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str)
         show_json(rows)
     elif rows:
         show_table([key.replace("_", " ") for key in rows[0]], [list(row.values()) for row in rows])
-    else:
+    elif nothing:
         click.echo(nothing)

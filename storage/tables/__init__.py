@@ -5,6 +5,7 @@ units end in `_minor`; other money and quantities are exact rationals; usage is 
 """
 
 from storage.tables.base import (
+    APPROVALS,
     CHARGE_TYPES,
     GAP_REASONS,
     INVOICE_KINDS,
@@ -35,6 +36,7 @@ from storage.tables.catalogue import (
 )
 from storage.tables.invoices import (
     BillingMonth,
+    DraftMonth,
     Invoice,
     InvoiceLine,
     InvoiceVat,
@@ -70,6 +72,7 @@ from storage.tables.usage import (
 )
 
 __all__ = [
+    "APPROVALS",
     "CHARGE_TYPES",
     "GAP_REASONS",
     "INVOICE_KINDS",
@@ -95,6 +98,7 @@ __all__ = [
     "ContractItem",
     "ControlRequest",
     "Customer",
+    "DraftMonth",
     "IngestCounter",
     "IngestMember",
     "Invoice",

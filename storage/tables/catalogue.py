@@ -10,7 +10,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from storage.tables.base import CHARGE_TYPES, METRIC_KINDS, Table, one_of
+from storage.tables.base import APPROVALS, CHARGE_TYPES, METRIC_KINDS, Table, one_of
 from storage.types import Instant, Json, Word
 
 
@@ -84,6 +84,7 @@ class Charge(Table, table=True):
 
 
 class Contract(Table, table=True):
+    __table_args__: ClassVar[Any] = (one_of("approval", APPROVALS),)
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     """The contract's reference in topics, files and pages."""
@@ -93,6 +94,8 @@ class Contract(Table, table=True):
     starts_on: date
     grouping: list[str] = Field(sa_column=Column(Json, nullable=False))
     payment_terms_days: int = 30
+    approval: str = Field(default="none", sa_type=Word)
+    """`required` when a close leaves drafts, which get their numbers when a person approves them."""
     renewal: str = Field(default="none", sa_type=Word)
     """`none` or `automatic`: what the end of a term does to items that are activated without their own word."""
     notice_days: int = 0

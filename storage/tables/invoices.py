@@ -32,6 +32,23 @@ class BillingMonth(Table, table=True):
     closed_at: datetime = Field(sa_type=Instant)
 
 
+class DraftMonth(Table, table=True):
+    """A month of a contract whose drafts wait for approval: what approving it will write, as the close decided it."""
+
+    __tablename__ = "draft_month"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("contract_id", "month_starts_on"),)
+    contract_id: int = Field(foreign_key="contract.id")
+    month_starts_on: date
+    revision: int
+    """The contract's after the drafts were made; when it has risen since, they have to be made anew."""
+    usage_mark: int = Field(sa_type=BigInteger)
+    drafted_at: datetime = Field(sa_type=Instant)
+    schedules: list[Any] = Field(sa_column=Column(Json, nullable=False))
+    """Status, quantity and amount (exact text) and id of each schedule."""
+    boundaries: list[Any] = Field(sa_column=Column(Json, nullable=False))
+    """Object, metric, microseconds, quantity and quality of each register value."""
+
+
 class NumberSeries(Table, table=True):
     """The last number of a series, locked in the issuing transaction: no gap, no repeat."""
 
@@ -50,6 +67,7 @@ class Invoice(Table, table=True):
         CheckConstraint("(number IS NULL) = (status = 'draft')", name="number"),
         CheckConstraint("net_minor + vat_minor = gross_minor", name="total"),
         UniqueConstraint("credits_id", "reference"),
+        Index("ix_invoice_draft_name", "draft_name", unique=True),
         Index(
             "uq_invoice_period",
             "contract_id",
@@ -62,6 +80,8 @@ class Invoice(Table, table=True):
     )
     id: int | None = Field(default=None, primary_key=True)
     number: str | None = Field(default=None, unique=True)
+    draft_name: str | None = None
+    """What a draft is called while it waits for approval, instead of a number."""
     kind: str = Field(sa_type=Word)
     purpose: str = Field(default="period", sa_type=Word)
     """`period`: what a close charges or takes back, one a kind and month; by hand: `gesture`, which leaves what was

@@ -55,6 +55,8 @@ class Fleet:
     grouping: Sequence[str] = ("subscription", "charge")
     zone: str = "Europe/Paris"
     contract: str = "IOT Fleet Contract"
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    """More that the contract says."""
     metric_id: int = 0
     ids: dict[str, int] = field(default_factory=dict)
 
@@ -78,6 +80,7 @@ class Fleet:
                 timezone=self.zone,
                 starts_on=date(2022, 4, 1),
                 grouping=list(self.grouping),
+                **self.terms,
             )
             session.add_all([version, contract])
             session.flush()

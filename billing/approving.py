@@ -1,0 +1,85 @@
+"""Drafts that wait for approval: approved as they stand, or voided; only a draft can be either.
+
+The law: what is approved is what was shown, to the cent, and it takes its number then; usage that came since is late
+usage of the next month. A draft that no longer fits its contract is not approved: the next close makes it anew.
+"""
+
+from datetime import datetime
+from fractions import Fraction
+from typing import cast
+
+from sqlmodel import Session
+
+from billing.core.errors import NotFound, Refused
+from billing.core.money import format_minor
+from billing.core.numbering import InvoiceKind, number, series
+from storage import closing, crediting, drafts, due, issuing, measuring
+from storage.tables import BillingMonth, Contract, DraftMonth, Invoice
+
+
+def approve(session: Session, name: str, now: datetime, *, total: Fraction | None = None) -> tuple[str, ...]:
+    """Issue the drafts of a draft's contract and month; their numbers, in the order of the drafts.
+
+    `total` is what the approver saw, VAT included: another total is refused. Raises NotFound for a name that no draft
+    has, and Refused for what was issued and for a draft whose contract changed since it was made.
+    """
+    draft, waiting, contract = _waiting(session, name)
+    if contract.revision != waiting.revision:
+        raise Refused(f"{contract.name} changed since {name} was made; close again, which makes it anew")
+    if total is not None and total * 10**draft.minor_digits != draft.gross_minor:
+        stated = format_minor(draft.gross_minor, draft.minor_digits)
+        raise Refused(f"{name} is over {stated} {draft.currency} now; look at it again")
+    found = drafts.of_month(session, draft.contract_id, draft.month_starts_on)
+    _close(session, waiting, contract, now)
+    measuring.store_boundaries(session, [tuple(row) for row in waiting.boundaries])
+    due.update_schedules(session, [tuple(row) for row in waiting.schedules])
+    numbers = []
+    for each in found:
+        each.issued_at = now
+        numbers.append(_issue(session, each))
+    drafts.forget(session, waiting)
+    return tuple(numbers)
+
+
+def void(session: Session, name: str, now: datetime) -> None:
+    """Close the month of a draft without a document: what was on it is due again, and goes on the next invoice.
+
+    Raises NotFound for a name that no draft has, and Refused for what was issued.
+    """
+    draft, waiting, contract = _waiting(session, name)
+    contract_id, month = draft.contract_id, draft.month_starts_on
+    _close(session, waiting, contract, now)
+    drafts.look_again(session, [row[3] for row in waiting.schedules])
+    drafts.drop(session, contract_id, month)
+
+
+def _waiting(session: Session, name: str) -> tuple[Invoice, DraftMonth, Contract]:
+    draft = drafts.find(session, name)
+    if draft is None:
+        if crediting.find(session, name) is not None:
+            raise Refused(f"{name} was issued; only drafts are approved or voided, what was issued is credited")
+        raise NotFound(f"no draft is called {name}; `metergate invoices drafts` lists those that wait")
+    contract = crediting.hold(session, draft.contract_id)
+    # A close may have made it anew, or approved it, before the contract was held.
+    draft = drafts.find(session, name)
+    waiting = None if draft is None else drafts.month(session, draft.contract_id, draft.month_starts_on)
+    if draft is None or waiting is None:
+        raise NotFound(f"no draft is called {name} any more; `metergate invoices drafts` lists those that wait")
+    return draft, waiting, contract
+
+
+def _close(session: Session, waiting: DraftMonth, contract: Contract, now: datetime) -> None:
+    """Close the month, and tell every close that planned it to plan again."""
+    closing.claim(session, contract_id=waiting.contract_id, revision=contract.revision)
+    month = BillingMonth(
+        contract_id=waiting.contract_id,
+        month_starts_on=waiting.month_starts_on,
+        usage_mark=waiting.usage_mark,
+        closed_at=now,
+    )
+    closing.close_month(session, month)
+
+
+def _issue(session: Session, draft: Invoice) -> str:
+    name = series(cast("InvoiceKind", draft.kind), draft.month_starts_on)
+    return issuing.give_number(session, draft, lambda: number(name, issuing.next_number(session, name)))
