@@ -22,6 +22,7 @@ from billing.core.measured import Measured
 from billing.core.money import allocate, exact_text, format_minor, minor_digits, to_minor
 from billing.core.periods import DAY, Every, first_day, local_midnight, nth_start
 from billing.core.prices import NO_CONTEXT, Component, Context, worth
+from billing.core.properties import checked_properties
 from billing.core.records import Record, Window, measure_records, once
 from billing.core.valuing import part_of, value
 from billing.extension import installed
@@ -282,10 +283,8 @@ def _record(entry: object, place: str, zone: ZoneInfo, *, counts: bool) -> Recor
         raise Invalid(f"{place} has no at; give its time")
     if "value" not in entry and not counts:
         raise Invalid(f"{place} has no value; give what was used")
-    properties = entry.get("properties") or {}
-    if not isinstance(properties, Mapping):
-        raise Invalid(f"{place} has properties {str(properties)[:60]!r}; they should be a mapping")
     try:
+        properties = checked_properties(entry.get("properties") or {})
         at = _instant(entry["at"], zone)
     except Invalid as error:
         raise Invalid(f"{place}: {error.message}") from None

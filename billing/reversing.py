@@ -104,7 +104,8 @@ def reverse(session: Session, reference: str, taken: Taken, said: Said) -> Rever
     reversals.reverse(session, (at, row.id, metric.id, identity), reversal, said.now)
     if new_identity is not None and scaled is not None:
         fact = usage.Fact(at, row.id, metric.id, new_identity, scaled, to_micros(said.now), said.origin)
-        usage.record(session, [fact])
+        carried = reversals.property_set_of(session, (at, row.id, metric.id, identity))
+        usage.record(session, [fact], {} if carried is None else {0: carried})
     if metric.kind == "cumulative":
         # Behind an exchange a value at a boundary is counted on from older registers: all later ones are made again.
         counted_on = bool(exchanges.epochs(session, row.id).get((row.id, metric.id)))

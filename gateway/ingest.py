@@ -26,6 +26,7 @@ from storage import partitions, presence, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
+from storage.properties import property_set_ids
 from storage.types import MICROSECOND, from_micros, to_micros
 
 log = logging.getLogger(__name__)
@@ -145,6 +146,7 @@ def _commit(database: Database, messages: Sequence[Message], rules: Rules, *, no
     with database.transaction() as session:
         applied, learnt = _apply_and_keep(session, messages, rules, now=now, known=database.known)
     database.known.learn(learnt.objects, learnt.heard)
+    database.known.learn_properties(learnt.property_sets)
     return applied
 
 
@@ -183,6 +185,7 @@ class _Learnt(NamedTuple):
 
     objects: dict[str, int]
     heard: dict[int, int]
+    property_sets: dict[str, int]
 
 
 def _apply(
@@ -207,7 +210,8 @@ def _apply(
             refusals.append((read.message, error.reason, str(error)))
     times = usage.remember_times(session, list(_times_to_remember(accepted, objects)))
     facts = door.facts(times)
-    recorded = usage.record(session, facts)
+    sets = property_set_ids(session, door.described.values(), known.property_sets)
+    recorded = usage.record(session, facts, {place: sets[content] for place, content in door.described.items()})
     if recorded.conflicts:
         refusals += _conflicts(recorded, {id(fact): message for fact, message in zip(facts, door.owners, strict=True)})
     reports = [
@@ -226,7 +230,7 @@ def _apply(
             events=presence.touch(session, heard=heard, reports=reports, now=now, origin=origin),
         ),
         refusals,
-        _Learnt(found, heard),
+        _Learnt(found, heard, sets),
     )
 
 
@@ -245,9 +249,11 @@ def _conflicts(recorded: usage.Recorded, owners: dict[int, Message]) -> list[Ref
     refusals: dict[int, Refusal] = {}
     for fact, stands in recorded.conflicts:
         message = owners[id(fact)]
+        where = f"metric {fact.metric_id} of object {fact.object_id} at {from_micros(fact.occurred_at).isoformat()}"
         sentence = (
-            f"metric {fact.metric_id} of object {fact.object_id} at {from_micros(fact.occurred_at).isoformat()} "
-            f"is {stands} already (scaled), this message says {fact.quantity}"
+            f"{where} is {stands} already with other properties than this message gives"
+            if stands == fact.quantity
+            else f"{where} is {stands} already (scaled), this message says {fact.quantity}"
         )
         refusals.setdefault(id(message), (message, "conflict", sentence))
     return list(refusals.values())
@@ -307,6 +313,8 @@ class _Door:
         self._facts: list[usage.Fact] = []
         self._untimed: list[tuple[int, str]] = []
         self._last_received: tuple[datetime | None, int] = (None, 0)
+        self.described: dict[int, str] = {}
+        """By the place of a fact, its properties in their canonical text, where it has any."""
         self.owners: list[Message] = []
         """The message of each fact."""
         self.heard: dict[int, int] = {}
@@ -325,14 +333,19 @@ class _Door:
             # Kept only at the end: a message is taken whole or refused whole.
             facts: list[usage.Fact] = []
             untimed: list[tuple[int, str]] = []
+            described: dict[int, str] = {}
             for sample in content:
                 self._check_time(sample.occurred_at, received)
                 made = self._sample(message, sample, object_id, received)
                 if sample.occurred_at is None and sample.sender_id:
                     start = len(self._facts) + len(facts)
                     untimed += [(start + nth, sample.sender_id) for nth in range(len(made))]
+                if sample.properties:
+                    start = len(self._facts) + len(facts)
+                    described.update(dict.fromkeys(range(start, start + len(made)), sample.properties))
                 facts += made
             self._untimed += untimed
+            self.described.update(described)
             self._facts += facts
             self.owners += [message] * len(facts)
         if received > self.heard.get(object_id, -1):
@@ -373,7 +386,7 @@ class _Door:
             )
 
     def _sample(self, message: Message, sample: Sample, object_id: int, received: int) -> list[usage.Fact]:
-        discriminator, position, occurred_at, values = sample
+        discriminator, position, occurred_at, values, _ = sample
         unkeyed = occurred_at is None and not discriminator
         if unkeyed:
             # Two of them are two, even in one microsecond: the receipt keeps them apart.

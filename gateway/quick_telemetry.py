@@ -4,10 +4,20 @@ The law: what this accepts, `decode_telemetry` accepts with the same samples; wh
 """
 
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
-from gateway.telemetry import METRICS_MAX, SAMPLES_MAX, SENDER_ID_MAX, Sample, Unreadable, decode_telemetry, parse_time
+from gateway.telemetry import (
+    METRICS_MAX,
+    SAMPLES_MAX,
+    SENDER_ID_MAX,
+    Sample,
+    Unreadable,
+    canonical_text,
+    decode_telemetry,
+    parse_time,
+)
 
 BYTES_MAX = 4_096
 """Above this a number may have more digits than the strict decoder takes: Python stops at 4,300."""
@@ -15,19 +25,23 @@ EPOCH_DIGITS_MAX = 14
 """Milliseconds of this many digits end in the year 5138: none of them is out of range."""
 SECONDS_KEPT = 10_000
 """Instants remembered with their microseconds; a fleet that is on time needs a few."""
+PROPERTIES_KEPT = 10_000
+"""Sets of properties remembered as they stand in a payload: a fleet has a few zones and tariffs."""
 SECOND = len('"2022-04-14T10:00:00')
 FRACTION_MAX = 9
 QUOTE = b'"'
-NO_TIME = msgspec.Raw(b"")
+NOTHING = msgspec.Raw(b"")
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     metrics: dict[str, Decimal]
     id: str = ""
-    ts: msgspec.Raw = NO_TIME
+    ts: msgspec.Raw = NOTHING
+    properties: msgspec.Raw = NOTHING
 
 
 _one = msgspec.json.Decoder(_Entry).decode
+_properties = msgspec.json.Decoder(dict[str, str | bool | int]).decode
 _many = msgspec.json.Decoder(list[_Entry]).decode
 _seconds: dict[bytes, int] = {}
 
@@ -58,7 +72,7 @@ def _samples(payload: bytes) -> tuple[Sample, ...] | None:
         quotes += 2 + 2 * len(metrics)
         if not 1 <= len(metrics) <= METRICS_MAX or len(sender_id) > SENDER_ID_MAX:
             return None
-        if entry.ts is not NO_TIME:
+        if entry.ts is not NOTHING:
             stated = bytes(entry.ts)
             quotes += 4 if stated.startswith(QUOTE) else 2
             at = _micros(stated)
@@ -67,8 +81,22 @@ def _samples(payload: bytes) -> tuple[Sample, ...] | None:
             if len(entries) > 1:
                 nth = seen[sender_id] = seen.get(sender_id, -1) + 1
                 sender_id = f"{sender_id}#{nth}" if nth else sender_id
-        samples.append(Sample(sender_id, position, at, tuple(metrics.items())))
+        described = ""
+        if entry.properties is not NOTHING:
+            described, more = _described(bytes(entry.properties))
+            quotes += more
+        samples.append(Sample(sender_id, position, at, tuple(metrics.items()), described))
     return tuple(samples) if quotes == payload.count(QUOTE) else None
+
+
+@lru_cache(maxsize=PROPERTIES_KEPT)
+def _described(stated: bytes) -> tuple[str, int]:
+    """The canonical text of `properties` as they stand in the payload, and how many quotes they take with their key.
+
+    Raises ValueError for what is not sure.
+    """
+    found = _properties(stated)
+    return canonical_text(found), 2 + sum(4 if value.__class__ is str else 2 for value in found.values())
 
 
 def _micros(stated: bytes) -> int:

@@ -11,6 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from billing.core.errors import Invalid
+from billing.core.properties import canonical, checked_properties
 from storage.types import from_micros, to_micros
 
 SAMPLES_MAX = 10_000
@@ -47,6 +49,8 @@ class Sample(NamedTuple):
     position: int
     occurred_at: int | None
     values: tuple[tuple[str, Decimal | int], ...]
+    properties: str = ""
+    """In their one canonical text; empty where there are none."""
 
     @property
     def has_key(self) -> bool:
@@ -80,13 +84,19 @@ def decode_telemetry(payload: bytes, *, limit_bytes: int) -> tuple[Sample, ...]:
     seen: dict[str, int] = {}
     samples = []
     for position, entry in enumerate(entries):
-        fields = _fields(entry, allowed={"id", "ts", "metrics"})
+        fields = _fields(entry, allowed={"id", "ts", "metrics", "properties"})
         sender_id = _sender_id(fields)
         if sender_id:
             nth = seen[sender_id] = seen.get(sender_id, -1) + 1
             sender_id = f"{sender_id}#{nth}" if nth else sender_id
         samples.append(
-            Sample(sender_id=sender_id, position=position, occurred_at=_time(fields), values=_values(fields))
+            Sample(
+                sender_id=sender_id,
+                position=position,
+                occurred_at=_time(fields),
+                values=_values(fields),
+                properties=canonical_text(fields["properties"]) if "properties" in fields else "",
+            )
         )
     return tuple(samples)
 
@@ -210,6 +220,14 @@ def _values(fields: Mapping[str, Any]) -> tuple[tuple[str, Decimal | int], ...]:
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             raise Unreadable("bad_number", f"the metric {name!r} is {_plain(value)!r}, which is not a JSON number")
     return tuple(metrics.items())
+
+
+def canonical_text(properties: object) -> str:
+    """The one text of a set of properties; empty for none. Raises Unreadable."""
+    try:
+        return canonical(checked_properties(properties))
+    except Invalid as error:
+        raise Unreadable("bad_properties", error.message) from None
 
 
 def _plain(value: Any) -> Any:

@@ -29,7 +29,7 @@ def write_columns(connection: Connection, sql: str, types: Sequence[str], rows: 
         return 0
     arrays = ", ".join(f"%s::{name}[]" for name in types)
     columns = tuple(
-        [int(value) for value in column] if name == "int" else list(column)
+        [None if value is None else int(value) for value in column] if name == "int" else list(column)
         for name, column in zip(types, zip(*rows, strict=True), strict=True)
     )
     return int(connection.exec_driver_sql(sql.format(rows=f"unnest({arrays})"), columns).rowcount)

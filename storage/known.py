@@ -7,15 +7,18 @@ from collections.abc import Mapping
 
 OBJECTS_KEPT = 100_000
 """Objects remembered: some 20 MB; when there are more, it begins anew."""
+PROPERTY_SETS_KEPT, PROPERTIES_LENGTH_KEPT = 50_000, 500
+"""Sets of properties remembered, and of how many characters at most: some 20 MB where each has a hundred."""
 LAST_SEEN_RESOLUTION_MICROS = 60_000_000
 """`last_seen_at` follows usage within a minute: writing it for every message would double what a message writes."""
 
 
 class Known:
-    """Ids of objects by reference, which never change, and when each was last written as heard."""
+    """Ids of objects and of sets of properties, which never change, and when each was last written as heard."""
 
     def __init__(self) -> None:
         self.objects: dict[str, int] = {}
+        self.property_sets: dict[str, int] = {}
         self._heard: dict[int, int] = {}
 
     def news(self, heard: Mapping[int, int]) -> dict[int, int]:
@@ -26,6 +29,13 @@ class Known:
             for object_id, micros in heard.items()
             if not 0 <= micros - last(object_id, -LAST_SEEN_RESOLUTION_MICROS) < LAST_SEEN_RESOLUTION_MICROS
         }
+
+    def learn_properties(self, sets: Mapping[str, int]) -> None:
+        """Remember the ids of sets of properties by their canonical text; to be called after the commit."""
+        short = {content: identity for content, identity in sets.items() if len(content) <= PROPERTIES_LENGTH_KEPT}
+        if len(self.property_sets) + len(short) > PROPERTY_SETS_KEPT:
+            self.property_sets.clear()
+        self.property_sets.update(short)
 
     def learn(self, objects: Mapping[str, int], heard: Mapping[int, int]) -> None:
         """Remember what a transaction read and wrote; to be called after its commit."""

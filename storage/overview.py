@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import and_, func, text
 from sqlmodel import Session, col, select
 
+from storage.properties import parsed
 from storage.tables import (
     OPEN_STATUSES,
     ConnectedObject,
     InvoicingSchedule,
     Metric,
+    PropertySet,
     UsageRecord,
     UsageReversal,
     UsageRollup,
@@ -28,7 +30,7 @@ def usage_of(
 ) -> list[dict[str, Any]]:
     """Usage records of one object in `[since, until)`, in time order, at most `limit`; why one was taken back."""
     statement = (
-        select(UsageRecord, Metric, UsageReversal)
+        select(UsageRecord, Metric, UsageReversal, PropertySet.content)
         .join(Metric, col(UsageRecord.metric_id) == col(Metric.id))
         .join(ConnectedObject, col(UsageRecord.object_id) == col(ConnectedObject.id))
         .outerjoin(
@@ -40,6 +42,7 @@ def usage_of(
                 )
             ),
         )
+        .outerjoin(PropertySet, col(PropertySet.id) == col(UsageRecord.property_set_id))
         .where(ConnectedObject.reference == reference)
         .order_by(col(UsageRecord.occurred_at), col(UsageRecord.metric_id), col(UsageRecord.discriminator))
         .limit(limit)
@@ -54,12 +57,13 @@ def usage_of(
             "metric": metric.name,
             "value": Fraction(record.quantity, 10**metric.decimals),
             "unit": metric.unit,
+            "properties": parsed(content),
             "id": record.discriminator,
             "received_at": record.received_at,
             "origin": record.origin,
             "taken_back": "" if reversal is None else reversal.reason,
         }
-        for record, metric, reversal in session.exec(statement)
+        for record, metric, reversal, content in session.exec(statement)
     ]
 
 

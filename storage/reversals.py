@@ -47,6 +47,19 @@ def records_at(session: Session, *, at: int, object_id: int, metric_id: int) -> 
     return dict(session.exec(query.order_by(col(UsageRecord.discriminator))).all())
 
 
+def property_set_of(session: Session, key: Key) -> int | None:
+    """The properties that a usage record carries: what stands in its place has them too."""
+    at, object_id, metric_id, discriminator = key
+    return session.exec(
+        select(UsageRecord.property_set_id).where(
+            UsageRecord.occurred_at == from_micros(at),
+            UsageRecord.object_id == object_id,
+            UsageRecord.metric_id == metric_id,
+            UsageRecord.discriminator == discriminator,
+        )
+    ).one()
+
+
 def reversals_at(session: Session, *, at: int, object_id: int, metric_id: int) -> dict[str, Reversal]:
     """What was taken back of an object's records of a metric at one instant, by discriminator."""
     query = select(UsageReversal).where(
@@ -156,6 +169,7 @@ __all__ = [
     "Key",
     "Reversal",
     "forget_boundaries",
+    "property_set_of",
     "records_at",
     "reversals_at",
     "reverse",

@@ -5,9 +5,10 @@ order of commits, because the counter's row is locked until the transaction ends
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete
@@ -28,6 +29,8 @@ SAME_RECORD = (
 NOT_REVERSED = f"NOT EXISTS (SELECT 1 FROM usage_reversal AS x WHERE {SAME_RECORD})"
 
 Key = tuple[int, int, int, str]
+NONE_DESCRIBED: Mapping[int, int] = MappingProxyType({})
+FACT_TYPES = ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int")
 _Day = tuple[int, int, int, int, int, int, int, int]
 """Count, sum, greatest, least, then instant and quantity of the first and of the last."""
 
@@ -54,7 +57,10 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a call of `record` did; a conflict is a fact whose key is taken by the quantity beside it."""
+    """What a call of `record` did; a conflict is a fact whose key is taken by the quantity beside it.
+
+    Where that is the same quantity, it has other properties.
+    """
 
     inserted: int
     duplicates: int
@@ -71,34 +77,35 @@ class MetricRow:
     excess_digits: str
 
 
-def record(session: Session, facts: Sequence[Fact]) -> Recorded:
+def record(session: Session, facts: Sequence[Fact], described: Mapping[int, int] = NONE_DESCRIBED) -> Recorded:
     """Write the facts that are new, and add exactly those to the rollup, in the session's transaction.
 
-    A fact that is there already with the same quantity is a duplicate; with another one it is a conflict, and
-    nothing is changed. Raises IntegrityError when a day's sum would leave 64 bits.
+    `described` has the set of properties of each fact that has one, by its place. A fact that is there already with
+    the same quantity and properties is a duplicate; with others it is a conflict, and nothing is changed. Raises
+    IntegrityError when a day's sum would leave 64 bits.
     """
     if not facts:
         return Recorded(inserted=0, duplicates=0, conflicts=[])
     connection = session.connection()
     batch = next_batch(connection)
-    count = _insert(connection, facts, batch)
+    count = _insert(connection, facts, batch, described)
     if count == len(facts):
         _roll_up(connection, facts, batch)
         return Recorded(inserted=count, duplicates=0, conflicts=[])
-    first: dict[Key, Fact] = {}
-    for fact in facts:
-        first.setdefault(fact.key, fact)
+    first: dict[Key, int] = {}
+    for place, fact in enumerate(facts):
+        first.setdefault(fact.key, place)
     taken = {} if count == len(first) else _taken_before(connection, list(first), batch)
-    new = [fact for key, fact in first.items() if key not in taken]
+    new = [facts[place] for key, place in first.items() if key not in taken]
     if len(new) != count:
         raise AssertionError(f"batch {batch}: {count} usage records were inserted, {len(new)} are accounted for")
     _roll_up(connection, new, batch)
     conflicts = []
-    for fact in facts:
+    for place, fact in enumerate(facts):
         key = fact.key
-        stands = taken[key] if key in taken else first[key].quantity
-        if stands != fact.quantity:
-            conflicts.append((fact, stands))
+        stands = taken.get(key) or (facts[first[key]].quantity, described.get(first[key]))
+        if stands != (fact.quantity, described.get(place)):
+            conflicts.append((fact, stands[0]))
     return Recorded(inserted=count, duplicates=len(facts) - count - len(conflicts), conflicts=conflicts)
 
 
@@ -210,27 +217,35 @@ def next_batch(connection: Connection) -> int:
     return int(row[0])
 
 
-def _insert(connection: Connection, facts: Sequence[Fact], batch: int) -> int:
+def _insert(connection: Connection, facts: Sequence[Fact], batch: int, described: Mapping[int, int]) -> int:
     """Write the facts whose key is new, the first of a key in this batch; returns how many they were."""
     into = "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, received_at, origin, "
     key = "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING"
+    if described:
+        rows = [(*fact, described.get(place)) for place, fact in enumerate(facts)]
+        if is_sqlite(connection):
+            values = f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {batch:d})"
+            return write_many(connection, f"{into} unkeyed, property_set_id, batch) {values} {key}", rows)
+        types = (*FACT_TYPES, "int")
+        select_rows = f"SELECT f.*, {batch:d} FROM {{rows}} AS f"
+        return write_columns(connection, f"{into} unkeyed, property_set_id, batch) {select_rows} {key}", types, rows)
     if is_sqlite(connection):
         # A fact is a row as it stands: the batch, equal for all, is in the text.
         return write_many(connection, f"{into} unkeyed, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {batch:d}) {key}", facts)
     return write_columns(
         connection,
         f"{into} unkeyed, batch) SELECT f.*, {batch:d} FROM {{rows}} AS f {key}",
-        ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int"),
+        FACT_TYPES,
         facts,
     )
 
 
-def _taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> dict[Key, int]:
-    """The quantities that stood under these keys before this batch."""
+def _taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> dict[Key, tuple[int, int | None]]:
+    """The quantities and sets of properties that stood under these keys before this batch."""
     if is_sqlite(connection):
         # CROSS JOIN is SQLite's way to say: walk the list, seek in the table.
         rows = connection.exec_driver_sql(
-            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity "
+            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity, u.property_set_id "
             "FROM json_each(?) AS k CROSS JOIN usage_record AS u "
             "ON u.occurred_at = json_extract(k.value, '$[0]') AND u.object_id = json_extract(k.value, '$[1]') "
             "AND u.metric_id = json_extract(k.value, '$[2]') AND u.discriminator = json_extract(k.value, '$[3]') "
@@ -240,13 +255,13 @@ def _taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> di
     else:
         columns = tuple(list(column) for column in zip(*keys, strict=True))
         rows = connection.exec_driver_sql(
-            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity "
+            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity, u.property_set_id "
             "FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[]) AS k(occurred_at, object_id, metric_id, "
             "discriminator) JOIN usage_record AS u USING (occurred_at, object_id, metric_id, discriminator) "
             "WHERE u.batch <> %s",
             (*columns, batch),
         )
-    return {(row[0], row[1], row[2], row[3]): row[4] for row in rows}
+    return {(row[0], row[1], row[2], row[3]): (row[4], row[5]) for row in rows}
 
 
 def _roll_up(connection: Connection, facts: Sequence[Fact], batch: int) -> None:

@@ -5,12 +5,12 @@ from fractions import Fraction
 from typing import NamedTuple, assert_never, cast
 
 from billing.closing.measure import Inputs
-from billing.core.calculators import property_text
 from billing.core.charges import Charge, Event, OneTime, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.periods import DAY, Period
 from billing.core.prices import NO_CONTEXT, Component, Context
+from billing.core.properties import property_text
 from billing.core.usage import MetricKind, UsageTotals, measure
 from billing.core.valuing import NOTHING, number_of, served_part, value, value_fee
 from billing.extension import installed

@@ -9,6 +9,7 @@ from billing.core.conversion import Convert
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.prices import NO_CONTEXT, Component, Context, Dynamic, Percentage, Plugin, Price, Rule, rate
+from billing.core.properties import property_text
 from billing.core.reading import Reading, Wrong, entry_of
 from billing.core.usage import FROM_TOTALS, Aggregation
 
@@ -177,16 +178,3 @@ class Calculator:
         if self.convert is None:
             return measured
         return Measured(quantity=self.convert.apply(measured.quantity), count=measured.count, values=measured.values)
-
-
-def property_text(value: object) -> str:
-    """The value of a property as text: `7`, `true`, `night`."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return value
-        case None:
-            return ""
-        case _:
-            return str(value)

@@ -11,10 +11,11 @@ from fractions import Fraction
 from typing import Any, Literal, assert_never
 from zoneinfo import ZoneInfo
 
-from billing.core.calculators import Calculator, property_text
+from billing.core.calculators import Calculator
 from billing.core.charges import Prorate
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
+from billing.core.properties import property_text
 
 MICROSECOND = timedelta(microseconds=1)
 BANDWIDTH_PERCENTILE = Fraction(95)

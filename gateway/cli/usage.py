@@ -3,18 +3,21 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import click
 
 from gateway.cli.changes import command
 from gateway.cli.context import House, house
-from gateway.cli.output import show_rows
+from gateway.cli.output import show_rows, shown_properties
 
 CHUNK = 5_000
+PROPERTY = "property:"
+"""How the column of a property begins; an empty cell is none."""
 
 
 @click.group()
@@ -22,7 +25,7 @@ def usage() -> None:
     """Usage records: add, import, list."""
 
 
-def _body(*, at: str, metric: str, value: str, identity: str) -> bytes:
+def _body(*, at: str, metric: str, value: str, identity: str, properties: Mapping[str, str]) -> bytes:
     """The native payload of one value; the number keeps every digit that was typed."""
     try:
         number = Decimal(value)
@@ -30,7 +33,9 @@ def _body(*, at: str, metric: str, value: str, identity: str) -> bytes:
         raise ValueError(f"the value {value!r} is not a number") from None
     if not number.is_finite():
         raise ValueError(f"the value {value!r} is not a finite number")
-    fields = {"ts": at} | ({"id": identity} if identity else {})
+    fields: dict[str, Any] = {"ts": at}
+    fields |= {"id": identity} if identity else {}
+    fields |= {"properties": dict(properties)} if properties else {}
     head = json.dumps(fields)[:-1]
     return f"{head}, {json.dumps('metrics')}: {{{json.dumps(metric)}: {number:f}}}}}".encode()
 
@@ -55,17 +60,29 @@ def _take(parts: House, entries: list[tuple[str, bytes]], origin: str) -> "Count
 @click.argument("value")
 @click.option("--at", required=True, help="When it was used: RFC 3339 with a zone, 2022-04-14T10:00:00+02:00.")
 @click.option("--id", "identity", default="", help="Your key: the same key again changes nothing.")
-def add(reference: str, metric: str, value: str, at: str, identity: str) -> int:
+@click.option("--property", "properties", multiple=True, help="What else it says, NAME=VALUE; as often as needed.")
+def add(reference: str, metric: str, value: str, at: str, identity: str, properties: tuple[str, ...]) -> int:
     """Enter one value of one metric of one object."""
+    given = dict(_named(text) for text in properties)
+    if len(given) < len(properties):
+        raise ValueError("a property is given twice; which one counts cannot be known")
+    body = _body(at=at, metric=metric, value=value, identity=identity, properties=given)
     with house() as parts:
-        came_to = _take(parts, [(reference, _body(at=at, metric=metric, value=value, identity=identity))], "cli")
+        came_to = _take(parts, [(reference, body)], "cli")
     return _say(came_to)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"the property {text!r} should be NAME=VALUE, such as zone=night")
+    return name, value
 
 
 @usage.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_(file: Path) -> int:
-    """Enter a CSV file with the columns object, metric, value, at and, if you have one, id."""
+    """Enter a CSV file with the columns object, metric, value, at and, if you have them, id and property:NAME."""
     total: Counter[str] = Counter()
     bad = 0
     with file.open(encoding="utf-8-sig", newline="") as stream, house() as parts:
@@ -96,7 +113,12 @@ def import_(file: Path) -> int:
 def _body_of(row: dict[str, str]) -> bytes:
     if None in row or None in row.values():
         raise ValueError("the row has another number of cells than the first line")
-    return _body(at=row["at"], metric=row["metric"], value=row["value"], identity=row.get("id") or "")
+    properties = {
+        name.removeprefix(PROPERTY): value for name, value in row.items() if name.startswith(PROPERTY) and value
+    }
+    return _body(
+        at=row["at"], metric=row["metric"], value=row["value"], identity=row.get("id") or "", properties=properties
+    )
 
 
 def _columns(file: Path, reader: "csv.DictReader[str]") -> Sequence[str]:
@@ -151,6 +173,8 @@ def list_(reference: str, since: str | None, until: str | None, limit: int, *, a
 
     with house() as parts, parts.database.snapshot() as session:
         rows = overview.usage_of(session, reference, since=_instant(since), until=_instant(until), limit=limit)
+    if not as_json:
+        rows = [{**row, "properties": shown_properties(row["properties"])} for row in rows]
     show_rows(rows, as_json=as_json, nothing="No usage record matches.")
 
 

@@ -9,6 +9,8 @@ from sqlalchemy import (
     Index,
     Integer,
     PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
 )
 from sqlmodel import Field
 
@@ -54,6 +56,20 @@ class UsageRecord(Table, table=True):
     """`mqtt`, `cli`, `import` or `replay`."""
     unkeyed: int = 0
     """1 for a delta that carried neither an id nor a time: it cannot be told from its repeat."""
+    property_set_id: int | None = Field(default=None, sa_type=Integer)
+    """What it says beside its value, or None when it says nothing; part of the fact."""
+
+
+class PropertySet(Table, table=True):
+    """Properties that usage records carry (zone, tariff, direction), each set once; written, never changed."""
+
+    __tablename__ = "property_set"
+    __table_args__: ClassVar[Any] = (UniqueConstraint("digest"),)
+    id: int | None = Field(default=None, primary_key=True)
+    digest: str
+    """SHA-256 of the content, in hexadecimal."""
+    content: str = Field(sa_type=Text)
+    """Canonical JSON: names in order, every value a text."""
 
 
 class UsageReversal(Table, table=True):

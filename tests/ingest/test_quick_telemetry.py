@@ -33,7 +33,15 @@ texts = st.one_of(st.text(max_size=8), st.sampled_from(["m1", "", "x" * 201, "\u
 metrics = st.lists(st.tuples(st.sampled_from(["usage", "level"]).map(json.dumps), numbers), max_size=3).map(
     lambda pairs: "{" + ",".join(f"{name}: {value}" for name, value in pairs) + "}"
 )
+plain = st.one_of(texts, numbers, st.sampled_from(["true", "7", "7.0", '"7"', "[]", "{}", "1e30", "1" * 50]))
+properties = st.one_of(
+    st.lists(st.tuples(st.one_of(texts, st.just('"zone"')), plain), max_size=3).map(
+        lambda pairs: "{" + ",".join(f"{name}: {value}" for name, value in pairs) + "}"
+    ),
+    st.sampled_from(["null", "[]", '"night"', '{"a": {"b": 1}}']),
+)
 fields = st.one_of(
+    st.tuples(st.just('"properties"'), properties),
     st.tuples(st.just('"id"'), texts),
     st.tuples(st.just('"ts"'), times),
     st.tuples(st.just('"metrics"'), metrics),
@@ -71,5 +79,9 @@ def said(decode: Any, payload: bytes) -> object:
 @example(b'{"id":"","metrics":{"usage":1}}')
 @example(b'{"id":"a","ts":"2022-04-14T10:00:00.123Z","metrics":{"usage":12.325}}')
 @example(b'[{"id":"a","metrics":{"usage":1}},{"id":"a","metrics":{"usage":1}}]')
+@example(b'{"ts":1649930400000,"metrics":{"usage":1},"properties":{"zone":"night","peak":true,"tariff":7}}')
+@example(b'{"metrics":{"usage":1},"properties":{"zone":"night","zone":"day"}}')
+@example(b'{"metrics":{"usage":1},"properties":{"zone":"night"},"properties":{"zone":"night"}}')
+@example(b'{"metrics":{"usage":1},"properties":null}')
 def test_what_is_read_quickly_is_what_is_read_strictly(payload: bytes) -> None:
     assert said(decode_quickly, payload) == said(decode_telemetry, payload)
