@@ -36,7 +36,9 @@ class Planned:
     starts_on: date
     ends_on: date
     continues: bool = False
-    """The service runs already: a renewal, another plan, another contract."""
+    """The contract has charged the service already: a renewal, another plan."""
+    counted_from: date | None = None
+    """Where the line began, from which trials and anniversaries are counted, when that was before `starts_on`."""
     start_at: datetime | None = None
     """The first instant, when it is not the midnight of the first day: where another zone's day ended."""
 
@@ -47,7 +49,10 @@ def write_schedules(session: Session, planned: Mapping[int, Planned]) -> None:
     templates: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     rows: list[dict[str, Any]] = []
     for item_id, each in planned.items():
-        shape = (each.plan_version_id, each.starts_on, each.ends_on, each.timezone, each.continues, each.start_at)
+        shape = (
+            *(each.plan_version_id, each.starts_on, each.ends_on, each.timezone),
+            *(each.continues, each.counted_from, each.start_at),
+        )
         if shape not in templates:
             templates[shape] = _template(charges[each.plan_version_id], each)
         place = {
@@ -65,12 +70,13 @@ def write_schedules(session: Session, planned: Mapping[int, Planned]) -> None:
 
 def _template(declared_charges: Sequence[Charge], planned: Planned) -> list[dict[str, Any]]:
     zone = ZoneInfo(planned.timezone)
-    charges = [each for each in declared_charges if not (planned.continues and each.type in AT_ACTIVATION)]
+    charges = [each for each in declared_charges if not (planned.counted_from and each.type in AT_ACTIVATION)]
     plan = plan_schedules(
         [charge_from(charge.definition) for charge in charges],
         planned.starts_on,
         planned.ends_on,
         continues=planned.continues,
+        counted_from=planned.counted_from,
     )
     return [
         {

@@ -121,7 +121,8 @@ def _write(
             timezone=target.contract.timezone,
             starts_on=target.on,
             ends_on=line.last.ends_on,
-            continues=line.last.contract_id == target.contract.id,
+            continues=line.last.contract_id == target.contract.id and line.term_starts_on < target.on,
+            counted_from=line.term_starts_on if line.term_starts_on < target.on else None,
             start_at=None if starts_at[object_id] == midnight else starts_at[object_id],
         )
     write_schedules(session, planned)

@@ -118,6 +118,7 @@ def _renew(session: Session, item: ItemRow) -> ItemRow:
         starts_on=item.ends_on,
         ends_on=ends_on,
         continues=True,
+        counted_from=item.term_starts_on or item.starts_on,
     )
     items.extend(session, item.id, ends_on, end_at)
     write_schedules(session, {item.id: planned})

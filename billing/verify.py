@@ -305,9 +305,9 @@ def _tiles(books: _Books) -> Iterator[Finding]:
             continue
         for charge_id, (charge, kind, trial_days) in charges.get(item.plan_version_id, {}).items():
             subject = f"{item.name}, {charge}"
-            trial = trial_days * DAY if item.follows_id is None else timedelta(0)
-            reached = min(item.starts_on + trial, item.ends_on)
             ends_on = item.fees_until if item.fees_until and kind == "recurring" else item.ends_on
+            charged_from = (item.term_starts_on or item.starts_on) + trial_days * DAY
+            reached = min(max(item.starts_on, charged_from), ends_on)
             for schedule in periods[item.id, charge_id]:
                 if schedule.starts_on != reached:
                     what = "a gap" if schedule.starts_on > reached else "an overlap"

@@ -21,7 +21,7 @@ from storage.types import DAY_MICROS
 SCHEDULES = """
     SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
            s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at,
-           COALESCE(i.fees_until, i.ends_on), i.starts_on, i.ends_on
+           COALESCE(i.fees_until, i.ends_on), COALESCE(i.term_starts_on, i.starts_on), i.ends_on
     FROM invoicing_schedule s
     JOIN subscription u ON u.id = s.subscription_id
     LEFT JOIN connected_object o ON o.id = s.object_id
@@ -51,7 +51,8 @@ class ScheduleToValue(NamedTuple):
     nominal_ends_on: date
     start_at: int
     end_at: int
-    item_starts_on: date | None = None
+    line_starts_on: date | None = None
+    """Where the service began, from which its periods are numbered."""
     item_ends_on: date | None = None
 
 

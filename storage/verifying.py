@@ -106,6 +106,7 @@ class ItemRow:
     ends_on: date
     start_at: datetime
     end_at: datetime
+    term_starts_on: date | None
     fees_until: date | None
     follows_id: int | None
 
@@ -220,6 +221,7 @@ def items(session: Session) -> Iterator[ItemRow]:
         col(ContractItem.ends_on),
         col(ContractItem.start_at),
         col(ContractItem.end_at),
+        col(ContractItem.term_starts_on),
         col(ContractItem.fees_until),
         col(ContractItem.follows_id),
     )

@@ -160,7 +160,7 @@ def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[
 
 
 def _number(schedule: ScheduleToValue, charge: Charge) -> int:
-    return 1 if schedule.item_starts_on is None else number_of(charge, _period(schedule), schedule.item_starts_on)
+    return 1 if schedule.line_starts_on is None else number_of(charge, _period(schedule), schedule.line_starts_on)
 
 
 def _period(schedule: ScheduleToValue) -> Period:

@@ -24,30 +24,26 @@ def plan_schedules(
     anchor: Anchor = "calendar",
     *,
     continues: bool = False,
+    counted_from: date | None = None,
 ) -> tuple[PlannedSchedule, ...]:
     """The schedules of every charge over the local days `[starts_on, ends_on)`, charge by charge in time order.
 
     In arrears a period is due on its own last day; in advance on the day before it begins, and the first on its
     first day, so that it goes on the invoice of the activation month; what `continues` a service that runs already
-    (a renewal, another plan) has neither such a first period nor a trial. A one-time charge is one day long, the first.
+    (a renewal, another plan) has no such first period. `counted_from` is the day from which trials and anniversaries
+    are counted, when the service began before these days. A one-time charge is one day long, the first.
     The days of a charge's trial have no schedule; periods are cut as without it. Raises Invalid for an empty or
     endless term.
     """
     planned = []
     for position, charge in enumerate(charges):
-        for number, period in enumerate(_periods(charge, starts_on, ends_on, anchor, continues)):
+        for number, period in enumerate(_periods(charge, starts_on, ends_on, anchor, counted_from or starts_on)):
             due_on = _due_on(charge, period, first=number == 0 and not continues)
             planned.append(PlannedSchedule(charge_position=position, period=period, due_on=due_on))
     return tuple(planned)
 
 
-def _periods(
-    charge: Charge,
-    starts_on: date,
-    ends_on: date,
-    anchor: Anchor,
-    continues: bool,  # noqa: FBT001 - as it came
-) -> Iterator[Period]:
+def _periods(charge: Charge, starts_on: date, ends_on: date, anchor: Anchor, counted_from: date) -> Iterator[Period]:
     if isinstance(charge, OneTime):
         yield Period(
             starts_on=starts_on,
@@ -56,8 +52,8 @@ def _periods(
             nominal_ends_on=starts_on + DAY,
         )
         return
-    charged_from = starts_on if continues else starts_on + charge.trial_days * DAY
-    for period in tile(starts_on, ends_on, charge.every, charge.anchor or anchor):
+    charged_from = max(starts_on, counted_from + charge.trial_days * DAY)
+    for period in tile(counted_from, ends_on, charge.every, charge.anchor or anchor):
         if period.ends_on > charged_from:
             yield replace(period, starts_on=max(period.starts_on, charged_from))
 
