@@ -21,7 +21,8 @@ from billing.core.money import exact_text, format_minor, round_half_away
 from billing.core.numbering import InvoiceKind, number
 from billing.core.numbering import series as series_of
 from billing.core.quantity import unscale
-from storage import partitions, usage, verifying
+from billing.recomputing import Unreadable, recompute
+from storage import partitions, sealing, usage, verifying
 from storage.types import DAY_MICROS, from_micros, to_micros
 from storage.verifying import InvoiceRow, LineRow, ScheduleRow
 
@@ -288,6 +289,47 @@ def _recorded(books: _Books) -> Iterator[Finding]:
             yield Finding(check="records", subject=subject, message=message)
 
 
+def _worth(books: _Books) -> Iterator[Finding]:
+    stored = {schedule.id: schedule for schedule in books.schedules}
+    for found in recompute(books.reader, books.archived):
+        if isinstance(found, Unreadable):
+            message = f"a charge of {found.contract} is not understood: {found.problem}"
+            yield Finding(check="worth", subject=found.contract, message=message)
+            continue
+        schedule, worth = stored[found.schedule.id], found.worth
+        subject = _name(schedule)
+        if worth is None:
+            yield Finding(check="worth", subject=subject, message=f"{subject} cannot be valued: {found.problem}")
+            continue
+        for component in found.open:
+            message = (
+                f"{component.name} at {exact_text(component.unit_price)} of {subject} was charged with "
+                f"{exact_text(-component.amount)} more than it is worth (quantity {exact_text(-component.quantity)})"
+            )
+            yield Finding(check="worth", subject=subject, message=message)
+        if (worth.quantity, worth.amount) != (schedule.quantity, schedule.amount):
+            message = (
+                f"{subject} is worth {exact_text(worth.amount)} for {exact_text(worth.quantity)}, the schedule has "
+                f"{exact_text(schedule.amount)} for {exact_text(schedule.quantity)}"
+            )
+            yield Finding(check="worth", subject=subject, message=message)
+
+
+def _seals(books: _Books) -> Iterator[Finding]:
+    connection = books.session.connection()
+    sealed, numbers = sealing.seals(connection), {invoice.id: invoice.number for invoice in books.invoices}
+    for identity, digest in sealing.issued_digests(connection):
+        name = numbers[identity]
+        if identity not in sealed:
+            yield Finding(check="seals", subject=name, message=f"{name} has no seal; it was not issued by Metergate")
+        elif sealed[identity] != digest:
+            message = f"{name} does not say what it said when it was issued; compare it with the copy that was sent"
+            yield Finding(check="seals", subject=name, message=message)
+    for identity in sorted(sealed.keys() - numbers.keys()):
+        message = f"an invoice that was issued (id {identity}) is not there any more"
+        yield Finding(check="seals", subject=str(identity), message=message)
+
+
 def _after(schedule: ScheduleRow, ends: Mapping[int, date]) -> bool:
     """Whether the schedule begins after the end of its contract item: nothing of it is owed."""
     end = ends.get(schedule.contract_item_id or 0)
@@ -381,6 +423,8 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "registers": ("a register's consumption is the difference of its values at the ends of the period", _registers),
         "events": ("charges on events count the events of the timeline", _events),
         "records": ("usage that is measured record by record is what the records say", _recorded),
+        "worth": ("each closed schedule is worth, by the plan and the usage, what was charged", _worth),
+        "seals": ("every issued invoice says what it said when it was issued", _seals),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
         "lines": ("contract items that follow one another leave no instant out, and none twice", _lines),
         "archived": ("months whose usage records are archived are named", _archived),

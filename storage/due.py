@@ -1,13 +1,13 @@
 """The schedules that a close looks at: due, marked, or late; with the charges and suspensions that value them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Date, bindparam, text
+from sqlalchemy import Connection, Date, bindparam, text
 from sqlmodel import Session, select
 
 from storage.sets import CHUNK, day_of, in_chunks, list_value, listed, write_columns
@@ -68,51 +68,63 @@ def schedules_to_value(
     if late:
         conditions.append((f"s.id {listed(connection, 'ids')}", {"ids": list_value(connection, late)}))
     found: dict[int, ScheduleToValue] = {}
-    day, attributes = lru_cache(maxsize=None)(day_of), lru_cache(maxsize=CHUNK)(json.loads)
     for condition, values in conditions:
-        statement = text(f"{SCHEDULES} WHERE s.contract_id = :contract_id AND {condition}")
-        for part in ("due_through",) if "due_through" in values else ():
-            statement = statement.bindparams(bindparam(part, type_=Date))
-        for row in connection.execute(statement, {"contract_id": contract_id, **values}).all():
-            (
-                schedule_id,
-                status,
-                item,
-                obj,
-                metric,
-                charge,
-                reference,
-                attrs,
-                name,
-                *days,
-                start,
-                end,
-                owed_until,
-                item_start,
-                item_end,
-            ) = row
-            starts_on, ends_on, nominal_starts_on, nominal_ends_on = map(day, days)
-            found[schedule_id] = ScheduleToValue(
-                schedule_id,
-                status,
-                status == "cancelled" or (owed_until is not None and day(owed_until) <= starts_on),
-                item,
-                obj,
-                metric,
-                charge,
-                reference or "",
-                attributes(attrs) if attrs else {},
-                name,
-                starts_on,
-                ends_on,
-                nominal_starts_on,
-                nominal_ends_on,
-                start,
-                end,
-                None if item_start is None else day(item_start),
-                None if item_end is None else day(item_end),
-            )
+        for schedule in _schedules(connection, condition, {"contract_id": contract_id, **values}):
+            found[schedule.id] = schedule
     return sorted(found.values(), key=attrgetter("start_at", "id"))
+
+
+def charged_schedules(session: Session, contract_id: int) -> list[ScheduleToValue]:
+    """What was closed and needs no other look: its worth is what was charged; in order of start, then id."""
+    condition = "s.revalue = 0 AND s.status IN ('invoiced', 'settled', 'cancelled')"
+    found = _schedules(session.connection(), condition, {"contract_id": contract_id})
+    return sorted(found, key=attrgetter("start_at", "id"))
+
+
+def _schedules(connection: Connection, condition: str, values: Mapping[str, Any]) -> Iterator[ScheduleToValue]:
+    statement = text(f"{SCHEDULES} WHERE s.contract_id = :contract_id AND {condition}")
+    for part in ("due_through",) if "due_through" in values else ():
+        statement = statement.bindparams(bindparam(part, type_=Date))
+    day, attributes = lru_cache(maxsize=None)(day_of), lru_cache(maxsize=CHUNK)(json.loads)
+    for row in connection.execute(statement, values).all():
+        (
+            schedule_id,
+            status,
+            item,
+            obj,
+            metric,
+            charge,
+            reference,
+            attrs,
+            name,
+            *days,
+            start,
+            end,
+            owed_until,
+            item_start,
+            item_end,
+        ) = row
+        starts_on, ends_on, nominal_starts_on, nominal_ends_on = map(day, days)
+        yield ScheduleToValue(
+            schedule_id,
+            status,
+            status == "cancelled" or (owed_until is not None and day(owed_until) <= starts_on),
+            item,
+            obj,
+            metric,
+            charge,
+            reference or "",
+            attributes(attrs) if attrs else {},
+            name,
+            starts_on,
+            ends_on,
+            nominal_starts_on,
+            nominal_ends_on,
+            start,
+            end,
+            None if item_start is None else day(item_start),
+            None if item_end is None else day(item_end),
+        )
 
 
 def late_schedules(session: Session) -> dict[int, list[int]]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from sqlmodel import Session, col, select
 
 from storage.copying import copy_rows
+from storage.sealing import seal
 from storage.sets import CHUNK, batched
 from storage.tables import (
     Contract,
@@ -120,6 +121,7 @@ def give_number(session: Session, invoice: Invoice, number: Callable[[], str]) -
     invoice.status = "issued"
     session.add(invoice)
     session.flush()
+    seal(session, invoice.id or 0)
     return invoice.number
 
 

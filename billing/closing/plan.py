@@ -72,7 +72,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     for worth in worths:
         before = charged.get(worth.schedule.id, [])
         adjustment = worth.schedule.status not in {"planned", "valued"}
-        components = difference(worth.components, _components(before)) if before else worth.components
+        components = difference(worth.components, charged_components(before)) if before else worth.components
         if components and before:
             corrected.update(row.number for row in before if row.kind == "invoice")
         entries.extend(_entries(reader, contract, worth.schedule, components, adjustment=adjustment))
@@ -90,7 +90,8 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     )
 
 
-def _components(charged: Sequence[issuing.Charged]) -> tuple[Component, ...]:
+def charged_components(charged: Sequence[issuing.Charged]) -> tuple[Component, ...]:
+    """What was charged as components, to be taken from what is owed."""
     return tuple(
         Component(
             name=row.component,

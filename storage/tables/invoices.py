@@ -173,6 +173,14 @@ class LineShare(Table, table=True):
     """The schedule's part of the line's rounded amount; the parts add up to the line."""
 
 
+class InvoiceSeal(Table, table=True):
+    """What an issued invoice said, all of it, as one digest (`storage.sealing`): whoever changes it later is found."""
+
+    __tablename__ = "invoice_seal"
+    invoice_id: int = Field(sa_column=Column(Integer, ForeignKey("invoice.id"), primary_key=True, autoincrement=False))
+    digest: str
+
+
 class Payment(Table, table=True):
     """Money that was received for an invoice, or paid out for a credit note; recorded once per reference."""
 

@@ -90,6 +90,12 @@ def test_usage_outside_any_contract_item_is_information(fleet: Fleet) -> None:
         ("UPDATE invoicing_schedule SET ends_on = '2022-08-30' WHERE starts_on = '2022-08-01'", "schedules"),
         ("UPDATE invoicing_schedule SET status = 'cancelled' WHERE starts_on = '2022-08-01'", "schedules"),
         ("UPDATE contract_item SET ends_on = '2023-05-01'", "schedules"),
+        ("UPDATE invoice SET due_on = '2022-12-31' WHERE id = 1", "seals"),
+        ("UPDATE invoice_line SET label = 'Something else' WHERE id = 1", "seals"),
+        ("DELETE FROM invoice_seal WHERE invoice_id = 1", "seals"),
+        ("UPDATE charge SET definition = REPLACE(definition, '2.50', '2.51')", "worth"),
+        ("UPDATE charge SET definition = REPLACE(definition, '2.50', 'x')", "worth"),
+        ("UPDATE line_share SET amount = '31' WHERE amount = '30'", "worth"),
     ],
 )
 def test_what_is_changed_by_hand_is_found(fleet: Fleet, statement: str, check: str) -> None:
