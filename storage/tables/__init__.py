@@ -32,6 +32,7 @@ from storage.tables.catalogue import (
     Plan,
     PlanVersion,
     Seller,
+    Source,
     Subscription,
 )
 from storage.tables.invoices import (
@@ -123,6 +124,7 @@ __all__ = [
     "ReceptionGap",
     "RegisterEpoch",
     "Seller",
+    "Source",
     "Subscription",
     "Suspension",
     "Table",
