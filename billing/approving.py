@@ -13,6 +13,7 @@ from sqlmodel import Session
 from billing.core.errors import NotFound, Refused
 from billing.core.money import format_minor
 from billing.core.numbering import InvoiceKind, number, series
+from billing.dating import issue_day
 from storage import closing, crediting, drafts, due, issuing, measuring
 from storage.tables import BillingMonth, Contract, DraftMonth, Invoice
 
@@ -35,6 +36,9 @@ def approve(session: Session, name: str, now: datetime, *, total: Fraction | Non
     due.update_schedules(session, [tuple(row) for row in waiting.schedules])
     numbers = []
     for each in found:
+        terms = each.due_on - each.issued_on
+        each.issued_on = issue_day(session, contract, each.month_ends_on, now)
+        each.due_on = each.issued_on + terms
         each.issued_at = now
         numbers.append(_issue(session, each))
     drafts.forget(session, waiting)
@@ -49,7 +53,7 @@ def void(session: Session, name: str, now: datetime) -> None:
     draft, waiting, contract = _waiting(session, name)
     contract_id, month = draft.contract_id, draft.month_starts_on
     _close(session, waiting, contract, now)
-    drafts.look_again(session, [row[3] for row in waiting.schedules])
+    due.look_again(session, [row[3] for row in waiting.schedules])
     drafts.drop(session, contract_id, month)
 
 
@@ -81,5 +85,5 @@ def _close(session: Session, waiting: DraftMonth, contract: Contract, now: datet
 
 
 def _issue(session: Session, draft: Invoice) -> str:
-    name = series(cast("InvoiceKind", draft.kind), draft.month_starts_on)
+    name = series(cast("InvoiceKind", draft.kind), draft.issued_on)
     return issuing.give_number(session, draft, lambda: number(name, issuing.next_number(session, name)))

@@ -25,6 +25,7 @@ from billing.core.invoicing import VatTotal
 from billing.core.numbering import number as number_text
 from billing.core.numbering import series
 from billing.core.periods import add_months
+from billing.dating import first_open_day
 from storage import crediting as stored
 from storage import issuing
 from storage.crediting import IssuedInvoice, Taken
@@ -50,7 +51,7 @@ class Credit:
 
 
 def credit(session: Session, number: str, asked: Credit, now: datetime) -> str:
-    """Issue a credit note for an invoice, dated today in the contract's zone; its number.
+    """Issue a credit note for an invoice, dated today in the contract's zone (the first open day); its number.
 
     The same reference again gives the note that it made. Raises NotFound for an unknown number, Invalid for a line or
     an amount that cannot be, Conflict for a reference that was used for something else, and Refused for a credit note
@@ -79,7 +80,8 @@ def credit(session: Session, number: str, asked: Credit, now: datetime) -> str:
         wanted=_wanted(asked, invoice),
         minor_digits=invoice.minor_digits,
     )
-    issued_on = max(now.astimezone(ZoneInfo(contract.timezone)).date(), invoice.issued_on)
+    today = now.astimezone(ZoneInfo(contract.timezone)).date()
+    issued_on = first_open_day(session, max(today, invoice.issued_on))
     month_starts_on = issued_on.replace(day=1)
     note = Invoice(
         kind="credit_note",
@@ -174,7 +176,7 @@ def _issue(session: Session, note: Invoice, issued: IssuedInvoice, draft: Credit
         )
         for total in draft.vat
     ]
-    name = series("credit_note", note.month_starts_on)
+    name = series("credit_note", note.issued_on)
     return issuing.issue(session, note, lines, vat, lambda: number_text(name, issuing.next_number(session, name)))
 
 

@@ -108,7 +108,7 @@ def _numbers(books: _Books) -> Iterator[Finding]:
     last = verifying.series(books.session)
     given: dict[str, set[str]] = {name: set() for name in last}
     for invoice in books.invoices:
-        name = series_of(cast("InvoiceKind", invoice.kind), invoice.month_starts_on)
+        name = series_of(cast("InvoiceKind", invoice.kind), invoice.issued_on)
         given.setdefault(name, set()).add(invoice.number)
     for name, numbers in sorted(given.items()):
         counted = last.get(name, 0)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
@@ -22,6 +23,8 @@ class ContractToClose:
     grouping: tuple[str, ...]
     revision: int
     approval: str = "none"
+    minimum_invoice: Fraction = Fraction(0)
+    """Major units, VAT included."""
 
 
 def contracts(session: Session) -> list[ContractToClose]:
@@ -46,6 +49,7 @@ def _contract(row: Contract) -> ContractToClose:
         grouping=tuple(row.grouping),
         revision=row.revision,
         approval=row.approval,
+        minimum_invoice=row.minimum_invoice,
     )
 
 

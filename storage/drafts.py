@@ -6,7 +6,6 @@ from datetime import date
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from storage.sets import list_value, listed
 from storage.tables import DraftMonth, Invoice
 
 OF_DRAFTS = "SELECT id FROM invoice WHERE contract_id = :contract_id AND month_starts_on = :month AND status = 'draft'"
@@ -59,15 +58,3 @@ def drop(session: Session, contract_id: int, month_starts_on: date) -> None:
     for statement in DROPPED:
         connection.execute(text(statement), values)
     session.expunge_all()
-
-
-def look_again(session: Session, schedule_ids: Sequence[int]) -> None:
-    """Mark what was charged before a voided draft, so that the next close finds its difference again."""
-    connection = session.connection()
-    connection.execute(
-        text(
-            "UPDATE invoicing_schedule SET revalue = 1 WHERE status IN ('invoiced', 'settled', 'cancelled') "
-            f"AND id {listed(connection, 'ids')}"
-        ),
-        {"ids": list_value(connection, schedule_ids)},
-    )

@@ -177,3 +177,29 @@ def update_schedules(session: Session, worths: Sequence[tuple[str, str, str, int
         "WHERE s.id = v.id",
         rows=worths,
     )
+
+
+def look_again(session: Session, schedule_ids: Sequence[int]) -> None:
+    """Mark what was charged before, so that the next close finds its difference again."""
+    if not schedule_ids:
+        return
+    connection = session.connection()
+    connection.execute(
+        text(
+            "UPDATE invoicing_schedule SET revalue = 1 WHERE status IN ('invoiced', 'settled', 'cancelled') "
+            f"AND id {listed(connection, 'ids')}"
+        ),
+        {"ids": list_value(connection, schedule_ids)},
+    )
+
+
+def follows(session: Session, contract_id: int, day: date) -> bool:
+    """Whether anything of a contract is still to be charged after a day."""
+    found = session.connection().execute(
+        text(
+            "SELECT 1 FROM invoicing_schedule WHERE contract_id = :contract_id "
+            "AND status IN ('planned', 'valued') AND due_on > :day LIMIT 1"
+        ).bindparams(bindparam("day", type_=Date)),
+        {"contract_id": contract_id, "day": day},
+    )
+    return found.first() is not None

@@ -6,8 +6,8 @@ from sqlmodel import Session
 
 from storage.bulk import is_sqlite
 
-Work = Literal["housekeeping", "partitions"]
-LOCKS: dict[Work, int] = {"housekeeping": 6_001, "partitions": 6_002}
+Work = Literal["housekeeping", "partitions", "months"]
+LOCKS: dict[Work, int] = {"housekeeping": 6_001, "partitions": 6_002, "months": 6_003}
 """Advisory lock numbers in PostgreSQL, where any number that nobody else uses will do."""
 
 
@@ -27,3 +27,10 @@ def wait_for(session: Session, work: Work) -> None:
     connection = session.connection()
     if not is_sqlite(connection):
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (LOCKS[work],))
+
+
+def share(session: Session, work: Work) -> None:
+    """Keep others from doing `work` until this transaction ends; any number of transactions may share it."""
+    connection = session.connection()
+    if not is_sqlite(connection):
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock_shared(%s)", (LOCKS[work],))

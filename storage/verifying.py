@@ -35,7 +35,7 @@ class InvoiceRow:
     kind: str
     purpose: str
     credits_id: int | None
-    month_starts_on: date
+    issued_on: date
     minor_digits: int
     net_minor: int
     vat_minor: int
@@ -125,7 +125,7 @@ def invoices(session: Session) -> Iterator[InvoiceRow]:
         col(Invoice.kind),
         col(Invoice.purpose),
         col(Invoice.credits_id),
-        col(Invoice.month_starts_on),
+        col(Invoice.issued_on),
         col(Invoice.minor_digits),
         col(Invoice.net_minor),
         col(Invoice.vat_minor),

@@ -1,7 +1,8 @@
 """The keys of a catalogue file: what is declared, each with the values that it takes."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from fractions import Fraction
+from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -10,16 +11,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
 )
 
 from billing.core.errors import BillingError
 from billing.core.money import minor_digits
+from billing.core.reading import read
 
 CHARGE_LIMIT = 100
 """Charges of one plan."""
-SOURCE_LIMIT = 200
-"""Sources of one file: each is looked at for every topic that is new."""
 
 
 def _day(value: object) -> date:
@@ -55,7 +56,15 @@ def _printable(value: str) -> str:
     return value
 
 
+def _amount(value: object) -> Fraction:
+    try:
+        return cast("Fraction", read(Fraction, value))
+    except BillingError as error:
+        raise ValueError(error.message) from None
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+Amount = Annotated[Fraction, PlainValidator(_amount)]
 Day = Annotated[date, BeforeValidator(_day)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
@@ -122,6 +131,8 @@ class ContractModel(Model):
     grouping: list[Group] = Field(default_factory=lambda: ["subscription", "charge"], max_length=10)
     payment_terms_days: int = Field(default=30, ge=0, le=365)
     approval: Literal["none", "required"] = "none"
+    dating: Literal["period_end", "issue_day"] = "period_end"
+    minimum_invoice: Amount = Fraction(0)
     renewal: Literal["none", "automatic"] = "none"
     notice_days: int = Field(default=0, ge=0, le=366)
     subscriptions: list[str] = Field(default_factory=list)
@@ -135,5 +146,3 @@ class CatalogueModel(Model):
     customers: list[CustomerModel] = []
     plans: list[PlanModel] = []
     contracts: list[ContractModel] = []
-    sources: list[Any] = Field(default=[], max_length=SOURCE_LIMIT)
-    """Read by the gateway, which knows what each format takes."""

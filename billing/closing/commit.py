@@ -8,10 +8,9 @@ from billing.closing.plan import InvoicePlan
 from billing.core.invoicing import InvoiceDraft, Line
 from billing.core.money import minor_digits
 from billing.core.numbering import number, series
+from billing.dating import issue_day
 from storage import closing, drafts, due, issuing, measuring
 from storage.tables import BillingMonth, DraftMonth, Invoice, InvoiceLine, InvoiceVat
-
-DAY = timedelta(days=1)
 
 
 def commit_plan(session: Session, plan: InvoicePlan, now: datetime) -> tuple[str, ...] | None:
@@ -49,6 +48,7 @@ def commit_plan(session: Session, plan: InvoicePlan, now: datetime) -> tuple[str
     )
     measuring.store_boundaries(session, plan.boundaries)
     due.update_schedules(session, plan.schedules)
+    due.look_again(session, plan.carried)
     if plan.draft is None:
         return ()
     return (_issue(session, plan, plan.draft, now),)
@@ -56,7 +56,7 @@ def commit_plan(session: Session, plan: InvoicePlan, now: datetime) -> tuple[str
 
 def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: datetime) -> str:
     contract, customer, seller = issuing.parties(session, plan.contract.id)
-    issued_on = plan.month_ends_on - DAY
+    issued_on = issue_day(session, contract, plan.month_ends_on, now)
     invoice = Invoice(
         kind=draft.kind,
         status="draft",
@@ -90,7 +90,7 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
     if plan.contract.approval == "required":
         invoice.draft_name = f"DRAFT/{plan.month_starts_on:%Y/%m}/{plan.contract.id}"
         return issuing.issue(session, invoice, lines, vat, None)
-    name = series(draft.kind, plan.month_starts_on)
+    name = series(draft.kind, issued_on)
     return issuing.issue(session, invoice, lines, vat, lambda: number(name, issuing.next_number(session, name)))
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from billing.closing.measure import measure_schedules
 from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
+from billing.closing.waiting import Row, carry, waits
 from billing.core.charges import Charge, Event, Recurring
 from billing.core.invoicing import Entry, InvoiceDraft, build_invoice, difference
 from billing.core.periods import Every
@@ -45,9 +46,10 @@ class InvoicePlan:
     usage_mark: int
     draft: InvoiceDraft | None
     corrects: tuple[str, ...]
-    schedules: tuple[tuple[str, str, str, int], ...]
-    """Status, quantity and amount (exact text) and id of each."""
+    schedules: tuple[Row, ...]
     boundaries: tuple[tuple[int, int, int, int, str], ...]
+    carried: tuple[int, ...] = ()
+    """Schedules that were charged before and whose difference waits for the next invoice."""
 
 
 def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: tuple[date, date]) -> InvoicePlan | None:
@@ -68,7 +70,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     charged = issuing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
     entries: list[Entry] = []
     corrected: set[str] = set()
-    rows: list[tuple[str, str, str, int]] = []
+    rows: list[Row] = []
     for worth in worths:
         before = charged.get(worth.schedule.id, [])
         adjustment = worth.schedule.status not in {"planned", "valued"}
@@ -78,6 +80,9 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
         entries.extend(_entries(reader, contract, worth.schedule, components, adjustment=adjustment))
         rows.append(_row(worth, invoiced=bool(components or before)))
     draft = build_invoice(entries, contract.currency)
+    carried: list[int] = []
+    if draft is not None and waits(session, contract, draft, month[1]):
+        draft, rows, carried = None, *carry(rows, {entry.schedule_id for entry in entries}, worths)
     return InvoicePlan(
         contract=contract,
         month_starts_on=month[0],
@@ -87,6 +92,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
         corrects=tuple(sorted(corrected)) if draft is not None and draft.kind == "credit_note" else (),
         schedules=tuple(rows),
         boundaries=inputs.registers.rows(),
+        carried=tuple(carried),
     )
 
 
@@ -104,7 +110,7 @@ def charged_components(charged: Sequence[issuing.Charged]) -> tuple[Component, .
     )
 
 
-def _row(worth: Worth, *, invoiced: bool) -> tuple[str, str, str, int]:
+def _row(worth: Worth, *, invoiced: bool) -> Row:
     status = worth.schedule.status
     if status != "cancelled":
         status = "invoiced" if invoiced else "settled"

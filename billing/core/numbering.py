@@ -10,9 +10,9 @@ InvoiceKind = Literal["invoice", "credit_note"]
 PREFIXES = MappingProxyType({"invoice": "INV", "credit_note": "CN"})
 
 
-def series(kind: InvoiceKind, month_starts_on: date) -> str:
-    """The series of a billing month: "INV/2022/04", or "CN/2022/04" for credit notes."""
-    return f"{PREFIXES[kind]}/{month_starts_on:%Y/%m}"
+def series(kind: InvoiceKind, issued_on: date) -> str:
+    """The series of the month in which a document is dated: "INV/2022/04", or "CN/2022/04" for credit notes."""
+    return f"{PREFIXES[kind]}/{issued_on:%Y/%m}"
 
 
 def number(series: str, n: int) -> str:

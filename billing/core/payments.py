@@ -57,7 +57,7 @@ def balances(documents: Sequence[Issued], today: date) -> Mapping[str, Balance]:
             due_minor=unused[each.number] if each.credit_note else open_minor[each.number],
             state=_state(
                 due=unused[each.number] if each.credit_note else open_minor[each.number],
-                paid=each.paid_minor,
+                paid=each.paid_minor or not each.gross_minor,
                 overdue=not each.credit_note and today > each.due_on,
             ),
         )
@@ -65,7 +65,7 @@ def balances(documents: Sequence[Issued], today: date) -> Mapping[str, Balance]:
     }
 
 
-def _state(*, due: int, paid: int, overdue: bool) -> PaymentState:
+def _state(*, due: int, paid: int | bool, overdue: bool) -> PaymentState:
     if due <= 0:
         return "paid" if paid else "credited"
     if overdue:

@@ -7,6 +7,7 @@ units end in `_minor`; other money and quantities are exact rationals; usage is 
 from storage.tables.base import (
     APPROVALS,
     CHARGE_TYPES,
+    DATINGS,
     GAP_REASONS,
     INVOICE_KINDS,
     INVOICE_PURPOSES,
@@ -32,7 +33,6 @@ from storage.tables.catalogue import (
     Plan,
     PlanVersion,
     Seller,
-    Source,
     Subscription,
 )
 from storage.tables.invoices import (
@@ -43,6 +43,7 @@ from storage.tables.invoices import (
     InvoiceSeal,
     InvoiceVat,
     LineShare,
+    LockedMonth,
     NumberSeries,
     Payment,
 )
@@ -77,6 +78,7 @@ from storage.tables.usage import (
 __all__ = [
     "APPROVALS",
     "CHARGE_TYPES",
+    "DATINGS",
     "GAP_REASONS",
     "INVOICE_KINDS",
     "INVOICE_PURPOSES",
@@ -110,6 +112,7 @@ __all__ = [
     "InvoiceVat",
     "InvoicingSchedule",
     "LineShare",
+    "LockedMonth",
     "MessageInbox",
     "Metric",
     "NumberSeries",
@@ -124,7 +127,6 @@ __all__ = [
     "ReceptionGap",
     "RegisterEpoch",
     "Seller",
-    "Source",
     "Subscription",
     "Suspension",
     "Table",

@@ -1,6 +1,7 @@
 """What is sold and to whom: seller, metrics, customers, plans with versions and charges, contracts, subscriptions."""
 
 from datetime import date, datetime
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -10,8 +11,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from storage.tables.base import APPROVALS, CHARGE_TYPES, METRIC_KINDS, Table, one_of
-from storage.types import Instant, Json, Word
+from storage.tables.base import APPROVALS, CHARGE_TYPES, DATINGS, METRIC_KINDS, Table, one_of
+from storage.types import Exact, Instant, Json, Word
 
 
 class Seller(Table, table=True):
@@ -84,7 +85,7 @@ class Charge(Table, table=True):
 
 
 class Contract(Table, table=True):
-    __table_args__: ClassVar[Any] = (one_of("approval", APPROVALS),)
+    __table_args__: ClassVar[Any] = (one_of("approval", APPROVALS), one_of("dating", DATINGS))
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     """The contract's reference in topics, files and pages."""
@@ -96,6 +97,10 @@ class Contract(Table, table=True):
     payment_terms_days: int = 30
     approval: str = Field(default="none", sa_type=Word)
     """`required` when a close leaves drafts, which get their numbers when a person approves them."""
+    dating: str = Field(default="period_end", sa_type=Word)
+    """The day that an invoice bears: the last of its billing month, or the `issue_day`, on which it got its number."""
+    minimum_invoice: Fraction = Field(default=Fraction(0), sa_type=Exact)
+    """What an invoice below this total (VAT included, major units) waits for, with what follows."""
     renewal: str = Field(default="none", sa_type=Word)
     """`none` or `automatic`: what the end of a term does to items that are activated without their own word."""
     notice_days: int = 0
@@ -112,15 +117,3 @@ class Subscription(Table, table=True):
     contract_id: int = Field(foreign_key="contract.id")
     plan_version_id: int = Field(foreign_key="plan_version.id", index=True)
     name: str
-
-
-class Source(Table, table=True):
-    """How messages of one format are read, as it was declared; append-only, and the greatest version is in force."""
-
-    __table_args__: ClassVar[Any] = (UniqueConstraint("name", "version"),)
-    id: int | None = Field(default=None, primary_key=True)
-    name: str
-    version: int
-    definition: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
-    """Whole: presets are written out, so that another release reads messages as this one did."""
-    created_at: datetime = Field(sa_type=Instant)

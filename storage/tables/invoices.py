@@ -49,6 +49,14 @@ class DraftMonth(Table, table=True):
     """Object, metric, microseconds, quantity and quality of each register value."""
 
 
+class LockedMonth(Table, table=True):
+    """A calendar month that the bookkeeper locked: no document is dated in it any more."""
+
+    __tablename__ = "locked_month"
+    month_starts_on: date = Field(primary_key=True)
+    locked_at: datetime = Field(sa_type=Instant)
+
+
 class NumberSeries(Table, table=True):
     """The last number of a series, locked in the issuing transaction: no gap, no repeat."""
 

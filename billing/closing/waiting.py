@@ -1,0 +1,40 @@
+"""An invoice too small to be sent: it waits, and what was to be on it goes on the one that is large enough.
+
+The law: nothing is lost by waiting. What was never charged stays due, what was is looked at again.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+
+from sqlmodel import Session
+
+from billing.closing.value import Worth
+from billing.core.invoicing import InvoiceDraft
+from billing.core.money import minor_digits
+from storage import due
+from storage.closing import ContractToClose
+
+DAY = timedelta(days=1)
+Row = tuple[str, str, str, int]
+"""Status, quantity and amount (exact text) and id of a schedule."""
+
+
+def waits(session: Session, contract: ContractToClose, draft: InvoiceDraft, month_ends_on: date) -> bool:
+    """Whether an invoice is too small to be issued; the last one is not, since nothing follows it."""
+    if draft.kind != "invoice" or draft.gross_minor >= contract.minimum_invoice * 10 ** minor_digits(contract.currency):
+        return False
+    return due.follows(session, contract.id, month_ends_on - DAY)
+
+
+def carry(rows: Sequence[Row], billed: Collection[int], worths: Sequence[Worth]) -> tuple[list[Row], list[int]]:
+    """What is written when the invoice waits: what was to be on it is valued and still due, the rest is settled.
+
+    What was charged before is looked at again by the next close, so its row is left as it is.
+    """
+    charged = {worth.schedule.id for worth in worths if worth.schedule.status not in {"planned", "valued"}}
+    kept = [
+        ("valued" if identity in billed else status, quantity, amount, identity)
+        for status, quantity, amount, identity in rows
+        if identity not in billed or identity not in charged
+    ]
+    return kept, sorted(charged & set(billed))

@@ -1,1 +1,0 @@
-"""Sources: how what devices already publish becomes usage and events; declared, never programmed."""
