@@ -20,6 +20,8 @@ from gateway.receiver import ControlProperties, Receiver
 from gateway.roles import PARTS, Parts, client_id, filters, usage_filters
 from gateway.scheduler import Alarms
 from gateway.sessions import SessionKeeper
+from gateway.sources.source import Sources
+from gateway.sources.stored import WATCH_SECONDS, Watch
 from storage import members
 from storage.database import Database
 from storage.errors import StorageError
@@ -72,6 +74,8 @@ class Gateway:
             )
             if parts == PARTS["ingest"]:
                 self._membership = Membership(database, clock, own.client_id, self._stored)
+        self._sources = Watch(database, self._use_sources) if self._receiver is not None and parts.ingest else None
+        self._share = f"$share/{settings.client_id}/" if parts == PARTS["ingest"] else ""
         self._alarms = Alarms()
         self._handed_over = False
         self._missed: set[str] = set()
@@ -86,6 +90,9 @@ class Gateway:
             self._publisher.start()
         if self._sessions is not None:
             self._sessions.start()
+        if self._sources is not None:
+            self._sources.look()
+            self._alarms.every(WATCH_SECONDS, "sources", self._look_at_sources)
         if self._receiver is not None:
             self._receiver.start()
             try:
@@ -125,6 +132,17 @@ class Gateway:
 
     def _stored(self) -> int:
         return 0 if self._receiver is None else self._receiver.stored
+
+    def _look_at_sources(self) -> None:
+        try:
+            if self._sources is not None:
+                self._sources.look()
+        except StorageError as error:
+            log.warning("whether sources changed could not be seen: %s", error)
+
+    def _use_sources(self, sources: Sources, formerly: frozenset[str]) -> None:
+        if self._receiver is not None:
+            self._receiver.use(sources, formerly, share=self._share)
 
     def _look_at_members(self) -> None:
         """Hand usage over to the ingest members once one is at work; alone, say who of them is missed.

@@ -5,6 +5,7 @@ changes nothing when it comes again. The receiver, the demo and the replay of th
 `apply_messages`.
 """
 
+import contextlib
 import logging
 import uuid
 from collections import Counter
@@ -21,6 +22,8 @@ from billing.core.errors import Invalid
 from billing.core.quantity import Excess, scale
 from config.settings import Settings
 from gateway.quick_telemetry import decode_quickly
+from gateway.sources.mapping import Arrival
+from gateway.sources.source import NO_SOURCES, Sources
 from gateway.telemetry import LifecycleReport, Sample, Unreadable, decode_lifecycle
 from storage import partitions, presence, quarantine, usage
 from storage.database import Database
@@ -65,9 +68,11 @@ class Rules:
     plausible_future: timedelta
     unkeyed_deltas: Literal["accept", "refuse"]
     topic_devices: str
+    sources: Sources = NO_SOURCES
+    """Those in force: what is not on our own topics is theirs."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "Rules":
+    def of(cls, settings: Settings, sources: Sources = NO_SOURCES) -> "Rules":
         """The rules that these settings make."""
         return cls(
             payload_limit_bytes=settings.payload_limit_bytes,
@@ -75,6 +80,7 @@ class Rules:
             plausible_future=timedelta(hours=settings.plausible_future_hours),
             unkeyed_deltas=settings.unkeyed_deltas,
             topic_devices=settings.topic_devices,
+            sources=sources,
         )
 
 
@@ -86,6 +92,8 @@ class Applied:
     duplicates: int = 0
     unkeyed: int = 0
     events: int = 0
+    ignored: int = 0
+    """Messages of a source that say nothing it asks for."""
     refused: Counter[str] = field(default_factory=Counter)
 
 
@@ -95,6 +103,8 @@ class _Read(NamedTuple):
     message: Message
     reference: str
     content: tuple[Sample, ...] | LifecycleReport
+    part: str | None = None
+    """The object of a message that a source read, which may speak for others too."""
 
 
 def apply_messages(session: Session, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
@@ -106,9 +116,9 @@ def _apply_and_keep(
     session: Session, messages: Sequence[Message], rules: Rules, *, now: datetime, known: Known
 ) -> tuple[Applied, "_Learnt"]:
     applied, refusals, learnt = _apply(session, messages, rules, now=now, known=known)
-    for message, reason, detail in refusals:
-        applied.refused[reason] += 1
-        _keep(session, message, rules, reason=reason, detail=detail)
+    for refusal in refusals:
+        applied.refused[refusal.reason] += 1
+        _keep(session, refusal, rules)
     return applied, learnt
 
 
@@ -132,12 +142,13 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
             raise
         except Exception as error:  # noqa: BLE001 - one poison message must never pin the window
             with database.transaction() as session:
-                _keep(session, message, rules, reason="failed", detail=f"{type(error).__name__}: {error}")
+                _keep(session, Refusal(message, "failed", f"{type(error).__name__}: {error}"), rules)
             one = Applied(refused=Counter({"failed": 1}))
         total.records += one.records
         total.duplicates += one.duplicates
         total.unkeyed += one.unkeyed
         total.events += one.events
+        total.ignored += one.ignored
         total.refused += one.refused
     return total
 
@@ -169,15 +180,23 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
         origin="replay",
     )
     with session.begin_nested() as savepoint:
-        _, refusals, _ = _apply(session, [message], rules, now=row.received_at, known=Known())
-        if refusals:
+        applied, refusals, _ = _apply(session, [message], rules, now=row.received_at, known=Known(), only_part=row.part)
+        if refusals or applied.ignored:
             savepoint.rollback()
-            return refusals[0][2]
+            return (
+                refusals[0].detail if refusals else "its source takes nothing from it; mend the source, or discard it"
+            )
     quarantine.resolve(session, row, status="replayed", now=now)
     return None
 
 
-Refusal = tuple[Message, str, str]
+class Refusal(NamedTuple):
+    """A message that is not taken, or the part of it that speaks for one object."""
+
+    message: Message
+    reason: str
+    detail: str
+    part: str | None = None
 
 
 class _Learnt(NamedTuple):
@@ -189,15 +208,27 @@ class _Learnt(NamedTuple):
 
 
 def _apply(
-    session: Session, messages: Sequence[Message], rules: Rules, *, now: datetime, known: Known
+    session: Session,
+    messages: Sequence[Message],
+    rules: Rules,
+    *,
+    now: datetime,
+    known: Known,
+    only_part: str | None = None,
 ) -> tuple[Applied, list[Refusal], _Learnt]:
     refusals: list[Refusal] = []
     reads: list[_Read] = []
+    own, ignored = f"{rules.topic_devices}/", 0
     for message in messages:
         try:
-            reads.append(_read(message, rules))
+            if message.topic.startswith(own):
+                reads.append(_read(message, rules))
+            else:
+                parts = [it for it in _read_source(message, rules) if only_part is None or it.part == only_part]
+                ignored += not parts
+                reads += parts
         except Unreadable as error:
-            refusals.append((message, error.reason, str(error)))
+            refusals.append(Refusal(message, error.reason, str(error)))
     objects, found = _objects(session, reads, known)
     archived = frozenset(partitions.archived_months(session))
     door = _Door(rules, objects, usage.metrics_named(session, _metric_names(reads)), archived)
@@ -207,13 +238,13 @@ def _apply(
             door.take(read)
             accepted.append(read)
         except Unreadable as error:
-            refusals.append((read.message, error.reason, str(error)))
+            refusals.append(Refusal(read.message, error.reason, str(error), read.part))
     times = usage.remember_times(session, list(_times_to_remember(accepted, objects)))
     facts = door.facts(times)
     sets = property_set_ids(session, door.described.values(), known.property_sets)
     recorded = usage.record(session, facts, {place: sets[content] for place, content in door.described.items()})
     if recorded.conflicts:
-        refusals += _conflicts(recorded, {id(fact): message for fact, message in zip(facts, door.owners, strict=True)})
+        refusals += _conflicts(recorded, {id(fact): owner for fact, owner in zip(facts, door.owners, strict=True)})
     reports = [
         _reported(read.message, read.content, objects[read.reference], times)
         for read in accepted
@@ -227,6 +258,7 @@ def _apply(
             records=recorded.inserted,
             duplicates=recorded.duplicates,
             unkeyed=sum(fact.unkeyed for fact in facts),
+            ignored=ignored,
             events=presence.touch(session, heard=heard, reports=reports, now=now, origin=origin),
         ),
         refusals,
@@ -244,18 +276,18 @@ def _objects(session: Session, reads: Sequence[_Read], known: Known) -> tuple[di
     return {**{read.reference: ids[read.reference] for read in reads if read.reference in ids}, **found}, found
 
 
-def _conflicts(recorded: usage.Recorded, owners: dict[int, Message]) -> list[Refusal]:
+def _conflicts(recorded: usage.Recorded, owners: dict[int, _Read]) -> list[Refusal]:
     """One refusal for each message with a conflict, which its first one explains."""
     refusals: dict[int, Refusal] = {}
     for fact, stands in recorded.conflicts:
-        message = owners[id(fact)]
+        owner = owners[id(fact)]
         where = f"metric {fact.metric_id} of object {fact.object_id} at {from_micros(fact.occurred_at).isoformat()}"
         sentence = (
             f"{where} is {stands} already with other properties than this message gives"
             if stands == fact.quantity
             else f"{where} is {stands} already (scaled), this message says {fact.quantity}"
         )
-        refusals.setdefault(id(message), (message, "conflict", sentence))
+        refusals.setdefault(id(owner), Refusal(owner.message, "conflict", sentence, owner.part))
     return list(refusals.values())
 
 
@@ -273,6 +305,25 @@ def _read(message: Message, rules: Rules) -> _Read:
     return _Read(message, reference, samples)
 
 
+def _read_source(message: Message, rules: Rules) -> list[_Read]:
+    route = rules.sources.route(message.topic)
+    if route is None:
+        raise Unreadable(
+            "unknown_topic",
+            f"nothing is read from {message.topic!r}; objects publish to {rules.topic_devices}/REFERENCE/telemetry, "
+            "and other topics are declared under `sources` in the catalogue",
+        )
+    if len(message.payload) > rules.payload_limit_bytes:
+        size = len(message.payload)
+        raise Unreadable("too_large", f"the payload has {size} bytes; the limit is {rules.payload_limit_bytes}")
+    at = to_micros(message.received_at)
+    arrival = Arrival(
+        at, at - rules.plausible_past // MICROSECOND, at + rules.plausible_future // MICROSECOND, message.retained
+    )
+    parts = rules.sources.read(route, message.payload, arrival)
+    return [_Read(message, part.reference, part.content, part.reference) for part in parts]
+
+
 @lru_cache(maxsize=TOPICS_KEPT)
 def _address(topic: str, devices: str) -> tuple[str, str]:
     prefix = f"{devices}/"
@@ -286,7 +337,7 @@ def _address(topic: str, devices: str) -> tuple[str, str]:
 
 def _metric_names(reads: Iterable[_Read]) -> set[str]:
     names: set[str] = set()
-    for _, _, content in reads:
+    for _, _, content, _ in reads:
         if not isinstance(content, LifecycleReport):
             for sample in content:
                 for name, _ in sample.values:
@@ -315,14 +366,14 @@ class _Door:
         self._last_received: tuple[datetime | None, int] = (None, 0)
         self.described: dict[int, str] = {}
         """By the place of a fact, its properties in their canonical text, where it has any."""
-        self.owners: list[Message] = []
-        """The message of each fact."""
+        self.owners: list[_Read] = []
+        """What each fact was read from."""
         self.heard: dict[int, int] = {}
         """By object, when it was last heard."""
 
     def take(self, read: _Read) -> None:
         """Keep everything in the message. Raises Unreadable, and keeps nothing, unless all of it can be recorded."""
-        message, reference, content = read
+        message, reference, content, _ = read
         object_id = self._objects.get(reference)
         if object_id is None:
             raise Unreadable("unknown_object", f"no object has the reference {reference!r}; create it first")
@@ -347,7 +398,7 @@ class _Door:
             self._untimed += untimed
             self.described.update(described)
             self._facts += facts
-            self.owners += [message] * len(facts)
+            self.owners += [read] * len(facts)
         if received > self.heard.get(object_id, -1):
             self.heard[object_id] = received
 
@@ -418,7 +469,7 @@ def _quantity(value: Decimal | int, metric: usage.MetricRow) -> int:
 
 def _times_to_remember(reads: Iterable[_Read], objects: Mapping[str, int]) -> Iterable[tuple[int, str, int]]:
     """What has an id but no time of its own."""
-    for message, reference, content in reads:
+    for message, reference, content, _ in reads:
         if isinstance(content, LifecycleReport):
             if content.occurred_at is None and content.sender_id:
                 yield objects[reference], LIFECYCLE_PREFIX + content.sender_id, to_micros(message.received_at)
@@ -445,18 +496,24 @@ def _reported(
     )
 
 
-def _keep(session: Session, message: Message, rules: Rules, *, reason: str, detail: str) -> None:
-    try:
-        reference: str | None = _address(message.topic, rules.topic_devices)[0]
-    except Unreadable:
-        reference = None
+def _keep(session: Session, refusal: Refusal, rules: Rules) -> None:
+    message = refusal.message
+    route = None if message.topic.startswith(f"{rules.topic_devices}/") else rules.sources.route(message.topic)
+    reference = refusal.part
+    if reference is None and route is not None:
+        reference = route.reference
+    elif reference is None:
+        with contextlib.suppress(Unreadable):
+            reference = _address(message.topic, rules.topic_devices)[0]
     quarantine.put(
         session,
         topic=message.topic,
         payload=message.payload,
         retained=message.retained,
         received_at=message.received_at,
-        reason=reason,
-        detail=detail,
+        reason=refusal.reason,
+        detail=refusal.detail,
         object_reference=reference,
+        source=None if route is None else route.source,
+        part=refusal.part,
     )

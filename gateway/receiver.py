@@ -8,8 +8,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -21,6 +21,7 @@ from gateway.links.native import NativeLink
 from gateway.links.paho import PahoLink
 from gateway.mqtt import address_from
 from gateway.roles import Filters
+from gateway.sources.source import Sources
 from storage import quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
@@ -100,6 +101,8 @@ class Receiver:
             subscribe=wanted.subscribe,
             leave=wanted.leave,
         )
+        self._joined: tuple[str, ...] = ()
+        self._left: tuple[str, ...] = ()
         self._link: Link | None = None
         self._stopping = threading.Event()
         self._subscribed = threading.Event()
@@ -142,6 +145,23 @@ class Receiver:
         if link is not None:
             with contextlib.suppress(LinkError):  # the next connection leaves them again if it is asked to
                 link.leave(filters)
+
+    def use(self, sources: Sources, formerly: Iterable[str], *, share: str = "") -> None:
+        """Read these sources from now on and collect under their filters, no more under those of `formerly`.
+
+        `share` is put before each filter, where members of a group share the messages.
+        """
+        self._rules = replace(self._rules, sources=sources)
+        self._joined = tuple(share + pattern for pattern in sources.filters)
+        self._left = tuple(share + pattern for pattern in formerly)
+        self._collect(self._link)
+
+    def _collect(self, link: Link | None) -> None:
+        """Say to a connection that stands what is to be collected beside the first filters; any thread may."""
+        if link is not None and self._subscribed.is_set():
+            with contextlib.suppress(LinkError):  # the next connection says it again
+                link.leave(self._left)
+                link.join(self._joined)
 
     def stop(self) -> None:
         """Finish what is in hand and disconnect, within METERGATE_STOP_SECONDS; the rest stays with the broker."""
@@ -197,6 +217,7 @@ class Receiver:
             log.info("connected to the broker; %s session", "the kept" if session_present else "a new")
             self._on_connected(session_present)
             self._subscribed.set()
+            self._collect(link)
             # An interrupted link gives out what it holds, then nothing.
             while (batch := link.receive(self._settings.batch_max)) or not self._stopping.is_set():
                 self._busy = True

@@ -19,6 +19,8 @@ def put(
     reason: str,
     detail: str,
     object_reference: str | None,
+    source: str | None = None,
+    part: str | None = None,
 ) -> None:
     """Keep a refused message.
 
@@ -31,6 +33,7 @@ def put(
             Quarantine.reason == reason,
             Quarantine.topic == topic,
             Quarantine.payload == payload,
+            col(Quarantine.part).is_(None) if part is None else Quarantine.part == part,
         )
         if session.exec(same).first() is not None:
             return
@@ -43,6 +46,8 @@ def put(
             reason=reason,
             detail=detail,
             object_reference=object_reference,
+            source=source,
+            part=part,
         )
     )
     session.flush()

@@ -1,12 +1,13 @@
 """Making the stored catalogue what a file declares: as a difference, and never rewriting what exists."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
 from sqlmodel import Session
 
+from billing.catalogue import applying_sources as sources
+from billing.catalogue.change import Change
 from billing.catalogue.closable import not_closed_yet
 from billing.catalogue.installed import wrong_calculators
 from billing.catalogue.models import ContractModel, CustomerModel, MetricModel, PlanModel, SellerModel
@@ -17,16 +18,6 @@ from billing.core.errors import Invalid
 from billing.core.usage import MetricKind, check_aggregation
 from storage import catalogue as stored
 from storage.tables import Contract, Customer, Metric, Plan, PlanVersion, Seller, Subscription
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What applying a file does to one declared thing."""
-
-    kind: Literal["created", "changed", "unchanged"]
-    noun: str
-    name: str
-    detail: str = ""
 
 
 def apply(session: Session, file: CatalogueFile, now: datetime) -> list[Change]:
@@ -65,6 +56,13 @@ class _Application:
         self.contracts = stored.contracts(self.session, [contract.name for contract in content.contracts])
         for n, contract in enumerate(content.contracts):
             self._contract(contract, f"contracts[{n}]")
+        if self.file.sources:
+            source_changes, problems = sources.apply(
+                self.session, self.file.sources, self.metrics, self.file.source_rules, self.now
+            )
+            self.changes += source_changes
+            for place, message in problems:
+                self._problem(place, message)
         if self.problems:
             raise CatalogueInvalid(self.problems, file=self.file.file)
         return self.changes

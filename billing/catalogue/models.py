@@ -21,6 +21,8 @@ from billing.core.reading import read
 
 CHARGE_LIMIT = 100
 """Charges of one plan."""
+SOURCE_LIMIT = 200
+"""Sources of one file: each is looked at for every topic that is new."""
 
 
 def _day(value: object) -> date:
@@ -146,3 +148,5 @@ class CatalogueModel(Model):
     customers: list[CustomerModel] = []
     plans: list[PlanModel] = []
     contracts: list[ContractModel] = []
+    sources: list[Any] = Field(default=[], max_length=SOURCE_LIMIT)
+    """Read by the gateway, which knows what each format takes."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from billing.catalogue.models import CatalogueModel
 from billing.catalogue.problems import CatalogueInvalid, Problem
+from billing.catalogue.sources import NO_SOURCES, DeclaredSource, SourceRules
 from billing.core.charges import Charge, charge_problems
 
 FILE_LIMIT_BYTES = 5_000_000
@@ -26,6 +27,8 @@ class CatalogueFile:
     content: CatalogueModel
     charges: tuple[tuple[Charge, ...], ...]
     """Those of each plan."""
+    sources: tuple[DeclaredSource, ...]
+    source_rules: SourceRules
     lines: Mapping[str, int] = field(repr=False)
     file: str
 
@@ -99,24 +102,28 @@ def line_of(lines: Mapping[str, int], place: str) -> int:
     return lines.get(place, 1)
 
 
-def load(text: str, place: str = "") -> CatalogueFile:
-    """Read and check a catalogue file; `place` is its name in messages. Raises CatalogueInvalid with every error."""
+def load(text: str, place: str = "", *, sources: SourceRules = NO_SOURCES) -> CatalogueFile:
+    """Read and check a catalogue file; `place` is its name in messages. Raises CatalogueInvalid with every error.
+
+    `sources` reads what stands under that key: the gateway's rules, where messages are received.
+    """
     reader, raw = _plain(text, place)
     content = None
     try:
         content = CatalogueModel.model_validate(raw)
     except ValidationError as error:
-        told = {problem.place for problem in reader.problems}
-        for detail in error.errors(include_url=False):
-            inner = _place(raw, detail["loc"])
-            if inner not in told:
-                reader.problem(inner, _sentence(detail))
+        reader.add("", problems_of(error, raw))
     for inner, name in _repeats(raw):
         reader.problem(inner, f"{name!r} is declared twice; keep one")
     charges = _charges(reader, raw)
+    entries = raw.get("sources") if isinstance(raw, dict) else None
+    found, problems = sources.read(entries if isinstance(entries, list) else [])
+    reader.add("", problems)
     if reader.problems or content is None:
         raise CatalogueInvalid(reader.problems, file=place)
-    return CatalogueFile(content=content, charges=charges, lines=reader.lines, file=place)
+    return CatalogueFile(
+        content=content, charges=charges, sources=tuple(found), source_rules=sources, lines=reader.lines, file=place
+    )
 
 
 def load_charge(text: str, place: str = "") -> Charge:
@@ -202,6 +209,11 @@ def _line(mark: Any) -> int:
     return 1 if mark is None else int(mark.line) + 1
 
 
+def problems_of(error: ValidationError, raw: Any) -> list[tuple[str, str]]:
+    """What pydantic found wrong in `raw`: (place, sentence)."""
+    return [(_place(raw, detail["loc"]), _sentence(detail)) for detail in error.errors(include_url=False)]
+
+
 def _place(raw: Any, loc: Sequence[int | str]) -> str:
     place, value = "", raw
     for part in loc:
@@ -230,7 +242,7 @@ def _repeats(raw: Any) -> Iterator[tuple[str, str]]:
     """Names that stand twice in one list: one name, one thing."""
     lists: list[tuple[str, Any, str]] = [
         (noun, raw.get(noun), "reference" if noun == "customers" else "name")
-        for noun in ("metrics", "customers", "plans", "contracts")
+        for noun in ("metrics", "customers", "plans", "contracts", "sources")
         if isinstance(raw, dict)
     ]
     for noun, inner, key in (("plans", "charges", "name"), ("contracts", "subscriptions", "")):

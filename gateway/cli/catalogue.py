@@ -13,12 +13,14 @@ from gateway.cli.output import show_rows
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def apply(file: Path, *, dry_run: bool, as_json: bool) -> int:
-    """Declare metrics, plans, customers, contracts and subscriptions; the same file again changes nothing."""
+    """Declare metrics, plans, customers, contracts, subscriptions and sources; the same again changes nothing."""
     from billing import catalogue
+    from config.settings import Settings
+    from gateway.sources.declaration import source_rules
 
     try:
         text = file.read_text(encoding="utf-8")
-        declared = catalogue.load(text, str(file))
+        declared = catalogue.load(text, str(file), sources=source_rules(Settings()))
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{file} is not UTF-8 text ({error.reason} at byte {error.start})") from None
     except catalogue.CatalogueInvalid as error:

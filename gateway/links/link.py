@@ -72,6 +72,10 @@ class Link(Protocol):
         """Tell the broker that these are done with, in one write. Raises LinkError."""
         ...
 
+    def join(self, filters: Sequence[str]) -> None:
+        """Collect under these filters too, from now on; a refusal by the broker is logged."""
+        ...
+
     def leave(self, filters: Sequence[str]) -> None:
         """Collect no more under these filters; what waits in the session already still comes."""
         ...

@@ -4,6 +4,7 @@ The law: the thread that receives also works, so nothing is acknowledged behind 
 nothing but ping, so that a database that is away for minutes does not cost the connection.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from gateway.links import packets
 from gateway.links.link import LinkError, LinkOptions, Publication
 from gateway.links.stream import Stream
 
+log = logging.getLogger(__name__)
 READ_BYTES = 65_536
 """Read at a time, again and again for a batch; for more than twice that, memory is asked of the kernel each time."""
 ANSWER_SECONDS = 10.0
@@ -21,7 +23,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 """Read for one batch, and one piece more: large messages make smaller batches, so that the memory is bounded."""
 MAXIMUM_PACKET_BYTES = 2 * 1024 * 1024
 """Announced to the broker, and held to under MQTT 3.1.1 too: above `message_size_limit` of the shipped broker."""
-SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
+SUBSCRIBE_ID, UNSUBSCRIBE_ID, LATER_SUBSCRIBE_ID = 1, 2, 3
 FAILURE = 0x80
 """The lowest reason code that is a failure."""
 
@@ -41,6 +43,7 @@ class NativeLink:
         self._connack: packets.Connack | None = None
         self._granted = not options.subscribe
         self._stream: Stream | None = None
+        self._joining: deque[tuple[str, ...]] = deque()
         self._ended: LinkError | None = None
         self._interrupted = False
         self._read_bytes = 0
@@ -103,8 +106,14 @@ class NativeLink:
         if packet_ids:
             self._write(packets.acknowledge(packet_ids, exactly_once=self._reader.exactly_once))
 
+    def join(self, filters: Sequence[str]) -> None:
+        if filters:
+            self._joining.append(tuple(filters))
+            self._write(packets.subscribe(LATER_SUBSCRIBE_ID, filters, five=self._five))
+
     def leave(self, filters: Sequence[str]) -> None:
-        self._write(packets.unsubscribe(UNSUBSCRIBE_ID, filters, five=self._five))
+        if filters:
+            self._write(packets.unsubscribe(UNSUBSCRIBE_ID, filters, five=self._five))
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -155,6 +164,11 @@ class NativeLink:
                 pass
             case packets.Unsuback():
                 pass  # to `leave`, which does not wait for it
+            case packets.Suback(packet_id, codes) if packet_id == LATER_SUBSCRIBE_ID:
+                filters = self._joining.popleft() if self._joining else ()
+                refused = [f for f, code in zip(filters, codes, strict=False) if code >= FAILURE]
+                if refused:
+                    log.error("the broker refused %s; check its access control", ", ".join(refused))
             case packets.Disconnect(code):
                 raise LinkError(
                     f"the broker ended the connection: {packets.reason(code)}", taken_over=code == packets.TAKEN_OVER

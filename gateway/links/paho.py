@@ -3,6 +3,7 @@
 It reads in a thread of its own, so a queue lies between; a client object is one connection and is never reused.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from gateway.links.link import LinkError, LinkOptions, Publication
 from gateway.links.packets import NEW_SUBSCRIPTION_ONLY, SESSION_NEVER_EXPIRES
 from gateway.mqtt import new_client
 
+log = logging.getLogger(__name__)
 ANSWER_SECONDS = 10.0
 TAKEN_OVER = "Session taken over"
 
@@ -32,6 +34,7 @@ class PahoLink:
         # A broker that keeps to the window never fills it; one that does not waits here, and so does the network.
         self._queue: queue.Queue[Publication | None] = queue.Queue(maxsize=2 * options.receive_window)
         self._session_present = False
+        self._joining: dict[int, tuple[str, ...]] = {}
         self._ready = threading.Event()
         self._ended: LinkError | None = None
         self._interrupted = threading.Event()
@@ -99,8 +102,20 @@ class PahoLink:
             if self._client.ack(packet_id, 1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 raise LinkError("an acknowledgement could not be sent; the broker will repeat the message")
 
+    def join(self, filters: Sequence[str]) -> None:
+        if not filters:
+            return
+        if self._five:
+            options = SubscribeOptions(qos=1, retainHandling=NEW_SUBSCRIPTION_ONLY)
+            _, packet_id = self._client.subscribe([(pattern, options) for pattern in filters])
+        else:
+            _, packet_id = self._client.subscribe([(pattern, 1) for pattern in filters])
+        if packet_id is not None:
+            self._joining[packet_id] = tuple(filters)
+
     def leave(self, filters: Sequence[str]) -> None:
-        self._client.unsubscribe(list(filters))
+        if filters:
+            self._client.unsubscribe(list(filters))
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -143,8 +158,14 @@ class PahoLink:
             client.subscribe([(pattern, 1) for pattern in self._options.subscribe])
 
     def _on_subscribe(
-        self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
+        self, _client: Client, _userdata: Any, mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
+        if self._ready.is_set():
+            filters = self._joining.pop(mid, ())
+            refused = [f for f, reason in zip(filters, reasons, strict=False) if reason.is_failure]
+            if refused:
+                log.error("the broker refused %s; check its access control", ", ".join(refused))
+            return
         refused = [f for f, reason in zip(self._options.subscribe, reasons, strict=False) if reason.is_failure]
         if refused:
             self._end(f"the broker refused the subscription to {', '.join(refused)}; check its access control")

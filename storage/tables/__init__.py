@@ -33,6 +33,7 @@ from storage.tables.catalogue import (
     Plan,
     PlanVersion,
     Seller,
+    Source,
     Subscription,
 )
 from storage.tables.invoices import (
@@ -127,6 +128,7 @@ __all__ = [
     "ReceptionGap",
     "RegisterEpoch",
     "Seller",
+    "Source",
     "Subscription",
     "Suspension",
     "Table",

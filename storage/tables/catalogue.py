@@ -117,3 +117,15 @@ class Subscription(Table, table=True):
     contract_id: int = Field(foreign_key="contract.id")
     plan_version_id: int = Field(foreign_key="plan_version.id", index=True)
     name: str
+
+
+class Source(Table, table=True):
+    """How messages of one format are read, as it was declared; append-only, and the greatest version is in force."""
+
+    __table_args__: ClassVar[Any] = (UniqueConstraint("name", "version"),)
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    version: int
+    definition: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    """Whole: presets are written out, so that another release reads messages as this one did."""
+    created_at: datetime = Field(sa_type=Instant)

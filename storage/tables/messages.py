@@ -41,6 +41,7 @@ class Quarantine(Table, table=True):
     __table_args__: ClassVar[Any] = (
         one_of("status", QUARANTINE_STATUSES),
         Index("ix_quarantine_status_reason", "status", "reason"),
+        Index("ix_quarantine_object_reference", "object_reference"),
     )
     id: int | None = Field(default=None, primary_key=True)
     topic: str = Field(sa_type=Text)
@@ -50,6 +51,10 @@ class Quarantine(Table, table=True):
     reason: str
     detail: str = Field(sa_type=Text)
     object_reference: str | None = None
+    source: str | None = None
+    """The source that read it, or would have; null for our own topics."""
+    part: str | None = None
+    """Of a message for several objects, the one whose part was refused: the others' parts are in."""
     status: str = Field(default="waiting", sa_type=Word)
     resolved_at: datetime | None = Field(default=None, sa_type=Instant)
 

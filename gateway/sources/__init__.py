@@ -1,0 +1,1 @@
+"""Sources: how what devices already publish becomes usage and events; declared, never programmed."""

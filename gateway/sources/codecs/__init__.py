@@ -1,0 +1,16 @@
+"""Codecs: the bytes of one message to documents, which mappings then read; one file each, pure.
+
+The law: any bytes give documents or one refusal; nothing else is raised, and no number passes through a float.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from gateway.sources.codecs.json_documents import decode_json
+from gateway.sources.codecs.plain import decode_plain
+
+Decode = Callable[[bytes], list[Any]]
+"""Documents as plain values: objects, arrays, texts, Decimals, integers, booleans, None. Raises Unreadable."""
+CODECS: Mapping[str, Decode] = MappingProxyType({"json": decode_json, "plain": decode_plain})
+"""Every codec by its name in the catalogue."""

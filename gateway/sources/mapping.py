@@ -1,0 +1,330 @@
+"""From documents to samples and reports, as one message of a source says: pure, compiled once, no float.
+
+The law: a part of a message that does not fit is refused whole, with its reason; what a rule does not name is left.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
+
+from gateway.sources.codecs import Decode
+from gateway.sources.numbers import ONE, number, times
+from gateway.sources.paths import Find
+from gateway.sources.times import Ambiguous, Read
+from gateway.telemetry import METRICS_MAX, ONLINE, SAMPLES_MAX, SENDER_ID_MAX, LifecycleReport, Sample, Unreadable
+from storage.sources import MetricFact
+from storage.types import from_micros
+
+Retained = Literal["accept", "ignore", "quarantine", "once"]
+Values = list[tuple[str, Decimal | int]]
+DEPTH_MAX = 8
+"""Levels of nested names below `values`."""
+
+
+class Part(NamedTuple):
+    """What one message says of one object."""
+
+    reference: str
+    content: tuple[Sample, ...] | LifecycleReport
+
+
+class Arrival(NamedTuple):
+    """How a message came; times in microseconds. `earliest` and `latest` bound what is plausible."""
+
+    at: int
+    earliest: int
+    latest: int
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeRule:
+    finds: tuple[Find, ...]
+    reads: tuple[Read, ...]
+    required: bool
+    implausible: Literal["refuse", "arrival"]
+
+    def stated(self, document: Any, arrival: Arrival) -> tuple[int | None, str]:
+        """The time, and the key that stands for it where the arrival is taken instead. Raises Unreadable."""
+        value = _first(self.finds, document)
+        if value is None:
+            if self.required:
+                raise Unreadable("bad_time", "the message has no time where the source says it stands")
+            return None, ""
+        try:
+            for read in self.reads:
+                at = read(value, arrival.at)
+                if at is not None:
+                    break
+            else:
+                raise Unreadable("bad_time", f"{str(value)[:60]!r} is not a time as the source says it is written")
+        except Ambiguous:
+            raise Unreadable(
+                "bad_time", f"{value!r} stands twice, when clocks go back, and the source refuses it"
+            ) from None
+        if self.implausible == "arrival" and not arrival.earliest <= at <= arrival.latest:
+            return None, f"at {from_micros(at).isoformat()}"
+        return at, ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """One value and the metric that it is; `find` is None where values carry their names."""
+
+    metric: str
+    fact: MetricFact
+    factor: Fraction
+    find: Find | None = None
+    time: TimeRule | None = None
+    required: bool = False
+
+    def converted(self, value: Any) -> Decimal | int:
+        """The number in the metric's unit. Raises Unreadable."""
+        found = number(value)
+        if found is None:
+            if value.__class__ is bool and self.fact.kind == "state":
+                return int(value)
+            raise Unreadable(
+                "bad_number", f"{str(value)[:60]!r} is not a number, and {self.metric} is to be made of it"
+            )
+        if self.factor == ONE:
+            return found
+        refuse = self.fact.excess_digits == "refuse"
+        return times(found, self.factor, decimals=self.fact.decimals, refuse_excess=refuse)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    find: Find | None
+    topic: str | None
+    values: Mapping[str, str] | None
+    event: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    name: str | None
+    """A template over the topic's wildcards; else `find` has it."""
+    find: Find | None
+    value: Find
+    refuse: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageMapping:
+    """One message of a source, compiled."""
+
+    decode: Decode
+    each: Find | None
+    object_path: Find | None
+    time: TimeRule | None
+    key: tuple[Find, ...]
+    mapped: tuple[Mapped, ...]
+    by_name: Mapping[str, Mapped]
+    """Values that carry their names: rules first, then every declared metric under its own name."""
+    values: Find | None
+    values_refuse: bool
+    named: Named | None
+    events: tuple[Events, ...]
+    skip: tuple[tuple[Find, Any], ...]
+    retained: Retained | None
+
+
+class Route(NamedTuple):
+    """A topic of a source, with all that the topic alone says: made once for each topic."""
+
+    source: str
+    mapping: MessageMapping
+    reference: str | None
+    """The object, where the topic says it."""
+    agree: tuple[tuple[Find, str], ...]
+    captures: Mapping[str, str]
+    refusal: Unreadable | None = None
+    """Why no message on this topic can be read."""
+
+
+def translate(route: Route, payload: bytes, arrival: Arrival, check: Callable[[str], str]) -> list[Part]:
+    """What a message says, object by object; nothing when it says nothing that is asked for.
+
+    `check` gives back a reference that can be an object's. Raises Unreadable.
+    """
+    if route.refusal is not None:
+        raise route.refusal
+    mapping = route.mapping
+    if arrival.retained and mapping.retained == "ignore":
+        return []
+    if arrival.retained and mapping.retained == "quarantine":
+        raise Unreadable("retained", "a retained copy, which the source says is not taken; publish without retain")
+    samples: dict[str, list[Sample]] = {}
+    reports: list[Part] = []
+    position = 0
+    for document in _documents(mapping, payload):
+        reference = route.reference or _reference(mapping.object_path, document, check)
+        _check_agreement(route, document)
+        at, key = (None, "") if mapping.time is None else mapping.time.stated(document, arrival)
+        key = _key(mapping.key, document) or key
+        for event in mapping.events:
+            kind = _event(event, document, route.captures)
+            if kind is not None:
+                report = LifecycleReport(sender_id=key, occurred_at=at, event=kind, online=ONLINE.get(kind))
+                reports.append(Part(reference, report))
+        for stated, stated_key, values in _values(route, document, at, key, arrival):
+            mine = samples.setdefault(reference, [])
+            mine.append(_sample(mapping, stated_key, position, stated, values, retained=arrival.retained))
+            position += 1
+    if position > SAMPLES_MAX:
+        raise Unreadable("bad_shape", f"more than {SAMPLES_MAX} samples in one message")
+    return [*(Part(reference, _told_apart(mine)) for reference, mine in samples.items()), *reports]
+
+
+def _documents(mapping: MessageMapping, payload: bytes) -> list[Any]:
+    documents = mapping.decode(payload)
+    if mapping.each is not None:
+        inner = [mapping.each(document) for document in documents]
+        documents = [one for it in inner for one in (it if it.__class__ is list else [it]) if one is not None]
+    if mapping.skip:
+        documents = [one for one in documents if not any(_same(find(one), wanted) for find, wanted in mapping.skip)]
+    return documents
+
+
+def _reference(find: Find | None, document: Any, check: Callable[[str], str]) -> str:
+    value = None if find is None else find(document)
+    if value.__class__ is int:
+        value = str(value)
+    if value.__class__ is not str:
+        raise Unreadable("no_object", "the message does not say which object it is of, where the source says it stands")
+    return check(value)
+
+
+def _check_agreement(route: Route, document: Any) -> None:
+    for find, expected in route.agree:
+        claimed = find(document)
+        if claimed is not None and str(claimed) != expected:
+            claims = str(claimed)[:80]
+            raise Unreadable("contradiction", f"the payload says {claims!r} where the topic says {expected!r}")
+
+
+def _values(
+    route: Route, document: Any, at: int | None, key: str, arrival: Arrival
+) -> Iterator[tuple[int | None, str, Values]]:
+    """(time, key, values) of each sample in a document: one, and one more for each value with a time of its own."""
+    mapping = route.mapping
+    values: Values = []
+    for rule in mapping.mapped:
+        value = None if rule.find is None else rule.find(document)
+        if value is None:
+            if rule.required:
+                raise Unreadable("missing_value", f"the value that {rule.metric} is made of is not there")
+        elif rule.time is None:
+            values.append((rule.metric, rule.converted(value)))
+        else:
+            own, own_key = rule.time.stated(document, arrival)
+            yield own, own_key or key, [(rule.metric, rule.converted(value))]
+    if mapping.values is not None:
+        _add_all(mapping, mapping.values(document), values)
+    if mapping.named is not None:
+        _add_named(mapping, mapping.named, route.captures, document, values)
+    if len(values) > METRICS_MAX:
+        raise Unreadable("bad_shape", f"{len(values)} metrics in one sample; send at most {METRICS_MAX}")
+    if values:
+        yield at, key, values
+
+
+def _add_all(mapping: MessageMapping, inner: Any, values: Values) -> None:
+    if inner.__class__ is dict:
+        for name, value in _flat(inner, "", DEPTH_MAX):
+            _add(mapping.by_name, values, name, value, refuse=mapping.values_refuse)
+
+
+def _flat(value: Mapping[str, Any], outer: str, depth: int) -> Iterator[tuple[str, Any]]:
+    for name, inner in value.items():
+        if inner.__class__ is dict and depth:
+            yield from _flat(inner, f"{outer}{name}.", depth - 1)
+        elif inner is not None:
+            yield outer + name, inner
+
+
+def _add_named(
+    mapping: MessageMapping, named: Named, captures: Mapping[str, str], document: Any, values: Values
+) -> None:
+    name = named.name.format_map(captures) if named.name is not None else named.find(document) if named.find else None
+    value = named.value(document)
+    if name.__class__ is str and value is not None:
+        _add(mapping.by_name, values, name.replace("/", "."), value, refuse=named.refuse)
+
+
+def _add(known: Mapping[str, Mapped], values: Values, name: str, value: Any, *, refuse: bool) -> None:
+    rule = known.get(name)
+    if rule is not None:
+        values.append((rule.metric, rule.converted(value)))
+    elif refuse:
+        raise Unreadable("unknown_metric", f"no metric is called {name[:100]!r}; declare it in the catalogue")
+
+
+def _sample(
+    mapping: MessageMapping, key: str, position: int, at: int | None, values: Values, *, retained: bool
+) -> Sample:
+    if retained and at is None and not key:
+        if mapping.retained == "once":
+            key = "=" + ",".join(f"{name}={value}" for name, value in sorted(values))
+        elif mapping.retained is None:
+            raise Unreadable(
+                "retained_unkeyed",
+                "a retained copy without an id or a time cannot be told from its repeat; publish usage without retain",
+            )
+    if len(key) > SENDER_ID_MAX or not key.isprintable():
+        raise Unreadable("bad_key", f"the key {key[:60]!r} is longer than {SENDER_ID_MAX} printable characters")
+    return Sample(key, position, at, tuple(values))
+
+
+def _told_apart(samples: list[Sample]) -> tuple[Sample, ...]:
+    """Samples of one message that share a key are told apart by their place among those with it."""
+    if len(samples) == 1:
+        return tuple(samples)
+    seen: dict[str, int] = {}
+    made = []
+    for sample in samples:
+        key = sample.sender_id
+        if key:
+            nth = seen[key] = seen.get(key, -1) + 1
+            made.append(sample._replace(sender_id=f"{key}#{nth}") if nth else sample)
+        else:
+            made.append(sample)
+    return tuple(made)
+
+
+def _key(finds: tuple[Find, ...], document: Any) -> str:
+    """The sender's key; parts that are not there are empty, for some formats leave zeros out."""
+    if not finds:
+        return ""
+    parts = [find(document) for find in finds]
+    if all(part is None for part in parts):
+        return ""
+    texts = ["" if part is None else str(part) for part in parts]
+    if any(part.__class__ in {dict, list} for part in parts) or not all(text.isprintable() for text in texts):
+        raise Unreadable("bad_key", "what the source takes for the message's key is no text and no number")
+    return ":".join(texts)
+
+
+def _event(rule: Events, document: Any, captures: Mapping[str, str]) -> str | None:
+    if rule.values is None:
+        return rule.event
+    value = rule.topic.format_map(captures) if rule.topic is not None else rule.find(document) if rule.find else None
+    if value.__class__ is bool:
+        value = "true" if value else "false"
+    return None if value is None else rule.values.get(str(value))
+
+
+def _first(finds: tuple[Find, ...], document: Any) -> Any:
+    for find in finds:
+        value = find(document)
+        if value is not None:
+            return value
+    return None
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    """Equal, and no number is a boolean."""
+    return bool(value == wanted) and (value.__class__ is bool) == (wanted.__class__ is bool)

@@ -1,0 +1,230 @@
+"""Sources in force, compiled: which source a topic is of, and what its messages say.
+
+The law: compiling a stored definition never fails half way, and a topic is of one source.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from billing.core.errors import Invalid
+from billing.core.lifecycle import check_reference
+from gateway.sources import numbers
+from gateway.sources.codecs import CODECS
+from gateway.sources.mapping import (
+    Arrival,
+    Events,
+    Mapped,
+    MessageMapping,
+    Named,
+    Part,
+    Route,
+    TimeRule,
+    translate,
+)
+from gateway.sources.paths import Find, compile_path
+from gateway.sources.times import reader
+from gateway.sources.topics import Pattern, compile_pattern, filters_of
+from gateway.telemetry import Unreadable
+from storage.sources import MetricFact
+
+ROUTES_KEPT = 32_768
+"""Topics whose route is remembered: some 20 MB."""
+WILDCARD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One kind of message of a source: its topics, and what is taken from it."""
+
+    pattern: Pattern
+    object: str
+    agree: tuple[tuple[Find, str], ...]
+    mapping: MessageMapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A source in force."""
+
+    name: str
+    kind: str
+    unknown_objects: Literal["quarantine", "draft", "pending"]
+    messages: tuple[Message, ...]
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What it subscribes to."""
+        return filters_of([message.pattern for message in self.messages])
+
+
+@dataclass(slots=True, eq=False)
+class Sources:
+    """All sources in force; a topic's route is found once and remembered."""
+
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    _routes: dict[str, Route | None] = field(default_factory=dict)
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What all of them subscribe to."""
+        return tuple(pattern for source in self.sources.values() for pattern in source.filters)
+
+    def route(self, topic: str) -> Route | None:
+        """The route of a topic, or None when it is no source's."""
+        try:
+            return self._routes[topic]
+        except KeyError:
+            pass
+        found = self._find(topic)
+        if len(self._routes) >= ROUTES_KEPT:
+            self._routes.clear()
+        self._routes[topic] = found
+        return found
+
+    def read(self, route: Route, payload: bytes, arrival: Arrival) -> list[Part]:
+        """What a message on that route says. Raises Unreadable."""
+        return translate(route, payload, arrival, checked_reference)
+
+    def _find(self, topic: str) -> Route | None:
+        for source in self.sources.values():
+            for message in source.messages:
+                captures = message.pattern.match(topic)
+                if captures is not None:
+                    return _route(source.name, message, captures)
+        return None
+
+
+NO_SOURCES = Sources()
+
+
+def compile_source(name: str, definition: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> Source:
+    """A stored definition, ready to read messages."""
+    return Source(
+        name=name,
+        kind=definition.get("kind", ""),
+        unknown_objects=definition.get("unknown_objects", "quarantine"),
+        messages=tuple(_message(message, metrics) for message in definition["messages"]),
+    )
+
+
+def checked_reference(reference: str) -> str:
+    """The reference, when it can be an object's. Raises Unreadable."""
+    try:
+        return check_reference(reference)
+    except Invalid as error:
+        raise Unreadable("bad_reference", error.message) from None
+
+
+def _route(source: str, message: Message, captures: Mapping[str, str]) -> Route:
+    agree = tuple((find, template.format_map(captures)) for find, template in message.agree)
+    reference, refusal = None, None
+    if message.mapping.object_path is None:
+        try:
+            reference = _named_object(message.object, message.pattern, captures)
+        except Unreadable as error:
+            refusal = error
+    return Route(source, message.mapping, reference, agree, captures, refusal)
+
+
+def _named_object(template: str, pattern: Pattern, captures: Mapping[str, str]) -> str:
+    """The reference that a topic gives; two topics never give the same one.
+
+    A `/` in a name of several levels becomes `:`, since a reference is one level; what separates names in the
+    reference may then not be in one of them.
+    """
+    names = WILDCARD.findall(template)
+    fixed = set(WILDCARD.sub("", template)) if len(names) > 1 else set()
+    for name in names:
+        separators = fixed | {":"} if name == pattern.several_name else fixed
+        found = set(captures[name]) & separators
+        if found:
+            raise Unreadable(
+                "ambiguous_object",
+                f"the name {captures[name][:80]!r} has {min(found)!r}, which separates names in references; rename it",
+            )
+    return checked_reference(template.format_map({name: captures[name].replace("/", ":") for name in captures}))
+
+
+def _message(message: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> Message:
+    rules = [rule for rule in message.get("metrics", ()) if rule["metric"] in metrics]
+    values, named = message.get("values"), message.get("named")
+    own = {name: Mapped(metric=name, fact=fact, factor=numbers.ONE) for name, fact in metrics.items()}
+    by_name = {rule["name"].replace("/", "."): _mapped(rule, metrics) for rule in rules if rule.get("name")}
+    template = message.get("object", "{object}")
+    by_path = "{" not in template
+    return Message(
+        pattern=compile_pattern(message["topic"]),
+        object=template,
+        agree=tuple((compile_path(path), expected) for path, expected in message.get("agree", {}).items()),
+        mapping=MessageMapping(
+            decode=CODECS[message.get("codec", "json")],
+            each=_path_or_none(message.get("each")),
+            object_path=compile_path(template) if by_path else None,
+            time=_time(message.get("time")),
+            key=_paths(message.get("key")),
+            mapped=tuple(_mapped(rule, metrics) for rule in rules if rule.get("path")),
+            by_name={**own, **by_name},
+            values=None if values is None else compile_path(values.get("path", "@")),
+            values_refuse=values is not None and values.get("undeclared") == "refuse",
+            named=None if named is None else _named(named),
+            events=tuple(_events(rule) for rule in message.get("events", ())),
+            skip=tuple((compile_path(rule["path"]), rule["equals"]) for rule in message.get("skip", ())),
+            retained=message.get("retained"),
+        ),
+    )
+
+
+def _mapped(rule: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> Mapped:
+    return Mapped(
+        metric=rule["metric"],
+        fact=metrics[rule["metric"]],
+        factor=numbers.factor(rule.get("factor", "1")),
+        find=_path_or_none(rule.get("path")),
+        time=_time(rule.get("time")),
+        required=rule.get("required", False),
+    )
+
+
+def _time(rule: Mapping[str, Any] | None) -> TimeRule | None:
+    if rule is None:
+        return None
+    said = rule.get("format", "rfc3339")
+    formats: list[Any] = [said] if isinstance(said, str) else said
+    zone, fold = rule.get("zone"), rule.get("fold", "arrival")
+    return TimeRule(
+        finds=_paths(rule["path"]),
+        reads=tuple(reader(it, zone, fold) for it in formats),
+        required=rule.get("missing") == "refuse",
+        implausible=rule.get("implausible", "refuse"),
+    )
+
+
+def _named(rule: Mapping[str, Any]) -> Named:
+    template = "{" in rule["name"]
+    return Named(
+        name=rule["name"] if template else None,
+        find=None if template else compile_path(rule["name"]),
+        value=compile_path(rule.get("value", "value")),
+        refuse=rule.get("undeclared") == "refuse",
+    )
+
+
+def _events(rule: Mapping[str, Any]) -> Events:
+    return Events(
+        find=_path_or_none(rule.get("path")),
+        topic=rule.get("topic"),
+        values=rule.get("values"),
+        event=rule.get("event"),
+    )
+
+
+def _path_or_none(text: str | None) -> Find | None:
+    return None if text is None else compile_path(text)
+
+
+def _paths(texts: Sequence[str] | str | None) -> tuple[Find, ...]:
+    if texts is None:
+        return ()
+    return tuple(compile_path(text) for text in ([texts] if isinstance(texts, str) else texts))
