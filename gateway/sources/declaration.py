@@ -13,6 +13,8 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError, 
 from billing.catalogue.models import Model, Text, Zone
 from billing.catalogue.reading import problems_of
 from billing.catalogue.sources import DeclaredSource, MetricUse, SourceRules
+from billing.core.errors import Invalid
+from billing.core.lifecycle import check_reference
 from config.settings import Settings
 from gateway.roles import control_filter, usage_filters
 from gateway.sources import numbers
@@ -20,7 +22,7 @@ from gateway.sources.codecs import CODECS
 from gateway.sources.paths import PathInvalid, compile_path
 from gateway.sources.shipped import PresetUnknown, preset
 from gateway.sources.times import Fold, Format
-from gateway.sources.topics import PatternInvalid, compile_pattern, filters_of, overlap
+from gateway.sources.topics import PatternInvalid, compile_pattern, crowd, filters_of
 from gateway.telemetry import EVENT_KIND, OUR_EVENTS
 
 MESSAGES_MAX = 50
@@ -64,7 +66,15 @@ def _event(text: str) -> str:
     return text
 
 
+def _reference(text: str) -> str:
+    try:
+        return check_reference(text)
+    except Invalid as error:
+        raise ValueError(error.message) from None
+
+
 Path = Annotated[str, AfterValidator(_path)]
+Reference = Annotated[str, AfterValidator(_reference)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Factor = Annotated[str, AfterValidator(_factor)]
 Codec = Annotated[str, AfterValidator(_codec)]
@@ -96,6 +106,8 @@ class MetricRule(Model):
     kind: Literal["delta", "cumulative", "gauge", "state"] | None = None
     time: TimeModel | None = None
     required: bool = False
+    add_up: bool = False
+    """An array of numbers, one for each phase, is added up."""
     if_declared: bool = False
     """Left out when the catalogue does not declare the metric: how presets name all that a device has."""
 
@@ -127,7 +139,10 @@ class NamedModel(Model):
 
 
 class EventRule(Model):
-    """Events from a value (`path`), from a part of the topic (`topic: "{what}"`), or from the message itself."""
+    """Events from a value (`path`), from a part of the topic (`topic: "{what}"`), or from the message itself.
+
+    Without `values`, what stands at `path` is the event.
+    """
 
     path: Path | None = None
     topic: str | None = None
@@ -136,10 +151,11 @@ class EventRule(Model):
 
     @model_validator(mode="after")
     def _one_way(self) -> "EventRule":
-        if (self.event is None) == (self.values is None):
-            raise ValueError("say `event`, or `values` with an event for each value")
-        if self.values is not None and (self.path is None) == (self.topic is None):
-            raise ValueError("`values` need `path` or `topic`, one of them")
+        said = [it for it in (self.event, self.path, self.topic) if it is not None]
+        if len(said) != 1 or (self.values is not None and self.event is not None):
+            raise ValueError("say `event`, or `path` or `topic` with `values`: an event for each value")
+        if self.topic is not None and self.values is None:
+            raise ValueError("`topic` needs `values`: an event for each value")
         return self
 
 
@@ -157,6 +173,8 @@ class MessageModel(Model):
     codec: Codec = "json"
     each: Path | None = None
     object: str = "{object}"
+    reference: Reference | None = None
+    """The one object that all is of, where neither topic nor payload says it."""
     agree: dict[Path, str] = Field(default_factory=dict, max_length=20)
     time: TimeModel | None = None
     key: Paths | None = None
@@ -175,19 +193,23 @@ class MessageModel(Model):
     @model_validator(mode="after")
     def _names_are_in_the_topic(self) -> "MessageModel":
         names = set(compile_pattern(self.topic).names)
-        texts = [self.object, *self.agree.values(), *(rule.topic for rule in self.events if rule.topic is not None)]
+        texts = [] if self.reference is not None else [self.object]
+        texts += [*self.agree.values(), *(rule.topic for rule in self.events if rule.topic is not None)]
         texts += [] if self.named is None else [self.named.name]
         if "}{" in self.object:
             raise ValueError(f"{self.object!r}: put a fixed character between two wildcards, or objects are mixed up")
         for text in texts:
             for name in TEMPLATE.findall(text):
                 if name not in names:
-                    raise ValueError(f"{{{name}}} is no wildcard of the topic {self.topic!r}")
-        if not (self.metrics or self.values or self.named or self.events):
+                    raise ValueError(
+                        f"{{{name}}} is no wildcard of the topic {self.topic!r}; "
+                        "name one, or say `reference` where all is of one object"
+                    )
+        if self.codec != "nothing" and not (self.metrics or self.values or self.named or self.events):
             raise ValueError("nothing is taken from the message; add metrics, values, named or events")
         if self.named is None and any(rule.name is not None for rule in self.metrics):
             raise ValueError("metrics with a `name` need `named`, which says where values have their names")
-        fed = [rule.metric for rule in self.metrics if rule.path is not None]
+        fed = [rule.metric for rule in self.metrics if rule.path is not None and rule.time is None]
         for metric in fed:
             if fed.count(metric) > 1:
                 raise ValueError(f"metric {metric} is fed twice by one message; the same energy would count twice")
@@ -222,7 +244,7 @@ def _read(entries: Sequence[Any], own: Sequence[str]) -> tuple[list[DeclaredSour
         problems += [(_below(outer, place), sentence) for place, sentence in wrong]
         if source is None:
             continue
-        taken = [(ours, theirs) for ours in topics_of(source.definition) for theirs in own if overlap(ours, theirs)]
+        taken = [(ours, theirs) for ours in topics_of(source.definition) for theirs in own if crowd(ours, theirs)]
         problems += [
             (outer, f"{ours} takes messages of {theirs}, which the gateway reads itself") for ours, theirs in taken[:1]
         ]
@@ -243,7 +265,7 @@ def clash(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
     """Two filters of two sources that take one topic, as a sentence; such a message would come twice."""
     for ours in topics_of(one):
         for theirs in topics_of(other):
-            if overlap(ours, theirs):
+            if crowd(ours, theirs):
                 return f"{ours} and {theirs} take the same topics"
     return None
 

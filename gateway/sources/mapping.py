@@ -3,6 +3,7 @@
 The law: a part of a message that does not fit is refused whole, with its reason; what a rule does not name is left.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,10 +11,20 @@ from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 from gateway.sources.codecs import Decode
-from gateway.sources.numbers import ONE, number, times
+from gateway.sources.numbers import ONE, add, number, times
 from gateway.sources.paths import Find
 from gateway.sources.times import Ambiguous, Read
-from gateway.telemetry import METRICS_MAX, ONLINE, SAMPLES_MAX, SENDER_ID_MAX, LifecycleReport, Sample, Unreadable
+from gateway.telemetry import (
+    EVENT_KIND,
+    METRICS_MAX,
+    ONLINE,
+    OUR_EVENTS,
+    SAMPLES_MAX,
+    SENDER_ID_MAX,
+    LifecycleReport,
+    Sample,
+    Unreadable,
+)
 from storage.sources import MetricFact
 from storage.types import from_micros
 
@@ -79,10 +90,17 @@ class Mapped:
     find: Find | None = None
     time: TimeRule | None = None
     required: bool = False
+    add_up: bool = False
 
     def converted(self, value: Any) -> Decimal | int:
         """The number in the metric's unit. Raises Unreadable."""
         found = number(value)
+        if found is None and self.add_up and value.__class__ is list and value:
+            with contextlib.suppress(TypeError):
+                total: Decimal | int = 0
+                for each in value:
+                    total = add(total, each)
+                found = total
         if found is None:
             if value.__class__ is bool and self.fact.kind == "state":
                 return int(value)
@@ -309,12 +327,20 @@ def _key(finds: tuple[Find, ...], document: Any) -> str:
 
 
 def _event(rule: Events, document: Any, captures: Mapping[str, str]) -> str | None:
-    if rule.values is None:
+    if rule.event is not None:
         return rule.event
     value = rule.topic.format_map(captures) if rule.topic is not None else rule.find(document) if rule.find else None
     if value.__class__ is bool:
         value = "true" if value else "false"
-    return None if value is None else rule.values.get(str(value))
+    if rule.values is not None:
+        return None if value is None else rule.values.get(str(value))
+    if value is None:
+        return None
+    if value.__class__ is not str or not EVENT_KIND.fullmatch(value):
+        raise Unreadable("bad_shape", f"{str(value)[:80]!r} is no event; write a word such as online")
+    if value in OUR_EVENTS:
+        raise Unreadable("reserved_event", f"the event {value!r} comes from commands, not from the object itself")
+    return value
 
 
 def _first(finds: tuple[Find, ...], document: Any) -> Any:

@@ -30,6 +30,19 @@ def number(value: Any) -> Decimal | int | None:
     return None
 
 
+def add(one: Any, other: Any) -> Decimal | int:
+    """Their exact sum. Raises TypeError when one is no number, Unreadable when the sum has too many digits."""
+    left, right = number(one), number(other)
+    if left is None or right is None:
+        raise TypeError("not a number")
+    if not left:
+        return right
+    try:
+        return _exactly.add(Decimal(left), Decimal(right)) if right else left
+    except (Inexact, InvalidOperation, Overflow):
+        raise Unreadable("bad_number", "a sum has more digits than any quantity") from None
+
+
 def factor(text: str) -> Fraction:
     """The exact factor that `text` names: 0.001, or 1/60000. Raises ValueError."""
     if not FACTOR.fullmatch(text):

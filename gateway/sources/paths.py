@@ -31,9 +31,9 @@ def compile_path(text: str) -> Find:
         expression = jmespath.compile(text)
     except (exceptions.JMESPathError, RecursionError) as error:
         raise PathInvalid(f"{text!r} is not a JMESPath: {str(error).splitlines()[0]}") from None
-    steps = _steps(expression.parsed)
-    if steps is not None:
-        return _walker(steps)
+    walk = _walk(expression.parsed)
+    if walk is not None:
+        return walk
     _check(expression.parsed, text)
 
     def search(document: Any) -> Any:
@@ -43,6 +43,24 @@ def compile_path(text: str) -> Find:
             return None  # of another type than the path expects: it is not there
 
     return search
+
+
+def _walk(node: Mapping[str, Any]) -> Find | None:
+    """The walk of a plain path, or of several with `||` between them: the first that is there."""
+    if node["type"] == "or_expression":
+        either, otherwise = (_walk(child) for child in node["children"])
+        if either is None or otherwise is None:
+            return None
+        one, other = either, otherwise
+
+        def first(document: Any) -> Any:
+            value = one(document)
+            # What JMESPath calls false; 0 is a value.
+            return other(document) if value is None or value is False or value in ("", [], {}) else value
+
+        return first
+    steps = _steps(node)
+    return None if steps is None else _walker(steps)
 
 
 def _steps(node: Mapping[str, Any]) -> tuple[_Step, ...] | None:

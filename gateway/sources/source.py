@@ -152,8 +152,9 @@ def _message(message: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> M
     values, named = message.get("values"), message.get("named")
     own = {name: Mapped(metric=name, fact=fact, factor=numbers.ONE) for name, fact in metrics.items()}
     by_name = {rule["name"].replace("/", "."): _mapped(rule, metrics) for rule in rules if rule.get("name")}
-    template = message.get("object", "{object}")
-    by_path = "{" not in template
+    reference = message.get("reference")
+    template = reference or message.get("object", "{object}")
+    by_path = reference is None and "{" not in template
     return Message(
         pattern=compile_pattern(message["topic"]),
         object=template,
@@ -184,6 +185,7 @@ def _mapped(rule: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> Mappe
         find=_path_or_none(rule.get("path")),
         time=_time(rule.get("time")),
         required=rule.get("required", False),
+        add_up=rule.get("add_up", False),
     )
 
 

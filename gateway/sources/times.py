@@ -5,7 +5,7 @@ The law: a time is read exactly or refused; a local time that stands twice, when
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from gateway.sources.numbers import number
 from gateway.telemetry import parse_time
 from storage.types import from_micros, to_micros
 
-Format = Literal["rfc3339", "local", "unix_s", "unix_ms", "unix_us", "dsmr"]
+Format = Literal["rfc3339", "local", "unix_s", "unix_ms", "unix_us", "dsmr", "senml", "day_start", "day_end"]
 Fold = Literal["arrival", "earlier", "later", "refuse"]
 LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?", re.ASCII)
 DSMR = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)([WS])", re.ASCII)
@@ -23,6 +23,9 @@ DSMR_ZONE = "Europe/Amsterdam"
 OFFSET_WITHOUT_COLON = re.compile(r"(.*[+-]\d\d)(\d\d)", re.ASCII)
 RFC3339_MINUTES = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(Z|z|[+-]\d\d:\d\d)", re.ASCII)
 """To the minute, as wM-Bus meters and some bridges write it."""
+RELATIVE_BELOW = 2**28
+"""RFC 8428, 4.5.3: smaller seconds are counted from now, as this side knows it."""
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 UNIT_MICROS: Mapping[str, int] = MappingProxyType({"unix_s": 1_000_000, "unix_ms": 1_000, "unix_us": 1})
 Read = Callable[[Any, int], int | None]
 """(value, arrival) to microseconds since 1970 UTC; None when the value is no time of this format."""
@@ -43,6 +46,12 @@ def reader(form: Format, zone: str | None, fold: Fold) -> Read:
         case "dsmr":
             dutch = ZoneInfo(zone or DSMR_ZONE)
             return lambda value, _arrival: _dsmr(value, dutch)
+        case "senml":
+            return _senml
+        case "day_start" | "day_end":
+            days = int(form == "day_end")
+            there = ZoneInfo(zone or "UTC")
+            return lambda value, _arrival: _day(value, there, days)
         case _:
             unit = UNIT_MICROS[form]
             return lambda value, _arrival: _epoch(value, unit)
@@ -96,6 +105,21 @@ def _local(value: Any, zone: tzinfo, fold: Fold, arrival: int) -> int | None:
             case "arrival" if abs(arrival - later) < abs(arrival - earlier):
                 return later + micros
     return earlier + micros
+
+
+def _senml(value: Any, arrival: int) -> int | None:
+    micros = _epoch(value, UNIT_MICROS["unix_s"])
+    return micros if micros is None or micros >= RELATIVE_BELOW * UNIT_MICROS["unix_s"] else arrival + micros
+
+
+def _day(value: Any, zone: tzinfo, days: int) -> int | None:
+    if value.__class__ is not str or not DAY.fullmatch(value):
+        return None
+    try:
+        naive = datetime.fromisoformat(value) + timedelta(days=days)
+        return _instant(naive, zone, 0)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _dsmr(value: Any, zone: tzinfo) -> int | None:

@@ -123,6 +123,18 @@ def covers(wide: str, narrow: str) -> bool:
     return len(ours) == len(theirs)
 
 
+def crowd(one: str, other: str) -> bool:
+    """Whether two filters take so much in common that they cannot both be meant.
+
+    A filter that begins with a wildcard meets many others in topics that nobody uses (`+/status/+` and
+    `tele/+/SENSOR`): that alone is no conflict, but one that takes all of the other's is.
+    """
+    if not overlap(one, other):
+        return False
+    begins_open = one[0] in "+#" or other[0] in "+#"
+    return not begins_open or covers(one, other) or covers(other, one)
+
+
 def overlap(one: str, other: str) -> bool:
     """Whether there is a topic that both filters take."""
     ours, theirs = one.split("/"), other.split("/")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sources.topics import compile_pattern, covers, filters_of, overlap
+from gateway.sources.topics import compile_pattern, covers, crowd, filters_of, overlap
 
 levels = st.sampled_from(["a", "b", "", "$a"])
 topics = st.lists(levels, min_size=1, max_size=4).map("/".join)
@@ -58,3 +58,10 @@ def test_a_filter_that_another_covers_is_not_subscribed_twice() -> None:
     assert filters_of(patterns) == ("z/#",)
     assert not overlap("a/+/b", "a/x/c")
     assert overlap("a/#", "a")
+
+
+def test_filters_that_meet_only_where_nobody_publishes_are_no_conflict() -> None:
+    assert not crowd("+/status/+", "tele/+/SENSOR")
+    assert crowd("+/status/+", "shelly/status/x")
+    assert crowd("#", "devices/+/telemetry")
+    assert crowd("devices/x/+", "devices/+/telemetry")

@@ -8,9 +8,23 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.sources.codecs.json_documents import decode_json
+from gateway.sources.codecs.nothing import decode_nothing
+from gateway.sources.codecs.p1 import decode_p1
 from gateway.sources.codecs.plain import decode_plain
+from gateway.sources.codecs.senml import decode_senml
+from gateway.sources.codecs.thingsboard import decode_device, decode_gateway
 
 Decode = Callable[[bytes], list[Any]]
 """Documents as plain values: objects, arrays, texts, Decimals, integers, booleans, None. Raises Unreadable."""
-CODECS: Mapping[str, Decode] = MappingProxyType({"json": decode_json, "plain": decode_plain})
+CODECS: Mapping[str, Decode] = MappingProxyType(
+    {
+        "json": decode_json,
+        "nothing": decode_nothing,
+        "p1": decode_p1,
+        "plain": decode_plain,
+        "senml": decode_senml,
+        "thingsboard": decode_device,
+        "thingsboard_gateway": decode_gateway,
+    }
+)
 """Every codec by its name in the catalogue."""

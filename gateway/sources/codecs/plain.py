@@ -1,7 +1,11 @@
-"""Plain text: one number, or one word, is the whole payload; the document is `{"value": ...}`."""
+"""Plain text: one number, or one word, is the whole payload; the document is `{"value": ...}`.
+
+A JSON object is taken as it stands: some devices send either, by a setting.
+"""
 
 from typing import Any
 
+from gateway.sources.codecs.json_documents import decode_json
 from gateway.sources.numbers import number
 from gateway.telemetry import Unreadable
 
@@ -11,6 +15,8 @@ TEXT_LIMIT = 200
 
 def decode_plain(payload: bytes) -> list[Any]:
     """One document with the number, or the text when it is no number. Raises Unreadable."""
+    if payload.startswith(b"{"):
+        return decode_json(payload)
     try:
         text = payload.decode("utf-8").strip()
     except UnicodeDecodeError as error:
