@@ -16,6 +16,7 @@ from billing.core.errors import BillingError, Conflict, Invalid, NotFound
 from billing.core.lifecycle import ObjectStatus, next_status
 from billing.core.periods import DAY, add_months, local_midnight
 from billing.planning import Planned, write_schedules
+from billing.pooling import plan_pools
 from storage import catalogue as declared
 from storage import items, outbox, registry
 from storage.tables import RENEWALS, Contract, Customer, Subscription
@@ -356,7 +357,12 @@ def _write_activations(
             subscription_id=subscription_id,
         )
     registry.add_events(session, events)
-    declared.raise_revisions(session, {contract_id for _, contract_id, _ in groups})
+    since: dict[int, date] = {}
+    for _, _, term in granted.values():
+        contract_id = declared.key(term.contract.id)
+        since[contract_id] = min(term.starts_on, since.get(contract_id, term.starts_on))
+    declared.raise_revisions(session, since)
+    plan_pools(session, since)
 
 
 def event_row(

@@ -25,9 +25,10 @@ from billing.core.invoicing import VatTotal
 from billing.core.numbering import number as number_text
 from billing.core.numbering import series
 from billing.core.periods import add_months
+from billing.core.pools import Part, credited_parts
 from billing.dating import first_open_day
 from storage import crediting as stored
-from storage import issuing
+from storage import issuing, pools
 from storage.crediting import IssuedInvoice, Taken
 from storage.tables import Invoice, InvoiceLine, InvoiceVat
 
@@ -177,7 +178,42 @@ def _issue(session: Session, note: Invoice, issued: IssuedInvoice, draft: Credit
         for total in draft.vat
     ]
     name = series("credit_note", note.issued_on)
-    return issuing.issue(session, note, lines, vat, lambda: number_text(name, issuing.next_number(session, name)))
+    return issuing.issue(
+        session,
+        note,
+        lines,
+        vat,
+        lambda: number_text(name, issuing.next_number(session, name)),
+        object_shares=_parts(session, issued, draft),
+    )
+
+
+def _parts(session: Session, issued: IssuedInvoice, draft: CreditDraft) -> dict[int, list[pools.ObjectPart]]:
+    """What objects get back of what is credited of pools, by the place of the line on the note."""
+    left = pools.left_of_parts(session, issued.invoice.id or 0)
+    ids = {line.position: line.id or 0 for line in issued.lines}
+    found: dict[int, list[pools.ObjectPart]] = {}
+    for place, line in enumerate(draft.lines):
+        for share in line.shares:
+            of_objects = left.get((ids[line.position], share.schedule_id), {})
+            parts = (
+                credited_parts(
+                    share.quantity,
+                    share.amount,
+                    share.share_minor,
+                    {
+                        reference: (Part(quantity, amount), minor)
+                        for reference, (_, quantity, amount, minor) in of_objects.items()
+                    },
+                )
+                if of_objects
+                else {}
+            )
+            found.setdefault(place, []).extend(
+                (share.schedule_id, of_objects[reference][0], str(part.quantity), str(part.amount), minor)
+                for reference, (part, minor) in parts.items()
+            )
+    return found
 
 
 def _note_line(issued: InvoiceLine, credited: CreditedLine, position: int) -> InvoiceLine:

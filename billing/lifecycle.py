@@ -17,6 +17,7 @@ from billing.core.errors import Invalid
 from billing.core.periods import DAY, local_midnight
 from billing.core.suspensions import Span, resume_from, suspend_from
 from billing.lines import Line, effective_day, live_lines, suspend_days
+from billing.pooling import plan_pools
 from billing.recording import Said, commanded, record
 from billing.terms import end_terms
 from storage import items
@@ -155,16 +156,19 @@ def terminate(
         for line, day in zip(running, last_days, strict=True)
     ]
     detail = {"on": max(last_days).isoformat(), "fee": fee} if last_days else {}
-    return record(
+    contracts = {item.contract_id for line in running for item in line.items}
+    done = record(
         session,
         row,
         status,
         "terminated",
         Said(now=now, origin=origin, key=key, topic_devices=topic_devices),
-        contracts={item.contract_id for line in running for item in line.items},
+        contracts=contracts,
         item=ended[0] if ended else None,
         detail=detail,
     )
+    plan_pools(session, dict.fromkeys(contracts, min(last_days, default=date.max)))
+    return done
 
 
 def _end_line(session: Session, line: Line, last_day: date, *, keep_fees: bool) -> items.ItemRow:

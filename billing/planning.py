@@ -70,7 +70,11 @@ def write_schedules(session: Session, planned: Mapping[int, Planned]) -> None:
 
 def _template(declared_charges: Sequence[Charge], planned: Planned) -> list[dict[str, Any]]:
     zone = ZoneInfo(planned.timezone)
-    charges = [each for each in declared_charges if not (planned.counted_from and each.type in AT_ACTIVATION)]
+    charges = [
+        each
+        for each in declared_charges
+        if each.scope == "item" and not (planned.counted_from and each.type in AT_ACTIVATION)
+    ]
     plan = plan_schedules(
         [charge_from(charge.definition) for charge in charges],
         planned.starts_on,

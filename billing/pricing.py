@@ -21,6 +21,7 @@ from billing.core.invoicing import difference
 from billing.core.measured import Measured
 from billing.core.money import allocate, exact_text, format_minor, minor_digits, to_minor
 from billing.core.periods import DAY, Every, first_day, local_midnight, nth_start
+from billing.core.pools import value_pool
 from billing.core.prices import NO_CONTEXT, Component, Context, worth
 from billing.core.properties import checked_properties
 from billing.core.records import Record, Window, measure_records, once
@@ -80,6 +81,8 @@ class Question:
     period: tuple[datetime, datetime] | None = None
     nominal: tuple[datetime, datetime] | None = None
     number: int = 1
+    items: Fraction = Fraction(1)
+    """Contract items in a pool whose limits are those of one item."""
     zone: ZoneInfo
     currency: str = "EUR"
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -133,7 +136,9 @@ def _usage(charge: Usage | Event, question: Question) -> Valued:
             happened = sum(window.start <= record.at < window.end for record in records)
             measured = Measured(quantity=Fraction(happened), count=happened, values=(Fraction(1),) * happened)
     context = _context(question, window, part) if rules_of(charge) else NO_CONTEXT
-    components = value(charge, part=part, measured=measured, number=question.number, context=context)
+    components = value_pool(
+        charge, part=part, measured=measured, items=question.items * part, number=question.number, context=context
+    )
     return Valued(components=components, currency=question.currency, left_out=left_out)
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from billing.closing.measure import Inputs, measure_schedules
 from billing.closing.plan import charged_components
+from billing.closing.pools import find_pools
 from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
 from billing.core.errors import BillingError
@@ -57,7 +58,8 @@ def recompute(reader: MonthReader, archived: Collection[date]) -> Iterator[Recom
         except BillingError as error:
             yield Unreadable(contract=contract.name, problem=error.message)
             continue
-        inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone))
+        pools = find_pools(reader, contract, schedules)
+        inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
         charged = issuing.charged(reader.session, [schedule.id for schedule in schedules])
         for schedule, worth, problem in _worths(reader, schedules, inputs):
             components = () if worth is None else worth.components

@@ -15,6 +15,7 @@ from billing.core.periods import DAY, local_midnight
 from billing.core.suspensions import Span, clipped, resume_from
 from billing.lines import Line, suspend_days, suspended_spans
 from billing.planning import Planned, write_schedules
+from billing.pooling import plan_pools
 from storage import catalogue as declared
 from storage import items
 from storage.tables import Contract, Subscription
@@ -54,10 +55,9 @@ def succeed(session: Session, lines: Sequence[Line], target: Target) -> dict[int
     ids_by_object = items.add_items(session, list(rows.values()))
     _write(session, lines, target, ids_by_object, starts_at)
     _carry(session, spans, target, ids_by_object)
-    declared.raise_revisions(
-        session,
-        {declared.key(target.contract.id), *(item.contract_id for line in lines for item in line.items)},
-    )
+    contracts = {declared.key(target.contract.id), *(item.contract_id for line in lines for item in line.items)}
+    declared.raise_revisions(session, contracts)
+    plan_pools(session, dict.fromkeys(contracts, target.on))
     return {
         line.last.object_id: line.last._replace(
             id=ids_by_object[line.last.object_id],

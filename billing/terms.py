@@ -16,6 +16,7 @@ from billing.core.lifecycle import TERM_END_TRANSITIONS, ObjectStatus
 from billing.core.periods import DAY, add_months, local_midnight
 from billing.lines import effective_day, live_lines
 from billing.planning import Planned, write_schedules
+from billing.pooling import plan_pools
 from billing.recording import Said, commanded, record, shown
 from storage import catalogue as declared
 from storage import items, registry
@@ -83,6 +84,7 @@ def end_terms(
         ],
     )
     declared.raise_revisions(session, {item.contract_id for item in over})
+    plan_pools(session, {item.contract_id: min(it.ends_on for it in over) for item in over if renews(item)})
     infos = [
         ObjectInfo(
             reference=objects[item.object_id].reference, status=str(statuses[item.object_id]), contract_item=shown(item)

@@ -14,6 +14,7 @@ from typing import Literal, cast
 
 from sqlmodel import Session
 
+from billing.checking_pools import pool_differences
 from billing.closing.reader import MonthReader
 from billing.closing.records import measure_by_record
 from billing.core.crediting import Rate, vat_of_credit
@@ -53,6 +54,8 @@ class _Books:
     share_amount: dict[int, Fraction] = field(init=False)
     charged: dict[int, Fraction] = field(init=False)
     schedules: list[ScheduleRow] = field(init=False)
+    of_items: list[ScheduleRow] = field(init=False)
+    """Those that are not of pools."""
     archived: list[date] = field(init=False)
     reader: MonthReader = field(init=False)
     ends: dict[int, date] = field(init=False)
@@ -66,6 +69,7 @@ class _Books:
         self.lines, self.vat = defaultdict(list), defaultdict(dict)
         for row in verifying.vat(self.session):
             self.vat[row.invoice_id][row.category, row.rate] = (row.base_minor, row.vat_minor)
+        self.of_items = [schedule for schedule in self.schedules if schedule.contract_item_id is not None]
         self.share_minor, self.share_amount = defaultdict(int), defaultdict(Fraction)
         self.charged = defaultdict(Fraction)
         signs = {invoice.id: _sign(invoice) for invoice in self.invoices}
@@ -211,7 +215,7 @@ def _charged(books: _Books) -> Iterator[Finding]:
 
 def _quantities(books: _Books) -> Iterator[Finding]:
     sums = verifying.delta_sums(books.session)
-    for schedule in books.schedules:
+    for schedule in books.of_items:
         aggregation = schedule.definition.get("calculator", {}).get("aggregation")
         if (schedule.metric_kind, aggregation) != ("delta", "sum") or schedule.revalue:
             continue
@@ -233,7 +237,7 @@ def _quantities(books: _Books) -> Iterator[Finding]:
 
 def _registers(books: _Books) -> Iterator[Finding]:
     kept = verifying.boundaries(books.session)
-    for schedule in books.schedules:
+    for schedule in books.of_items:
         aggregation = schedule.definition.get("calculator", {}).get("aggregation", "sum")
         if (schedule.metric_kind, aggregation) != ("cumulative", "sum"):
             continue
@@ -255,7 +259,7 @@ def _registers(books: _Books) -> Iterator[Finding]:
 
 def _events(books: _Books) -> Iterator[Finding]:
     counts = verifying.event_counts(books.session)
-    for schedule in books.schedules:
+    for schedule in books.of_items:
         if schedule.definition.get("type") != "event" or schedule.revalue or _after(schedule, books.ends):
             continue
         if schedule.status in {"invoiced", "settled"} and counts.get(schedule.id, 0) != schedule.quantity:
@@ -271,7 +275,7 @@ def _recorded(books: _Books) -> Iterator[Finding]:
     late = {identity for found in reader.late.values() for identity in found}
     checked = [
         schedule
-        for schedule in books.schedules
+        for schedule in books.of_items
         if schedule.charge_id in reader.record_charges
         and schedule.status in {"invoiced", "settled"}
         and not (schedule.revalue or schedule.id in late or _after(schedule, books.ends))
@@ -330,6 +334,11 @@ def _seals(books: _Books) -> Iterator[Finding]:
         yield Finding(check="seals", subject=str(identity), message=message)
 
 
+def _pools(books: _Books) -> Iterator[Finding]:
+    for subject, message in pool_differences(books.session, books.reader):
+        yield Finding(check="pools", subject=subject, message=message)
+
+
 def _after(schedule: ScheduleRow, ends: Mapping[int, date]) -> bool:
     """Whether the schedule begins after the end of its contract item: nothing of it is owed."""
     end = ends.get(schedule.contract_item_id or 0)
@@ -339,9 +348,9 @@ def _after(schedule: ScheduleRow, ends: Mapping[int, date]) -> bool:
 def _tiles(books: _Books) -> Iterator[Finding]:
     charges = verifying.tiled_charges(books.session)
     periods: dict[tuple[int, int], list[ScheduleRow]] = defaultdict(list)
-    for schedule in books.schedules:
-        if schedule.status != "cancelled" and schedule.contract_item_id is not None:
-            periods[schedule.contract_item_id, schedule.charge_id].append(schedule)
+    for schedule in books.of_items:
+        if schedule.status != "cancelled":
+            periods[schedule.contract_item_id or 0, schedule.charge_id].append(schedule)
     for item in verifying.items(books.session):
         if item.status == "cancelled":
             continue
@@ -425,6 +434,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "records": ("usage that is measured record by record is what the records say", _recorded),
         "worth": ("each closed schedule is worth, by the plan and the usage, what was charged", _worth),
         "seals": ("every issued invoice says what it said when it was issued", _seals),
+        "pools": ("pools cover the days of their items, and the parts of objects add up to their shares", _pools),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
         "lines": ("contract items that follow one another leave no instant out, and none twice", _lines),
         "archived": ("months whose usage records are archived are named", _archived),

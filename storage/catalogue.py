@@ -117,6 +117,7 @@ def add_version(
                 type=charge["type"],
                 metric_id=None if metric is None else metric_ids[metric],
                 definition=dict(charge),
+                scope=charge.get("scope", "item"),
             )
         )
     session.flush()

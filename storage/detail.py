@@ -5,17 +5,18 @@ object's reference, then by schedule.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, func, text, type_coerce
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
+from storage import pools
 from storage.invoices import LineDocument, find_invoice, stream_lines
 from storage.tables import (
     BillingMonth,
@@ -27,8 +28,9 @@ from storage.tables import (
     InvoicingSchedule,
     LineShare,
     Metric,
+    ObjectShare,
 )
-from storage.types import DAY_MICROS, from_micros, to_micros
+from storage.types import DAY_MICROS, Exact, from_micros, to_micros
 from storage.usage import SAME_RECORD
 
 FETCH_ROWS = 1000
@@ -44,6 +46,19 @@ SHARES = """
     ORDER BY line.position, object.reference, share.schedule_id
 """
 
+POOLED_SHARES = """
+    SELECT line.position, COALESCE(object.reference, '') AS name, schedule.starts_on, schedule.ends_on,
+           COALESCE(part.quantity, share.quantity), COALESCE(part.share_minor, share.share_minor)
+    FROM invoice_line AS line
+    JOIN line_share AS share ON share.line_id = line.id
+    JOIN invoicing_schedule AS schedule ON schedule.id = share.schedule_id
+    LEFT JOIN object_share AS part ON part.line_id = share.line_id AND part.schedule_id = share.schedule_id
+    LEFT JOIN connected_object AS object ON object.id = COALESCE(part.object_id, schedule.object_id)
+    WHERE line.invoice_id = :invoice_id
+    ORDER BY line.position, object.reference, share.schedule_id
+"""
+"""The same for an invoice with pools: a row for each object of a pool."""
+
 ShareTuple = tuple[int, str, date | str, date | str, str, int]
 """Position of the line, the object's reference or "", first day, exclusive end, quantity as exact text, minor units.
 
@@ -53,7 +68,7 @@ A day is what the driver gives: a date (PostgreSQL) or its ISO text (SQLite); `s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetailRow:
-    """What one schedule put on one line."""
+    """What one schedule put on one line, or one object of a pool."""
 
     line: int
     schedule_id: int
@@ -73,6 +88,8 @@ class DetailRow:
     unit_price: Fraction
     amount: Fraction
     share_minor: int
+    pooled: bool = False
+    """It is one object's part of a pool: its usage counts while its contract items are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +146,8 @@ def share_batches(session: Session, number: str) -> Iterator[list[ShareTuple]]:
     For a million rows and more: nothing is made of a row but its tuple.
     """
     invoice, _ = find_invoice(session, number)
-    return _batches(session, text(SHARES).bindparams(invoice_id=invoice.id))
+    sql = POOLED_SHARES if pools.has_parts(session, invoice.id or 0) else SHARES
+    return _batches(session, text(sql).bindparams(invoice_id=invoice.id))
 
 
 def _batches(session: Session, statement: TextClause) -> Iterator[list[ShareTuple]]:
@@ -153,13 +171,14 @@ def _batches(session: Session, statement: TextClause) -> Iterator[list[ShareTupl
 
 
 def detail_rows(session: Session, number: str) -> Iterator[DetailRow]:
-    """A row per line and schedule, streamed. Raises UnknownInvoice."""
+    """A row per line and schedule, and for pools a row per object of it, streamed. Raises UnknownInvoice."""
     invoice, _ = find_invoice(session, number)
+    object_id = func.coalesce(ObjectShare.object_id, InvoicingSchedule.object_id)
     query = (
         select(  # type: ignore[call-overload]  # SQLModel's overloads end at four columns
             col(InvoiceLine.position),
             col(LineShare.schedule_id),
-            col(InvoicingSchedule.object_id),
+            object_id.label("object_id"),
             col(InvoicingSchedule.metric_id),
             col(ConnectedObject.reference),
             col(InvoiceLine.subscription_name),
@@ -170,15 +189,21 @@ def detail_rows(session: Session, number: str) -> Iterator[DetailRow]:
             col(InvoicingSchedule.start_at),
             col(InvoicingSchedule.end_at),
             col(InvoiceLine.adjustment),
-            col(LineShare.quantity),
+            type_coerce(func.coalesce(ObjectShare.quantity, LineShare.quantity), Exact).label("quantity"),
             col(InvoiceLine.unit),
             col(InvoiceLine.unit_price),
-            col(LineShare.amount),
-            col(LineShare.share_minor),
+            type_coerce(func.coalesce(ObjectShare.amount, LineShare.amount), Exact).label("amount"),
+            func.coalesce(ObjectShare.share_minor, LineShare.share_minor).label("share_minor"),
+            col(InvoicingSchedule.contract_item_id).is_(None).label("pooled"),
         )
         .join(LineShare, col(LineShare.line_id) == col(InvoiceLine.id))
         .join(InvoicingSchedule, col(InvoicingSchedule.id) == col(LineShare.schedule_id))
-        .outerjoin(ConnectedObject, col(ConnectedObject.id) == col(InvoicingSchedule.object_id))
+        .outerjoin(
+            ObjectShare,
+            (col(ObjectShare.line_id) == col(LineShare.line_id))
+            & (col(ObjectShare.schedule_id) == col(LineShare.schedule_id)),
+        )
+        .outerjoin(ConnectedObject, col(ConnectedObject.id) == object_id)
         .where(InvoiceLine.invoice_id == invoice.id)
         .order_by(col(InvoiceLine.position), col(ConnectedObject.reference), col(LineShare.schedule_id))
         .execution_options(yield_per=FETCH_ROWS)
@@ -204,6 +229,7 @@ def detail_rows(session: Session, number: str) -> Iterator[DetailRow]:
                 unit_price=row.unit_price,
                 amount=row.amount,
                 share_minor=row.share_minor,
+                pooled=row.pooled,
             )
 
 
@@ -215,6 +241,11 @@ def records_behind(session: Session, detail: DetailRow) -> Iterator[RecordRow]:
     if detail.object_id is None or detail.metric_id is None:
         return
     metric = session.exec(select(Metric).where(Metric.id == detail.metric_id)).one()
+    if detail.pooled:
+        for start, end in pools.item_windows(session, detail.schedule_id, detail.object_id):
+            window = replace(detail, start_at=from_micros(start), end_at=from_micros(end), pooled=False)
+            yield from records_behind(session, window)
+        return
     start, end = to_micros(detail.start_at), to_micros(detail.end_at)
     names = {"object_id": detail.object_id, "metric_id": detail.metric_id}
     days = (

@@ -21,7 +21,7 @@ from storage.types import DAY_MICROS
 SCHEDULES = """
     SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
            s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at,
-           COALESCE(i.fees_until, i.ends_on), COALESCE(i.term_starts_on, i.starts_on), i.ends_on
+           COALESCE(i.fees_until, i.ends_on), COALESCE(i.term_starts_on, i.starts_on), i.ends_on, s.subscription_id
     FROM invoicing_schedule s
     JOIN subscription u ON u.id = s.subscription_id
     LEFT JOIN connected_object o ON o.id = s.object_id
@@ -54,6 +54,7 @@ class ScheduleToValue(NamedTuple):
     line_starts_on: date | None = None
     """Where the service began, from which its periods are numbered."""
     item_ends_on: date | None = None
+    subscription_id: int | None = None
 
 
 def schedules_to_value(
@@ -103,6 +104,7 @@ def _schedules(connection: Connection, condition: str, values: Mapping[str, Any]
             owed_until,
             item_start,
             item_end,
+            subscription_id,
         ) = row
         starts_on, ends_on, nominal_starts_on, nominal_ends_on = map(day, days)
         yield ScheduleToValue(
@@ -124,6 +126,7 @@ def _schedules(connection: Connection, condition: str, values: Mapping[str, Any]
             end,
             None if item_start is None else day(item_start),
             None if item_end is None else day(item_end),
+            subscription_id,
         )
 
 

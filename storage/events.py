@@ -11,6 +11,13 @@ from storage.sets import list_value, listed
 from storage.tables import Charge
 from storage.types import to_micros
 
+WHOSE = """
+    (s.object_id = :object_id OR (s.contract_item_id IS NULL AND s.contract_id IN (
+        SELECT contract_id FROM contract_item WHERE object_id = :object_id
+    )))
+"""
+"""An object's own schedules, and those of the pools that it may be in."""
+
 
 def counts(session: Session, *, kind: str, schedule_ids: Iterable[int]) -> dict[int, int]:
     """By schedule, how many events of one kind its object had in its period; those without any are left out."""
@@ -46,7 +53,7 @@ def revalue(session: Session, added: Sequence[Mapping[str, Any]], now: datetime)
 def _revalue(session: Session, event: Mapping[str, Any], charge_ids: Sequence[int], now: int) -> None:
     connection = session.connection()
     inside = (
-        "s.object_id = :object_id AND s.start_at <= :at AND s.end_at > :at AND s.end_at <= :now "
+        f"{WHOSE} AND s.start_at <= :at AND s.end_at > :at AND s.end_at <= :now "
         f"AND s.charge_id {listed(connection, 'charge_ids')}"
     )
     values = {

@@ -1,12 +1,15 @@
 """What was charged, and the rows of an invoice: parties, lines, shares, tax, and the number that is taken last."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlmodel import Session, col, select
 
+from storage import pools
 from storage.copying import copy_rows
 from storage.sealing import seal
 from storage.sets import CHUNK, batched
@@ -94,10 +97,13 @@ def issue(
     lines: Sequence[tuple[InvoiceLine, Sequence[tuple[int, str, str, int]]]],
     vat: Sequence[InvoiceVat],
     number: Callable[[], str] | None,
+    *,
+    object_shares: Mapping[int, Sequence[tuple[Any, ...]]] = MappingProxyType({}),
 ) -> str:
     """Write an invoice with its lines, shares (without their line id) and VAT; the number is taken last.
 
-    Without a number it stays a draft, and is called by its draft name.
+    `object_shares` are the parts of objects in pools, by the place of the line, without its id. Without a number it
+    stays a draft, and is called by its draft name.
     """
     invoice.status = "draft"
     session.add(invoice)
@@ -111,6 +117,8 @@ def issue(
         session.add(total)
     session.flush()
     _store_shares(session.connection(), ((line.id or 0, *share) for line, shares in lines for share in shares))
+    of_objects = [(lines[place][0].id, *row) for place, rows in object_shares.items() for row in rows]
+    pools.store_shares(session.connection(), of_objects)
     return invoice.draft_name or "" if number is None else give_number(session, invoice, number)
 
 

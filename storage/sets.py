@@ -45,7 +45,7 @@ def list_value(connection: Connection, values: Iterable[int]) -> Any:
     return json.dumps(found) if connection.dialect.name == "sqlite" else found
 
 
-def in_chunks(session: Session, ids: Iterable[int], table: type[T], column: Any) -> Iterator[T]:
+def in_chunks(session: Session, ids: Iterable[Any], table: type[T], column: Any) -> Iterator[T]:
     """The rows of a table whose column is one of many ids."""
     for chunk in batched(sorted(set(ids)), CHUNK):
         yield from session.exec(select(table).where(col(column).in_(chunk)))

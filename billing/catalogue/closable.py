@@ -2,10 +2,22 @@
 
 from collections.abc import Callable
 
-from billing.core.charges import Charge, Usage
+from billing.core.charges import Charge, Event, Usage
+from billing.core.prices import Percentage
+
+
+def _reads_events(charge: Charge) -> bool:
+    match charge:
+        case Usage():
+            return charge.calculator.reads_events()
+        case Event():
+            return isinstance(charge.price, Percentage) and charge.price.reads_events
+        case _:
+            return False
+
 
 NOT_CLOSED_YET: dict[str, Callable[[Charge], bool]] = {
-    "scope: subscription and contract": lambda charge: charge.scope != "item",
+    "a pool whose price looks at each event": lambda charge: charge.scope != "item" and _reads_events(charge),
     "filter": lambda charge: isinstance(charge, Usage) and charge.calculator.filter is not None,
     "by": lambda charge: isinstance(charge, Usage) and charge.calculator.by is not None,
     "unique_count": lambda charge: isinstance(charge, Usage) and charge.calculator.aggregation == "unique_count",

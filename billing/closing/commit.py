@@ -1,5 +1,6 @@
 """Writing a planned month in one transaction, which checks first that nothing it was planned on has changed."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -10,6 +11,7 @@ from billing.core.money import minor_digits
 from billing.core.numbering import number, series
 from billing.dating import issue_day
 from storage import closing, drafts, due, issuing, measuring
+from storage.pools import ObjectPart
 from storage.tables import BillingMonth, DraftMonth, Invoice, InvoiceLine, InvoiceVat
 
 
@@ -76,7 +78,10 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
         corrects=list(plan.corrects),
         issued_at=now,
     )
-    lines = [(_invoice_line(line, place), _shares(line)) for place, line in enumerate(draft.lines, start=1)]
+    lines = [
+        (_invoice_line(line, place + 1, plan.object_shares.get(place, ())), _shares(line))
+        for place, line in enumerate(draft.lines)
+    ]
     vat = [
         InvoiceVat(
             invoice_id=0,
@@ -89,12 +94,21 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
     ]
     if plan.contract.approval == "required":
         invoice.draft_name = f"DRAFT/{plan.month_starts_on:%Y/%m}/{plan.contract.id}"
-        return issuing.issue(session, invoice, lines, vat, None)
+        return issuing.issue(session, invoice, lines, vat, None, object_shares=plan.object_shares)
     name = series(draft.kind, issued_on)
-    return issuing.issue(session, invoice, lines, vat, lambda: number(name, issuing.next_number(session, name)))
+    return issuing.issue(
+        session,
+        invoice,
+        lines,
+        vat,
+        lambda: number(name, issuing.next_number(session, name)),
+        object_shares=plan.object_shares,
+    )
 
 
-def _invoice_line(line: Line, position: int) -> InvoiceLine:
+def _invoice_line(line: Line, position: int, of_objects: Sequence[ObjectPart]) -> InvoiceLine:
+    # A pool's own share has no object; its objects are counted instead, and it counts for one where it has none.
+    objects = {share.reference for share in line.shares if share.reference or not of_objects}
     return InvoiceLine(
         invoice_id=0,
         position=position,
@@ -114,7 +128,7 @@ def _invoice_line(line: Line, position: int) -> InvoiceLine:
         vat_rate=line.vat_rate,
         amount=line.amount,
         net_minor=line.net_minor,
-        object_count=len({share.reference for share in line.shares}),
+        object_count=len(objects) + len({row[1] for row in of_objects}),
     )
 
 

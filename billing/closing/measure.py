@@ -5,19 +5,21 @@ The law: a set of schedules costs the same few statements, however many objects 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from billing.closing.pools import NO_POOLS, Pool
 from billing.closing.reader import MonthReader
-from billing.closing.records import measure_by_record
+from billing.closing.records import measure_by_record, measure_members
 from billing.closing.registers import Registers, read_registers
 from billing.core import measured as core
 from billing.core.charges import Charge, Event, Usage
 from storage import due, events, measuring
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
+from storage.pools import event_counts
 from storage.types import DAY_MICROS
 
 
@@ -35,17 +37,26 @@ class Inputs:
     registers: Registers
     suspensions: Mapping[int, Sequence[tuple[date, date | None]]]
     zone: ZoneInfo
+    pools: Mapping[int, Pool] = field(default_factory=dict)
 
 
-def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue], zone: ZoneInfo) -> Inputs:
-    """Usage of each schedule over `[start_at, end_at)`, and what fees need; nothing is read for a void one."""
+def measure_schedules(
+    reader: MonthReader, schedules: Sequence[ScheduleToValue], zone: ZoneInfo, pools: Mapping[int, Pool] = NO_POOLS
+) -> Inputs:
+    """Usage of each schedule over `[start_at, end_at)`, and what fees need; nothing is read for a void one.
+
+    Of pools each member is measured like a schedule.
+    """
     charges = reader.charges_of(schedules)
+    members = [member for pool in pools.values() for member in pool.members]
+    if pools:
+        schedules = [*(it for it in schedules if it.id not in pools), *members]
     spans: dict[Span, list[ScheduleToValue]] = defaultdict(list)
     by_record: list[tuple[int, int, int]] = []
     for schedule in schedules:
         charge = charges[schedule.charge_id][1]
         if isinstance(charge, Usage) and charge.calculator.reads_records():
-            by_record += [] if schedule.void else [(schedule.id, schedule.start_at, schedule.end_at)]
+            by_record += [] if schedule.void or schedule.id < 0 else [(schedule.id, schedule.start_at, schedule.end_at)]
         elif schedule.metric_id is not None and not schedule.void:
             ends = needs_ends(charge, reader.metrics[schedule.metric_id].kind)
             spans[Span(schedule.metric_id, schedule.start_at, schedule.end_at, ends)].append(schedule)
@@ -53,14 +64,16 @@ def measure_schedules(reader: MonthReader, schedules: Sequence[ScheduleToValue],
     for span, members in spans.items():
         _measure_span(reader, span, members, totals)
     cumulative = {span: found for span, found in spans.items() if reader.metrics[span.metric_id].kind == "cumulative"}
-    items = {s.contract_item_id for s in schedules if s.contract_item_id is not None and s.metric_id is None}
+    items = {s.contract_item_id for s in schedules if s.contract_item_id and s.metric_id is None and s.id > 0}
+    recorded = [it for it in members if it.charge_id in reader.record_charges and not it.void]
     return Inputs(
         totals=totals,
-        records=measure_by_record(reader, by_record),
-        events=_events(reader, charges, schedules),
+        records=measure_by_record(reader, by_record) | measure_members(reader, recorded, str(zone)),
+        events=_events(reader, charges, schedules) | _events_of_members(reader, charges, members),
         registers=read_registers(reader, cumulative, totals),
         suspensions=due.suspensions(reader.session, items),
         zone=zone,
+        pools=pools,
     )
 
 
@@ -70,11 +83,27 @@ def _events(
     by_kind: dict[str, list[int]] = defaultdict(list)
     for schedule in schedules:
         charge = charges[schedule.charge_id][1]
-        if isinstance(charge, Event):
+        if isinstance(charge, Event) and schedule.id > 0:
             by_kind[charge.event].append(schedule.id)
     found: dict[int, int] = {}
     for kind, schedule_ids in by_kind.items():
         found.update(events.counts(reader.session, kind=kind, schedule_ids=schedule_ids))
+    return found
+
+
+def _events_of_members(
+    reader: MonthReader, charges: Mapping[int, tuple[int, Charge]], members: Sequence[ScheduleToValue]
+) -> dict[int, int]:
+    windows: dict[tuple[str, int, int], list[ScheduleToValue]] = defaultdict(list)
+    for member in members:
+        charge = charges[member.charge_id][1]
+        if isinstance(charge, Event):
+            windows[charge.event, member.start_at, member.end_at].append(member)
+    found: dict[int, int] = {}
+    for (kind, start, end), inside in windows.items():
+        ids = {cast("int", it.object_id): it.id for it in inside}
+        counts = event_counts(reader.session, kind=kind, start=start, end=end, object_ids=ids)
+        found.update({ids[object_id]: count for object_id, count in counts.items()})
     return found
 
 

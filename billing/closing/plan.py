@@ -1,11 +1,12 @@
 """What closing one month of one contract will write, decided on one snapshot: the difference of worth and charged."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from billing.closing.measure import measure_schedules
+from billing.closing.pools import find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
 from billing.closing.waiting import Row, carry, waits
@@ -16,6 +17,7 @@ from billing.core.prices import Component, unit_of
 from storage import closing, due, issuing
 from storage.closing import ContractToClose
 from storage.due import ScheduleToValue
+from storage.pools import ObjectPart
 
 DAY = timedelta(days=1)
 PERIOD_UNITS = {
@@ -50,6 +52,8 @@ class InvoicePlan:
     boundaries: tuple[tuple[int, int, int, int, str], ...]
     carried: tuple[int, ...] = ()
     """Schedules that were charged before and whose difference waits for the next invoice."""
+    object_shares: Mapping[int, Sequence[ObjectPart]] = field(default_factory=dict)
+    """By the place of a line, what the objects of pools have of it."""
 
 
 def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: tuple[date, date]) -> InvoicePlan | None:
@@ -65,7 +69,8 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
         session, contract_id=contract.id, due_through=month[1] - DAY, late=reader.late.get(contract.id, [])
     )
     charges = reader.charges_of(schedules)
-    inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone))
+    pools = find_pools(reader, contract, schedules)
+    inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
     worths = value_schedules(schedules, inputs, charges, reader.metrics)
     charged = issuing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
     entries: list[Entry] = []
@@ -93,6 +98,9 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
         schedules=tuple(rows),
         boundaries=inputs.registers.rows(),
         carried=tuple(carried),
+        object_shares=shares_of_objects(
+            reader, draft, {it.schedule.id: it.pool for it in worths if it.pool is not None}, contract.currency
+        ),
     )
 
 
@@ -131,7 +139,7 @@ def _entries(
         yield Entry(
             schedule_id=schedule.id,
             reference=schedule.reference,
-            subscription=schedule.subscription,
+            subscription=contract.name if charge.scope == "contract" else schedule.subscription,
             charge=charge.name,
             charge_position=position,
             component=component,

@@ -9,7 +9,8 @@ from billing.archiving import require_records
 from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
-from storage import due, exchanges, measuring, records, registers
+from billing.pooling import PoolCharge, pool_charges
+from storage import due, exchanges, measuring, pools, records, registers
 from storage.due import ScheduleToValue
 from storage.exchanges import Epoch
 from storage.measuring import Measured, Span
@@ -30,6 +31,8 @@ class MonthReader:
     """The charges, of all plans, that are measured record by record."""
     by_record: dict[tuple[int, int], dict[int, core.Measured]] = field(default_factory=dict)
     """By window and schedule, what was measured record by record."""
+    pool_charges: dict[int, PoolCharge] = field(init=False)
+    """The charges of pools, of all plans."""
 
     exchanges: dict[tuple[int, int], list[Epoch]] = field(init=False)
     """By object and metric, where a register begins again."""
@@ -50,6 +53,10 @@ class MonthReader:
         reached = records.late_levels(self.session, carrying) if carrying else []
         if any(metric.kind == "cumulative" for metric in self.metrics.values()):
             reached += registers.late_ends(self.session)
+        self.pool_charges = pool_charges(self.session)
+        if self.pool_charges:
+            reached += pools.late(self.session)
+            reached += pools.carried(self.session, carrying) if carrying else []
         for contract_id, schedule_id in reached:
             self.late.setdefault(contract_id, []).append(schedule_id)
 

@@ -20,6 +20,7 @@ from billing.core.periods import local_midnight
 from billing.core.quantity import unscale
 from billing.core.records import Record, Window, measure_records
 from storage import records
+from storage.due import ScheduleToValue
 from storage.measuring import Span
 from storage.records import Level, ScheduleOfWindow, UsageRow
 from storage.types import DAY_MICROS, from_micros
@@ -37,14 +38,41 @@ def measure_by_record(reader: MonthReader, schedules: Iterable[tuple[int, int, i
         window = (span[0], span[1])
         if window not in reader.by_record:
             require_records(reader.session, *window)
-            reader.by_record[window] = dict(_measure_window(reader, *window))
+            rows = records.schedules_of_window(
+                reader.session, start=window[0], end=window[1], charge_ids=reader.record_charges
+            )
+            reader.by_record[window] = dict(_measure_window(reader, *window, rows))
         found[identity] = reader.by_record[window][identity]
     return found
 
 
-def _measure_window(reader: MonthReader, start: int, end: int) -> Iterator[tuple[int, Measured]]:
+def measure_members(reader: MonthReader, members: Iterable[ScheduleToValue], timezone: str) -> dict[int, Measured]:
+    """The usage of parts of pools, by their id; those over one window with one scan."""
+    windows: dict[tuple[int, int], list[ScheduleOfWindow]] = defaultdict(list)
+    for it in members:
+        windows[it.start_at, it.end_at].append(
+            ScheduleOfWindow(
+                it.id,
+                it.object_id or 0,
+                it.metric_id or 0,
+                it.charge_id,
+                it.nominal_starts_on,
+                it.nominal_ends_on,
+                timezone,
+            )
+        )
+    found: dict[int, Measured] = {}
+    for window, rows in windows.items():
+        require_records(reader.session, *window)
+        found.update(_measure_window(reader, *window, rows))
+    return found
+
+
+def _measure_window(
+    reader: MonthReader, start: int, end: int, schedules: Iterable[ScheduleOfWindow]
+) -> Iterator[tuple[int, Measured]]:
     members: dict[Key, list[ScheduleOfWindow]] = defaultdict(list)
-    for row in records.schedules_of_window(reader.session, start=start, end=end, charge_ids=reader.record_charges):
+    for row in schedules:
         members[row.object_id, row.metric_id].append(row)
     levels = _levels(reader, start, members)
     rows = records.of_window(reader.session, start=start, end=end, metric_ids={metric_id for _, metric_id in members})

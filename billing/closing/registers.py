@@ -13,6 +13,7 @@ from billing.closing.reader import MonthReader
 from storage import measuring
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
+from storage.pools import used_later
 from storage.registers import followed_by_nothing
 from storage.types import DAY_MICROS
 
@@ -64,11 +65,22 @@ def read_registers(
         for at in (span.start, span.end):
             for object_id, quantity in measuring.boundaries(reader.session, span.metric_id, at, object_ids).items():
                 registers.kept[object_id, span.metric_id, at] = quantity
-    ended = [it.id for found in spans.values() for it in found if it.item_ends_on and it.item_ends_on <= it.ends_on]
-    last = followed_by_nothing(reader.session, ended) if ended else set()
+    ended = [it for found in spans.values() for it in found if it.item_ends_on and it.item_ends_on <= it.ends_on]
+    last = followed_by_nothing(reader.session, [it.id for it in ended if it.id > 0]) if ended else set()
+    last |= _last_in_pools(reader, [it for it in ended if it.id < 0])
     for span in ordered:
         _chain(reader, registers, span, spans[span], totals, last)
     return registers
+
+
+def _last_in_pools(reader: MonthReader, ended: Sequence[ScheduleToValue]) -> set[int]:
+    """Those parts of pools after which no contract item of their object begins."""
+    found: set[int] = set()
+    for at in {it.end_at for it in ended}:
+        members = {cast("int", it.object_id): it.id for it in ended if it.end_at == at}
+        later = used_later(reader.session, at=at, object_ids=members)
+        found.update(identity for object_id, identity in members.items() if object_id not in later)
+    return found
 
 
 def _chain(

@@ -1,15 +1,18 @@
 """What schedules are worth: measured inputs through the pure core, the same input valued once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import NamedTuple, assert_never, cast
 
 from billing.closing.measure import Inputs
+from billing.closing.pools import PoolWorth, value_of_pool
 from billing.core.charges import Charge, Event, OneTime, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.periods import DAY, Period
 from billing.core.prices import NO_CONTEXT, Component, Context
+from billing.core.prices import worth as total
 from billing.core.properties import property_text
 from billing.core.usage import MetricKind, UsageTotals, measure
 from billing.core.valuing import NOTHING, number_of, served_part, value, value_fee
@@ -25,6 +28,7 @@ class Worth(NamedTuple):
     quantity: Fraction
     components: tuple[Component, ...]
     amount: Fraction
+    pool: PoolWorth | None = None
 
 
 Value = tuple[Fraction, tuple[Component, ...], Fraction]
@@ -43,13 +47,27 @@ def value_schedules(
     known: dict[Input, Value] = {}
     worths: list[Worth] = []
     for schedule in schedules:
+        if schedule.id in inputs.pools:
+            worths.append(_pooled(schedule, charges[schedule.charge_id][1], inputs, metrics))
+            continue
         key = _input(schedule, inputs, charges[schedule.charge_id][1])
         found = known.get(key)
         if found is None:
             quantity, components = _named_value(schedule, charges[schedule.charge_id][1], inputs, metrics)
-            found = known[key] = (quantity, components, sum((it.amount for it in components), Fraction(0)))
+            found = known[key] = (quantity, components, total(components))
         worths.append(Worth(schedule, *found))
     return worths
+
+
+def _pooled(schedule: ScheduleToValue, charge: Charge, inputs: Inputs, metrics: Mapping[int, Metric]) -> Worth:
+    def used(member: ScheduleToValue) -> Measured:
+        if isinstance(charge, Usage):
+            return _measured(member, charge, inputs, metrics)
+        return _counted(member, inputs)
+
+    with _named(schedule, charge):
+        worth = value_of_pool(inputs.pools[schedule.id], charge, inputs.zone, used)
+    return Worth(schedule, worth.quantity, worth.components, total(worth.components), worth)
 
 
 def _input(schedule: ScheduleToValue, inputs: Inputs, charge: Charge) -> Input:
@@ -72,9 +90,15 @@ def _input(schedule: ScheduleToValue, inputs: Inputs, charge: Charge) -> Input:
 def _named_value(
     schedule: ScheduleToValue, charge: Charge, inputs: Inputs, metrics: Mapping[int, Metric]
 ) -> tuple[Fraction, tuple[Component, ...]]:
+    with _named(schedule, charge):
+        return _value(schedule, charge, inputs, metrics)
+
+
+@contextmanager
+def _named(schedule: ScheduleToValue, charge: Charge) -> Iterator[None]:
     """What cannot be valued is said of the schedule that it is: its object, charge and period."""
     try:
-        return _value(schedule, charge, inputs, metrics)
+        yield
     except Invalid as error:
         last = schedule.ends_on - DAY
         who = schedule.reference or schedule.subscription
@@ -103,13 +127,17 @@ def _value(
 def _usage(
     schedule: ScheduleToValue, charge: Usage, inputs: Inputs, metrics: Mapping[int, Metric]
 ) -> tuple[Fraction, tuple[Component, ...]]:
+    usage = _measured(schedule, charge, inputs, metrics)
+    return usage.quantity, _priced(schedule, charge, inputs, usage)
+
+
+def _measured(schedule: ScheduleToValue, charge: Usage, inputs: Inputs, metrics: Mapping[int, Metric]) -> Measured:
     if charge.calculator.reads_records():
-        used = inputs.records.get(schedule.id, NOTHING)
-        return used.quantity, _priced(schedule, charge, inputs, used)
+        return inputs.records.get(schedule.id, NOTHING)
     metric = metrics[cast("int", schedule.metric_id)]
     found = inputs.totals.get(schedule.id)
     opening, closing_value = inputs.registers.ends(schedule)
-    usage = measure(
+    return measure(
         aggregation=charge.calculator.aggregation,
         metric_kind=cast("MetricKind", metric.kind),
         decimals=metric.decimals,
@@ -119,7 +147,6 @@ def _usage(
         opening=opening,
         closing=closing_value,
     )
-    return usage.quantity, _priced(schedule, charge, inputs, usage)
 
 
 def _priced(
@@ -144,9 +171,13 @@ def _attributes(schedule: ScheduleToValue) -> dict[str, str]:
 
 
 def _event(schedule: ScheduleToValue, charge: Event, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
-    count = inputs.events.get(schedule.id, 0)
-    measured = Measured(quantity=Fraction(count), count=count, values=(Fraction(1),) * count)
+    measured = _counted(schedule, inputs)
     return measured.quantity, _priced(schedule, charge, inputs, measured)
+
+
+def _counted(schedule: ScheduleToValue, inputs: Inputs) -> Measured:
+    count = inputs.events.get(schedule.id, 0)
+    return Measured(quantity=Fraction(count), count=count, values=(Fraction(1),) * count)
 
 
 def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:

@@ -10,18 +10,21 @@ from billing.core.calculators import Calculator
 from billing.core.errors import Invalid
 from billing.core.money import exact_text
 from billing.core.periods import Anchor, Every
-from billing.core.prices import Plugin, Price, Rule
+from billing.core.prices import Capacity, Flat, Graduated, PerUnit, Plugin, Price, Rule, Stairstep, Volume
 from billing.core.reading import Reading, Wrong, entry_of, read
 
 Timing = Literal["advance", "arrears"]
 Prorate = Literal["day", "second", "none", "full"]
 Scope = Literal["item", "subscription", "contract"]
+Limits = Literal["pool", "item"]
 VatCategory = Literal["S", "Z", "E", "AE", "K", "G", "O", "L", "M"]
 """UNCL5305 in EN 16931: standard, zero, exempt, reverse charge, intra-community, export, outside, IGIC, IPSI."""
 VAT_CATEGORIES_AT_ZERO = frozenset({"Z", "E", "AE", "K", "G", "O"})
 TRIAL_DAYS_LIMIT = 3650
 """A longer trial is a mistake in a number."""
 ONE_MONTH = Every(months=1)
+GROWING_PRICES = (Flat, PerUnit, Graduated, Volume, Stairstep, Capacity)
+"""Prices whose limits can be those of one item, times the items; the others count whole packages or single events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +134,11 @@ class Recurring(Periodic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage(Periodic):
-    """A price on what was measured over a period, in arrears."""
+    """A price on what was measured over a period, in arrears.
+
+    The included units, tiers, steps, minimum and maximum of a pool are the whole pool's, or with `limits` item those
+    of one item: they then grow with the items in it, each counted by the part of the period that it was there.
+    """
 
     type: ClassVar[str] = "usage"
     hints: ClassVar[Mapping[str, str]] = {
@@ -139,6 +146,7 @@ class Usage(Periodic):
         for key in ("metric", "aggregation", "price", "prices", "by", "filter", "convert")
     } | {"charge_zero": "write charge_zero in the price"}
     timing: Literal["arrears"] = "arrears"
+    limits: Limits = "pool"
     calculator: Calculator
 
     def __post_init__(self) -> None:
@@ -146,6 +154,13 @@ class Usage(Periodic):
         read = {name for rule in rules_of(self) if isinstance(rule, Rule) for name in rule.expression.attributes}
         if read and self.scope != "item":
             raise Invalid(f"attributes.{min(read)} is that of one object, but the scope is the {self.scope}")
+        if self.limits == "item" and self.scope == "item":
+            raise Invalid("limits says whose the limits of a pool are; add scope: subscription or contract")
+        if self.limits == "item" and not all(isinstance(it, GROWING_PRICES) for it in self.calculator.all_prices()):
+            raise Invalid(
+                "limits: item goes with flat, per_unit, graduated, volume, stairstep and capacity; give the limits "
+                "of the whole pool"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--period", metavar="START/END", help="The service, days or instants; the end is exclusive.")
 @click.option("--nominal", metavar="START/END", help="The whole period that the service is a part of.")
 @click.option("--number", type=click.IntRange(1), default=1, help="Which period of the service it is, from 1.")
+@click.option("--items", metavar="N", default="1", show_default=True, help="Items in a pool with limits: item.")
 @click.option("--timezone", default="UTC", show_default=True, help="The zone of the days.")
 @click.option("--currency", default="EUR", show_default=True, help="Its digits are those of the rounded amounts.")
 @click.option("--attribute", "attributes", multiple=True, help="name=value, any number of times, for a rule to read.")
@@ -29,6 +30,7 @@ def price(
     period: str | None,
     nominal: str | None,
     number: int,
+    items: str,
     timezone: str,
     currency: str,
     attributes: tuple[str, ...],
@@ -56,6 +58,7 @@ def price(
         period=None if period is None else pricing.parse_period(period, zone),
         nominal=None if nominal is None else pricing.parse_period(nominal, zone),
         number=number,
+        items=pricing.parse_number(items, "items"),
         zone=zone,
         currency=currency,
         attributes=dict(map(named_value, attributes)),

@@ -22,6 +22,7 @@ from storage.tables.base import (
     QUARANTINE_STATUSES,
     RENEWALS,
     SCHEDULE_STATUSES,
+    SCOPES,
     Table,
     one_of,
 )
@@ -46,6 +47,7 @@ from storage.tables.invoices import (
     LineShare,
     LockedMonth,
     NumberSeries,
+    ObjectShare,
     Payment,
 )
 from storage.tables.messages import (
@@ -94,6 +96,7 @@ __all__ = [
     "QUARANTINE_STATUSES",
     "RENEWALS",
     "SCHEDULE_STATUSES",
+    "SCOPES",
     "ArchivedMonth",
     "BillingMonth",
     "BoundaryValue",
@@ -119,6 +122,7 @@ __all__ = [
     "NumberSeries",
     "ObjectEvent",
     "ObjectPresence",
+    "ObjectShare",
     "Outbox",
     "Payment",
     "Plan",

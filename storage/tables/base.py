@@ -30,6 +30,7 @@ INVOICE_PURPOSES = ("period", "gesture", "cancellation")
 QUARANTINE_STATUSES = ("waiting", "replayed", "discarded")
 OUTBOX_STATUSES = ("waiting", "sent", "expired")
 GAP_REASONS = ("session_lost",)
+SCOPES = ("item", "subscription", "contract")
 CHARGE_TYPES = ("one_time", "recurring", "usage", "event")
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from storage.tables.base import APPROVALS, CHARGE_TYPES, DATINGS, METRIC_KINDS, Table, one_of
+from storage.tables.base import APPROVALS, CHARGE_TYPES, DATINGS, METRIC_KINDS, SCOPES, Table, one_of
 from storage.types import Exact, Instant, Json, Word
 
 
@@ -74,6 +74,7 @@ class Charge(Table, table=True):
         UniqueConstraint("plan_version_id", "name"),
         UniqueConstraint("plan_version_id", "position"),
         one_of("type", CHARGE_TYPES),
+        one_of("scope", SCOPES),
     )
     id: int | None = Field(default=None, primary_key=True)
     plan_version_id: int = Field(foreign_key="plan_version.id")
@@ -82,6 +83,8 @@ class Charge(Table, table=True):
     type: str = Field(sa_type=Word)
     metric_id: int | None = Field(default=None, foreign_key="metric.id")
     definition: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    scope: str = Field(default="item", sa_type=Word)
+    """Whose it is: each contract item's, or one for the whole subscription or contract (a pool)."""
 
 
 class Contract(Table, table=True):

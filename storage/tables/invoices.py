@@ -189,6 +189,23 @@ class InvoiceSeal(Table, table=True):
     digest: str
 
 
+class ObjectShare(Table, table=True):
+    """What one object used of a pool's share of a line; the parts add up to the line share, exact and rounded."""
+
+    __tablename__ = "object_share"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("line_id", "schedule_id", "object_id"),
+        Index("ix_object_share_schedule_id", "schedule_id"),
+        {"sqlite_with_rowid": False},
+    )
+    line_id: int = Field(sa_column=Column(Integer, ForeignKey("invoice_line.id"), nullable=False))
+    schedule_id: int = Field(sa_column=Column(Integer, ForeignKey("invoicing_schedule.id"), nullable=False))
+    object_id: int = Field(sa_column=Column(Integer, ForeignKey("connected_object.id"), nullable=False))
+    quantity: Fraction = Field(sa_type=Exact)
+    amount: Fraction = Field(sa_type=Exact)
+    share_minor: int = Field(sa_type=BigInteger)
+
+
 class Payment(Table, table=True):
     """Money that was received for an invoice, or paid out for a credit note; recorded once per reference."""
 

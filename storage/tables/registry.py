@@ -136,6 +136,15 @@ class InvoicingSchedule(Table, table=True):
         CheckConstraint("starts_on < ends_on", name="period"),
         one_of("status", SCHEDULE_STATUSES),
         Index(
+            "uq_invoicing_schedule_pool",
+            "subscription_id",
+            "charge_id",
+            "nominal_starts_on",
+            unique=True,
+            sqlite_where=Column("contract_item_id").is_(None),
+            postgresql_where=Column("contract_item_id").is_(None),
+        ),
+        Index(
             "ix_invoicing_schedule_due",
             "contract_id",
             "due_on",

@@ -94,13 +94,13 @@ class World:
         place = {"contract": "C", **values}
         self.do("create", starts_on, reference, activate=True, subscription=subscription, starts_on=starts_on, **place)
 
-    def uses(self, quantity: int, at: str, reference: str = "IOT_1") -> None:
+    def uses(self, quantity: int, at: str, reference: str = "IOT_1", *, metric_id: int = 1) -> None:
         micros = to_micros(datetime.fromisoformat(at))
         with self.database.transaction() as session:
             fact = usage.Fact(
                 occurred_at=micros,
                 object_id=registry.find(session, [reference])[reference].id,
-                metric_id=1,
+                metric_id=metric_id,
                 discriminator="",
                 quantity=quantity,
                 received_at=micros,

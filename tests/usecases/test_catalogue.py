@@ -139,7 +139,10 @@ contracts:
 @pytest.mark.parametrize(
     "keys,said",
     [
-        ("scope: contract, type: recurring, amount: 1", "scope"),
+        (
+            "type: event, event: a, scope: contract, price: {model: percentage, rate: 1, free_events: 2}",
+            "pool",
+        ),
         ("type: usage, calculator: {metric: usage, filter: {a: b}, price: {model: flat, amount: 1}}", "filter"),
         ("type: usage, calculator: {metric: usage, by: a, price: {model: flat, amount: 1}}", "by"),
         (

@@ -7,7 +7,7 @@ Revises: 0012
 import sqlalchemy as sa
 from alembic import op
 
-from storage.sealing import seal_all
+from storage.sealing import PARTS, seal_all
 
 revision = "0013"
 down_revision = "0012"
@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_invoice_seal_invoice_id")),
         sa.PrimaryKeyConstraint("invoice_id", name=op.f("pk_invoice_seal")),
     )
-    seal_all(op.get_bind())
+    seal_all(op.get_bind(), PARTS[:4])
 
 
 def downgrade() -> None:
