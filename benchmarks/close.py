@@ -32,7 +32,8 @@ from tests.brokers import ROOT
 CASE = "close"
 SINCE = date(2026, 5, 1)
 BEFORE, UNTIL = date(2026, 5, 31), date(2026, 6, 30)
-FIRST_USE = datetime(2026, 5, 2, tzinfo=UTC)
+MAY = datetime(2026, 4, 30, 22, tzinfo=UTC)
+USES_IN_MAY = 5
 JUNE = datetime(2026, 5, 31, 22, tzinfo=UTC)
 """Midnight of 1 June in Europe/Paris."""
 JUNE_SECONDS = 30 * 86400
@@ -86,7 +87,7 @@ def prepare(store: Store, items: int, records: int) -> str:
     if base not in store.made:
         url = store.create(base)
         stage.make_fleet(url, items, active_since=SINCE)
-        stage.fill(url, items, items, first=FIRST_USE, seconds=28 * 86400)
+        stage.fill(url, items * USES_IN_MAY, items, first=MAY, seconds=31 * 86400)
         with closing(_Disposed(url)) as opened:
             report = close(opened.database, BEFORE, NOW)
         assert report.failures == (), report.failures

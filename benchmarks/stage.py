@@ -147,8 +147,7 @@ def fill(url: str, records: int, objects: int, *, first: datetime, seconds: int,
     """`records` usage records in order of time over `seconds`, spread over the objects, with their rollup, by SQL.
 
     Record and rollup are what ingest would have written in one batch; no two records are of one instant, and the
-    quantities are scattered, so that hardly two objects use the same. `seconds` and the days of other batches must
-    not meet.
+    quantities are scattered, so that hardly two objects use the same. All other batches must be older.
     """
     database = Database(url)
     start, step = to_micros(first), seconds * 1_000_000 // records
@@ -183,13 +182,20 @@ def fill(url: str, records: int, objects: int, *, first: datetime, seconds: int,
                 f"FROM usage_record WHERE occurred_at >= {start} AND occurred_at < {start + records * step} "
                 "GROUP BY object_id, metric_id, occurred_at / 86400000000"
             )
+            most, least_of = ("max", "min") if sqlite else ("greatest", "least")
             ends = (f"{name}, {quantity(f'({name} - {start}) / {step}')}" for name in ("first", "last"))
             connection.execute(
                 text(
                     "INSERT INTO usage_rollup (object_id, metric_id, day, record_count, quantity_sum, quantity_max, "
                     "quantity_min, first_at, first_quantity, last_at, last_quantity, batch) "
                     f"SELECT object_id, metric_id, day, n, total, top, low, {', '.join(ends)}, {batch} "
-                    f"FROM ({days}) AS d ORDER BY day, object_id"
+                    f"FROM ({days}) AS d WHERE true ORDER BY day, object_id "
+                    "ON CONFLICT (day, object_id, metric_id) DO UPDATE SET "
+                    "record_count = usage_rollup.record_count + excluded.record_count, "
+                    "quantity_sum = usage_rollup.quantity_sum + excluded.quantity_sum, "
+                    f"quantity_max = {most}(usage_rollup.quantity_max, excluded.quantity_max), "
+                    f"quantity_min = {least_of}(usage_rollup.quantity_min, excluded.quantity_min), "
+                    "last_at = excluded.last_at, last_quantity = excluded.last_quantity, batch = excluded.batch"
                 )
             )
             connection.execute(text(f"UPDATE ingest_counter SET last_batch = {batch}"))

@@ -16,7 +16,6 @@ from storage.tables import (
     Metric,
     Suspension,
 )
-from storage.types import DAY_MICROS
 
 SCHEDULES = """
     SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
@@ -128,28 +127,6 @@ def _schedules(connection: Connection, condition: str, values: Mapping[str, Any]
             None if item_end is None else day(item_end),
             subscription_id,
         )
-
-
-def late_schedules(session: Session) -> dict[int, list[int]]:
-    """By contract, the charged schedules whose days were touched by a batch above the contract's last mark.
-
-    One walk over the rollup rows above the lowest mark, whatever the number of contracts.
-    """
-    rows = session.connection().execute(
-        text(f"""
-        WITH mark AS (SELECT contract_id, MAX(usage_mark) AS mark FROM billing_month GROUP BY contract_id)
-        SELECT DISTINCT s.contract_id, s.id
-        FROM usage_rollup r
-        JOIN invoicing_schedule s ON s.object_id = r.object_id AND s.metric_id = r.metric_id
-             AND s.start_at < (r.day + 1) * {DAY_MICROS} AND s.end_at > r.day * {DAY_MICROS}
-        JOIN mark m ON m.contract_id = s.contract_id
-        WHERE r.batch > (SELECT MIN(mark) FROM mark) AND r.batch > m.mark AND s.status IN ('invoiced', 'settled')
-        """)
-    )
-    found: dict[int, list[int]] = {}
-    for contract_id, schedule_id in rows:
-        found.setdefault(contract_id, []).append(schedule_id)
-    return found
 
 
 def charges(session: Session, ids: Iterable[int]) -> dict[int, Charge]:

@@ -13,6 +13,7 @@ from billing.pooling import PoolCharge, pool_charges
 from storage import due, exchanges, measuring, pools, records, registers
 from storage.due import ScheduleToValue
 from storage.exchanges import Epoch
+from storage.late import late_schedules
 from storage.measuring import Measured, Span
 from storage.tables import Metric
 
@@ -40,7 +41,7 @@ class MonthReader:
     def __post_init__(self) -> None:
         self.mark = measuring.usage_mark(self.session)
         self.metrics = due.metrics(self.session)
-        self.late = due.late_schedules(self.session)
+        self.late = late_schedules(self.session)
         self.exchanges = exchanges.epochs(self.session)
         for row in records.usage_charges(self.session):
             try:

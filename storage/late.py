@@ -1,0 +1,92 @@
+"""Charged schedules for which usage came, or was taken back, after the close that charged them.
+
+The law: one walk over the rollup rows above the lowest mark, whatever the number of contracts; and where a period
+begins or ends inside a UTC day, whose rollup cannot say on which side the new record lies, one look at that part of it.
+"""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from storage.types import DAY_MICROS
+
+MARKS = "SELECT contract_id, MAX(usage_mark) AS mark FROM billing_month GROUP BY contract_id"
+CHARGED = "s.status IN ('invoiced', 'settled')"
+TOUCHED = f"""
+    WITH mark AS ({MARKS}),
+    touched AS (
+        SELECT r.object_id, r.metric_id, r.batch,
+               r.day * {DAY_MICROS} AS day_start, (r.day + 1) * {DAY_MICROS} AS day_end
+        FROM usage_rollup r
+        WHERE r.batch > (SELECT MIN(mark) FROM mark)
+              AND r.day <= (SELECT MAX(s.end_at) FROM invoicing_schedule s WHERE s.metric_id IS NOT NULL AND {CHARGED})
+                           / {DAY_MICROS}
+    )
+"""
+"""What was touched since the marks on days that were charged; the days since then, nearly all, are not late."""
+INSIDE = "s.start_at <= t.day_start AND s.end_at >= t.day_end"
+ACROSS = f"s.start_at < t.day_end AND s.end_at > t.day_start AND NOT ({INSIDE})"
+OF_OBJECT = "JOIN invoicing_schedule s ON s.object_id = t.object_id AND s.metric_id = t.metric_id"
+NEWER = f"JOIN mark m ON m.contract_id = s.contract_id WHERE t.batch > m.mark AND {CHARGED}"
+
+
+class _Edge(NamedTuple):
+    """A part of a UTC day that belongs to the periods `[start, end)` of a metric."""
+
+    metric_id: int
+    start: int
+    end: int
+    from_at: int
+    until_at: int
+
+
+def late_schedules(session: Session) -> dict[int, list[int]]:
+    """By contract, the charged schedules whose usage was touched by a batch above the contract's last mark."""
+    found: dict[int, set[int]] = defaultdict(set)
+    edges = []
+    rows = session.connection().execute(
+        text(f"""
+        {TOUCHED}
+        SELECT DISTINCT s.contract_id, s.id, 0, 0, 0, 0 FROM touched t {OF_OBJECT} AND {INSIDE} {NEWER}
+        UNION ALL
+        SELECT DISTINCT 0, 0, s.metric_id, s.start_at, s.end_at, t.day_start
+        FROM touched t {OF_OBJECT} AND {ACROSS} {NEWER}
+        """)
+    )
+    for contract_id, schedule_id, metric_id, start, end, day in rows.all():
+        if schedule_id:
+            found[contract_id].add(schedule_id)
+        else:
+            edges.append(_Edge(metric_id, start, end, max(start, day), min(end, day + DAY_MICROS)))
+    for edge in edges:
+        for contract_id, schedule_id in _late_at(session, edge):
+            found[contract_id].add(schedule_id)
+    return {contract_id: sorted(ids) for contract_id, ids in found.items()}
+
+
+def _late_at(session: Session, edge: _Edge) -> list[tuple[int, int]]:
+    """Contract and id of the charged schedules over exactly the periods of an edge that it has something late for."""
+    inside = (
+        "occurred_at >= :from_at AND occurred_at < :until_at AND metric_id = :metric_id "
+        "AND batch > (SELECT MIN(mark) FROM mark)"
+    )
+    rows = session.connection().execute(
+        text(f"""
+        WITH mark AS ({MARKS}),
+        touched AS (
+            SELECT object_id, MAX(batch) AS batch FROM (
+                SELECT object_id, batch FROM usage_record WHERE {inside}
+                UNION ALL
+                SELECT object_id, batch FROM usage_reversal WHERE {inside}
+            ) u GROUP BY object_id
+        )
+        SELECT s.contract_id, s.id FROM touched t
+        JOIN invoicing_schedule s ON s.object_id = t.object_id AND s.metric_id = :metric_id
+             AND s.start_at = :start AND s.end_at = :end
+        {NEWER}
+        """),
+        edge._asdict(),
+    )
+    return [(row[0], row[1]) for row in rows.all()]
