@@ -167,6 +167,7 @@ def _issue(session: Session, note: Invoice, issued: IssuedInvoice, draft: Credit
         )
         for place, line in enumerate(draft.lines, start=1)
     ]
+    reasons = {(row.category, row.rate): (row.exemption_reason, row.exemption_code) for row in issued.vat}
     vat = [
         InvoiceVat(
             invoice_id=0,
@@ -174,6 +175,8 @@ def _issue(session: Session, note: Invoice, issued: IssuedInvoice, draft: Credit
             rate=total.rate,
             base_minor=total.base_minor,
             vat_minor=total.vat_minor,
+            exemption_reason=reasons[total.category, total.rate][0],
+            exemption_code=reasons[total.category, total.rate][1],
         )
         for total in draft.vat
     ]

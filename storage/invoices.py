@@ -68,6 +68,8 @@ class VatDocument:
     rate: Fraction
     base_minor: int
     vat_minor: int
+    exemption_reason: str | None
+    exemption_code: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,12 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
         lines=tuple(stream_lines(session, invoice)),
         vat=tuple(
             VatDocument(
-                category=total.category, rate=total.rate, base_minor=total.base_minor, vat_minor=total.vat_minor
+                category=total.category,
+                rate=total.rate,
+                base_minor=total.base_minor,
+                vat_minor=total.vat_minor,
+                exemption_reason=total.exemption_reason,
+                exemption_code=total.exemption_code,
             )
             for total in sorted(vat, key=lambda total: (total.category, total.rate))
         ),

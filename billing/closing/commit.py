@@ -89,6 +89,8 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
             rate=total.rate,
             base_minor=total.base_minor,
             vat_minor=total.vat_minor,
+            exemption_reason=None if total.exemption is None else total.exemption.reason,
+            exemption_code=None if total.exemption is None else total.exemption.code,
         )
         for total in draft.vat
     ]

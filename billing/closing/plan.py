@@ -134,6 +134,7 @@ def _entries(
     adjustment: bool,
 ) -> Iterator[Entry]:
     position, charge = reader.charges[schedule.charge_id]
+    exemption = charge.exemption
     for component in components:
         unit, unit_code = _unit(reader, schedule, charge, component)
         yield Entry(
@@ -147,6 +148,7 @@ def _entries(
             unit_code=unit_code,
             vat_category=charge.vat_category,
             vat_rate=charge.vat_rate,
+            exemption=exemption,
             nominal_starts_on=schedule.nominal_starts_on,
             nominal_ends_on=schedule.nominal_ends_on,
             adjustment=adjustment,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, cast
 from billing.core.adjustments import Adjustments, Discount
 from billing.core.calculators import Calculator
 from billing.core.errors import Invalid
+from billing.core.exemptions import Exemption, exemption_of
 from billing.core.money import exact_text
 from billing.core.periods import Anchor, Every
 from billing.core.prices import Capacity, Flat, Graduated, PerUnit, Plugin, Price, Rule, Stairstep, Volume
@@ -40,6 +41,8 @@ class Terms:
     name: str
     vat_rate: Fraction
     vat_category: VatCategory = "S"
+    vat_exemption_reason: str | None = None
+    vat_exemption_code: str | None = None
     scope: Scope = "item"
     multiplier: Fraction = Fraction(1)
     discount: Discount | None = None
@@ -53,8 +56,14 @@ class Terms:
             raise Invalid(f"vat_category {self.vat_category} has no VAT (EN 16931); vat_rate should be 0")
         if self.vat_category == "S" and not self.vat_rate:
             raise Invalid("vat_category S has a rate above 0; for a rate of 0 write Z, E, AE, K, G or O")
+        exemption_of(self.vat_category, self.vat_exemption_reason, self.vat_exemption_code)
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise Invalid("minimum is above maximum; the worth of a period lies between the two")
+
+    @property
+    def exemption(self) -> Exemption | None:
+        """Why it bears no VAT."""
+        return exemption_of(self.vat_category, self.vat_exemption_reason, self.vat_exemption_code)
 
     @property
     def adjusted(self) -> bool:

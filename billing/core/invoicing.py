@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 
+from billing.core.exemptions import Exemption, stated
 from billing.core.money import exact_sum, minor_digits, round_half_away, spread
 from billing.core.numbering import InvoiceKind
 from billing.core.prices import Component
@@ -29,6 +30,7 @@ class Entry:
     nominal_ends_on: date
     adjustment: bool = False
     group: tuple[tuple[str, str], ...] = ()
+    exemption: Exemption | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Line:
     nominal_ends_on: date
     adjustment: bool
     group: tuple[tuple[str, str], ...]
+    exemption: Exemption | None
     quantity: Fraction
     amount: Fraction
     net_minor: int
@@ -74,6 +77,7 @@ class VatTotal:
     rate: Fraction
     base_minor: int
     vat_minor: int
+    exemption: Exemption | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +169,7 @@ def _grouped(entries: Iterable[Entry]) -> Mapping[tuple[object, ...], list[Entry
                 entry.nominal_ends_on,
                 entry.adjustment,
                 entry.group,
+                entry.exemption,
             ].append(entry)
     groups: dict[tuple[object, ...], list[Entry]] = {}
     for found in alike.values():
@@ -187,6 +192,7 @@ def _group_key(entry: Entry) -> tuple[object, ...]:
         entry.nominal_ends_on,
         entry.adjustment,
         entry.group,
+        entry.exemption,
     )
 
 
@@ -221,6 +227,7 @@ def _line(group: Sequence[Entry], scale: int) -> Line:
         nominal_ends_on=first.nominal_ends_on,
         adjustment=first.adjustment,
         group=first.group,
+        exemption=first.exemption,
         quantity=exact_sum(quantities.values()),
         amount=amount,
         net_minor=net_minor,
@@ -254,19 +261,24 @@ def _line_order(line: Line) -> tuple[object, ...]:
         line.vat_rate,
         line.unit,
         line.unit_code,
+        ("", "") if line.exemption is None else (line.exemption.reason, line.exemption.code or ""),
     )
 
 
 def _vat(lines: Iterable[Line]) -> tuple[VatTotal, ...]:
     bases: dict[tuple[str, Fraction], int] = defaultdict(int)
+    exemptions: dict[tuple[str, Fraction], list[Exemption]] = defaultdict(list)
     for line in lines:
         bases[line.vat_category, line.vat_rate] += line.net_minor
+        if line.exemption is not None:
+            exemptions[line.vat_category, line.vat_rate].append(line.exemption)
     return tuple(
         VatTotal(
             category=category,
             rate=rate,
             base_minor=base_minor,
             vat_minor=round_half_away(base_minor * rate / 100),
+            exemption=stated(exemptions[category, rate]),
         )
         for (category, rate), base_minor in sorted(bases.items())
     )

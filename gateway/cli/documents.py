@@ -67,6 +67,8 @@ def vat_rows(document: "InvoiceDocument") -> list[dict[str, Any]]:
             "rate": exact_text(total.rate),
             "base": format_minor(total.base_minor, document.minor_digits),
             "vat": format_minor(total.vat_minor, document.minor_digits),
+            "exemption_reason": total.exemption_reason,
+            "exemption_code": total.exemption_code,
         }
         for total in document.vat
     ]
@@ -104,7 +106,8 @@ def show_document(document: "InvoiceDocument", balance: "Balance | None") -> Non
     show_table([key.replace("_", " ") for key in rows[0]], [list(row.values()) for row in rows])
     click.echo()
     for total in vat_rows(document):
-        click.echo(f"VAT {total['rate']} % on {total['base']}: {total['vat']}")
+        why = ", ".join(text for text in (total["exemption_reason"], total["exemption_code"]) if text)
+        click.echo(f"VAT {total['rate']} % on {total['base']}: {total['vat']}{why and f' ({why})'}")
     figures = summary(document)
     click.echo(f"net {figures['net']}, VAT {figures['vat']}, total {figures['total']} {document.currency}")
     if balance is None:

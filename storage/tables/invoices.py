@@ -162,6 +162,10 @@ class InvoiceVat(Table, table=True):
     rate: Fraction = Field(sa_type=Exact)
     base_minor: int = Field(sa_type=BigInteger)
     vat_minor: int = Field(sa_type=BigInteger)
+    exemption_reason: str | None = None
+    """Why there is no VAT (BT-120), where the category wants a reason."""
+    exemption_code: str | None = None
+    """The same as a code of the VATEX list (BT-121)."""
 
 
 class LineShare(Table, table=True):

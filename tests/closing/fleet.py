@@ -55,6 +55,7 @@ class Fleet:
     grouping: Sequence[str] = ("subscription", "charge")
     zone: str = "Europe/Paris"
     contract: str = "IOT Fleet Contract"
+    currency: str = "EUR"
     terms: Mapping[str, Any] = field(default_factory=dict)
     """More that the contract says."""
     metric_id: int = 0
@@ -76,7 +77,7 @@ class Fleet:
             contract = Contract(
                 name=self.contract,
                 customer_id=1,
-                currency="EUR",
+                currency=self.currency,
                 timezone=self.zone,
                 starts_on=date(2022, 4, 1),
                 grouping=list(self.grouping),
