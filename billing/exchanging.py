@@ -90,7 +90,7 @@ def exchange(session: Session, reference: str, told: Exchange, said: Said) -> Ex
 
 
 def _register(session: Session, name: str) -> MetricRow:
-    metric = usage.metrics_named(session, [name]).get(name)
+    metric = usage.metrics(session).get(name)
     if metric is None:
         raise NotFound(f"metric {name!r} is not declared")
     if metric.kind != "cumulative":

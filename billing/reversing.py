@@ -61,7 +61,7 @@ def reverse(session: Session, reference: str, taken: Taken, said: Said) -> Rever
     of its month are archived.
     """
     row = known_object(registry.find(session, [reference], lock=True), reference)
-    metric = usage.metrics_named(session, [taken.metric]).get(taken.metric)
+    metric = usage.metrics(session).get(taken.metric)
     if metric is None:
         raise NotFound(f"metric {taken.metric!r} is not declared")
     at = to_micros(taken.at)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from typing import Literal, NamedTuple, cast
 
 from sqlmodel import Session
@@ -21,6 +22,7 @@ from sqlmodel import Session
 from billing.core.errors import Invalid
 from billing.core.quantity import Excess, scale
 from config.settings import Settings
+from gateway.quick_batch import NEVER, Limits, Taken, take_quickly
 from gateway.quick_telemetry import decode_quickly
 from gateway.sources.mapping import Arrival
 from gateway.sources.source import NO_SOURCES, Sources
@@ -81,6 +83,15 @@ class Rules:
             unkeyed_deltas=settings.unkeyed_deltas,
             topic_devices=settings.topic_devices,
             sources=sources,
+        )
+
+    def limits(self, archived: Iterable[date]) -> Limits:
+        """As the quick way wants them; what is older than the end of the last archived month takes the long way."""
+        return Limits(
+            payload_bytes=self.payload_limit_bytes,
+            past=self.plausible_past // MICROSECOND,
+            future=self.plausible_future // MICROSECOND,
+            since=max((partitions.bounds(month)[1] for month in archived), default=NEVER),
         )
 
 
@@ -158,6 +169,7 @@ def _commit(database: Database, messages: Sequence[Message], rules: Rules, *, no
         applied, learnt = _apply_and_keep(session, messages, rules, now=now, known=database.known)
     database.known.learn(learnt.objects, learnt.heard)
     database.known.learn_properties(learnt.property_sets)
+    database.known.learn_topics(rules.topic_devices, learnt.topics)
     return applied
 
 
@@ -205,6 +217,8 @@ class _Learnt(NamedTuple):
     objects: dict[str, int]
     heard: dict[int, int]
     property_sets: dict[str, int]
+    topics: list[tuple[str, str]]
+    """Topics with the reference of the object that publishes there."""
 
 
 def _apply(
@@ -216,10 +230,14 @@ def _apply(
     known: Known,
     only_part: str | None = None,
 ) -> tuple[Applied, list[Refusal], _Learnt]:
+    metrics = usage.metrics(session)
+    archived = frozenset(partitions.archived_months(session))
+    quick = take_quickly(messages, known.topics(rules.topic_devices), metrics, rules.limits(archived))
     refusals: list[Refusal] = []
     reads: list[_Read] = []
     own, ignored = f"{rules.topic_devices}/", 0
-    for message in messages:
+    for place in quick.left:
+        message = messages[place]
         try:
             if message.topic.startswith(own):
                 reads.append(_read(message, rules))
@@ -230,8 +248,7 @@ def _apply(
         except Unreadable as error:
             refusals.append(Refusal(message, error.reason, str(error)))
     objects, found = _objects(session, reads, known)
-    archived = frozenset(partitions.archived_months(session))
-    door = _Door(rules, objects, usage.metrics_named(session, _metric_names(reads)), archived)
+    door = _Door(rules, objects, metrics, archived)
     accepted: list[_Read] = []
     for read in reads:
         try:
@@ -240,29 +257,72 @@ def _apply(
         except Unreadable as error:
             refusals.append(Refusal(read.message, error.reason, str(error), read.part))
     times = usage.remember_times(session, list(_times_to_remember(accepted, objects)))
-    facts = door.facts(times)
-    sets = property_set_ids(session, door.described.values(), known.property_sets)
-    recorded = usage.record(session, facts, {place: sets[content] for place, content in door.described.items()})
-    if recorded.conflicts:
-        refusals += _conflicts(recorded, {id(fact): owner for fact, owner in zip(facts, door.owners, strict=True)})
+    made = door.facts(times)
+    facts = _in_order(messages, quick, made, door)
+    sets = property_set_ids(session, facts.described.values(), known.property_sets)
+    described = {place: sets[content] for place, content in facts.described.items()}
+    recorded = usage.record(session, facts.rows, described)
+    refusals += _conflicts(recorded, messages, facts)
     reports = [
         _reported(read.message, read.content, objects[read.reference], times)
         for read in accepted
         if isinstance(read.content, LifecycleReport)
     ]
-    heard = known.news(door.heard)
-    heard |= {report.object_id: door.heard[report.object_id] for report in reports}
+    for object_id, received in door.heard.items():
+        quick.heard[object_id] = max(received, quick.heard.get(object_id, NEVER))
+    heard = known.news(quick.heard)
+    heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"
     return (
         Applied(
             records=recorded.inserted,
             duplicates=recorded.duplicates,
-            unkeyed=sum(fact.unkeyed for fact in facts),
+            unkeyed=sum(fact.unkeyed for fact in made),
             ignored=ignored,
             events=presence.touch(session, heard=heard, reports=reports, now=now, origin=origin),
         ),
         refusals,
-        _Learnt(found, heard, sets),
+        _Learnt(
+            found,
+            heard,
+            sets,
+            [
+                (read.message.topic, read.reference)
+                for read in accepted
+                if read.part is None and not isinstance(read.content, LifecycleReport)
+            ],
+        ),
+    )
+
+
+class _Facts(NamedTuple):
+    """All facts of a batch in the order of arrival, which decides between two of one key."""
+
+    rows: Sequence[usage.Row]
+    owners: Sequence[int]
+    """The place of each one's message."""
+    parts: Mapping[int, str]
+    """By the place of a fact, the part of the message that it came from, where it has parts."""
+    described: Mapping[int, str]
+    """By the place of a fact, its properties, where it has any."""
+
+
+def _in_order(messages: Sequence[Message], quick: Taken, made: Sequence[usage.Fact], door: "_Door") -> _Facts:
+    """What went the quick way and what went through the door, together."""
+    if not made:
+        return _Facts(quick.rows, quick.owners, {}, {})
+    places = {id(messages[place]): place for place in quick.left}
+    found: list[tuple[int, usage.Row, str | None, str]] = [
+        (place, row, None, "") for place, row in zip(quick.owners, quick.rows, strict=True)
+    ]
+    for nth, (read, fact) in enumerate(zip(door.owners, made, strict=True)):
+        found.append((places[id(read.message)], fact, read.part, door.described.get(nth, "")))
+    found.sort(key=itemgetter(0))
+    return _Facts(
+        [row for _, row, _, _ in found],
+        [place for place, _, _, _ in found],
+        {nth: part for nth, (_, _, part, _) in enumerate(found) if part is not None},
+        {nth: content for nth, (_, _, _, content) in enumerate(found) if content},
     )
 
 
@@ -276,19 +336,20 @@ def _objects(session: Session, reads: Sequence[_Read], known: Known) -> tuple[di
     return {**{read.reference: ids[read.reference] for read in reads if read.reference in ids}, **found}, found
 
 
-def _conflicts(recorded: usage.Recorded, owners: dict[int, _Read]) -> list[Refusal]:
-    """One refusal for each message with a conflict, which its first one explains."""
-    refusals: dict[int, Refusal] = {}
-    for fact, stands in recorded.conflicts:
-        owner = owners[id(fact)]
+def _conflicts(recorded: usage.Recorded, messages: Sequence[Message], facts: _Facts) -> Iterable[Refusal]:
+    """One refusal for each message, or part of one, with a conflict, which its first one explains."""
+    refusals: dict[tuple[int, str | None], Refusal] = {}
+    for place, stands in recorded.conflicts:
+        fact, owner = usage.Fact(*facts.rows[place]), facts.owners[place]
+        part = facts.parts.get(place)
         where = f"metric {fact.metric_id} of object {fact.object_id} at {from_micros(fact.occurred_at).isoformat()}"
         sentence = (
             f"{where} is {stands} already with other properties than this message gives"
             if stands == fact.quantity
             else f"{where} is {stands} already (scaled), this message says {fact.quantity}"
         )
-        refusals.setdefault(id(owner), Refusal(owner.message, "conflict", sentence, owner.part))
-    return list(refusals.values())
+        refusals.setdefault((owner, part), Refusal(messages[owner], "conflict", sentence, part))
+    return refusals.values()
 
 
 def _read(message: Message, rules: Rules) -> _Read:
@@ -333,16 +394,6 @@ def _address(topic: str, devices: str) -> tuple[str, str]:
             "unknown_topic", f"nothing is read from {topic!r}; objects publish to {prefix}REFERENCE/telemetry"
         )
     return levels[0], levels[1]
-
-
-def _metric_names(reads: Iterable[_Read]) -> set[str]:
-    names: set[str] = set()
-    for _, _, content, _ in reads:
-        if not isinstance(content, LifecycleReport):
-            for sample in content:
-                for name, _ in sample.values:
-                    names.add(name)
-    return names
 
 
 class _Door:

@@ -1,14 +1,52 @@
 """Many rows by one statement, on both databases; for the few writes that grow with messages."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, cast
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+ROWS_A_STATEMENT = 50
+"""A third less time a row than by a statement a row; more rows give no more, and SQLite takes 32,766 values."""
 
 
 def is_sqlite(connection: Connection) -> bool:
     """Whether the statements go to SQLite rather than PostgreSQL."""
     return connection.dialect.name == "sqlite"
+
+
+@contextmanager
+def driver_cursor(connection: Connection) -> Iterator[Any]:
+    """The driver's own cursor, in the connection's transaction: a statement costs a tenth of one through SQLAlchemy.
+
+    What the driver raises becomes what SQLAlchemy raises for it.
+    """
+    failures = cast("type[Exception]", connection.dialect.loaded_dbapi.Error)
+    cursor: Any = connection.connection.cursor()
+    try:
+        yield cursor
+    except failures as error:
+        raise DBAPIError.instance(None, None, error, failures, dialect=connection.dialect) from error
+    finally:
+        cursor.close()
+
+
+def insert_rows(connection: Connection, into: str, values: str, then: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """`into VALUES values, values, ... then` (SQLite, `?` for a value); returns how many rows were written."""
+    whole = len(rows) - len(rows) % ROWS_A_STATEMENT
+    written = 0
+    with driver_cursor(connection) as cursor:
+        if whole:
+            statement = f"{into} VALUES {', '.join([values] * ROWS_A_STATEMENT)} {then}"
+            for start in range(0, whole, ROWS_A_STATEMENT):
+                cursor.execute(statement, tuple(chain.from_iterable(rows[start : start + ROWS_A_STATEMENT])))
+                written += cursor.rowcount
+        if whole < len(rows):
+            cursor.executemany(f"{into} VALUES {values} {then}", rows[whole:])
+            written += cursor.rowcount
+    return written
 
 
 def write_many(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:

@@ -3,10 +3,10 @@
 The law: only what is committed is remembered, and losing all of it changes nothing but the time that work takes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 OBJECTS_KEPT = 100_000
-"""Objects remembered: some 20 MB; when there are more, it begins anew."""
+"""Objects remembered: some 30 MB; when there are more, it begins anew."""
 PROPERTY_SETS_KEPT, PROPERTIES_LENGTH_KEPT = 50_000, 500
 """Sets of properties remembered, and of how many characters at most: some 20 MB where each has a hundred."""
 LAST_SEEN_RESOLUTION_MICROS = 60_000_000
@@ -19,6 +19,7 @@ class Known:
     def __init__(self) -> None:
         self.objects: dict[str, int] = {}
         self.property_sets: dict[str, int] = {}
+        self._topics: dict[str, dict[str, int]] = {}
         self._heard: dict[int, int] = {}
 
     def news(self, heard: Mapping[int, int]) -> dict[int, int]:
@@ -29,6 +30,20 @@ class Known:
             for object_id, micros in heard.items()
             if not 0 <= micros - last(object_id, -LAST_SEEN_RESOLUTION_MICROS) < LAST_SEEN_RESOLUTION_MICROS
         }
+
+    def topics(self, prefix: str) -> Mapping[str, int]:
+        """The ids of objects by the topic that they publish telemetry to, where such topics have this prefix."""
+        return self._topics.setdefault(prefix, {})
+
+    def learn_topics(self, prefix: str, topics: Iterable[tuple[str, str]]) -> None:
+        """Remember of which object, by its reference, each topic is; those of unknown objects are passed over."""
+        known = self._topics.setdefault(prefix, {})
+        for topic, reference in topics:
+            object_id = self.objects.get(reference)
+            if object_id is not None:
+                if len(known) >= OBJECTS_KEPT:
+                    known.clear()
+                known[topic] = object_id
 
     def learn_properties(self, sets: Mapping[str, int]) -> None:
         """Remember the ids of sets of properties by their canonical text; to be called after the commit."""

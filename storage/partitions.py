@@ -124,6 +124,8 @@ def attach(session: Session, month: date) -> bool:
 
 def archived_months(session: Session) -> Sequence[date]:
     """The first days of the UTC months that are detached, in order."""
+    if is_sqlite(session.connection()):
+        return []
     return session.exec(select(col(ArchivedMonth.month_starts_on)).order_by(col(ArchivedMonth.month_starts_on))).all()
 
 

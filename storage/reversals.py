@@ -10,9 +10,10 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session, col, insert, select
 
+from storage.batches import next_batch
 from storage.tables import QUANTITY_LIMIT, UsageRecord, UsageReversal
 from storage.types import DAY_MICROS, from_micros
-from storage.usage import NOT_REVERSED, next_batch
+from storage.usage import NOT_REVERSED
 
 Key = tuple[int, int, int, str]
 """Instant in microseconds, object id, metric id, discriminator: the key of a usage record."""

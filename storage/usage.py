@@ -4,19 +4,20 @@ The law: what is in the rollup is exactly what is in the facts; a fact is writte
 order of commits, because the counter's row is locked until the transaction ends.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from storage.bulk import is_sqlite, write_columns, write_many
-from storage.tables import ConnectedObject, MessageInbox, Metric
-from storage.types import DAY_MICROS, to_micros
+from storage import batches
+from storage.batches import QUANTITY, Key, Row
+from storage.bulk import write_many
+from storage.tables import ConnectedObject, MessageInbox
+from storage.types import to_micros
 
 LOOKUP_CHUNK = 500
 """Names in one IN list: below SQLite's smallest limit on bound values."""
@@ -28,11 +29,7 @@ SAME_RECORD = (
 """The condition that a reversal `x` takes the usage record `u` back."""
 NOT_REVERSED = f"NOT EXISTS (SELECT 1 FROM usage_reversal AS x WHERE {SAME_RECORD})"
 
-Key = tuple[int, int, int, str]
 NONE_DESCRIBED: Mapping[int, int] = MappingProxyType({})
-FACT_TYPES = ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int")
-_Day = tuple[int, int, int, int, int, int, int, int]
-"""Count, sum, greatest, least, then instant and quantity of the first and of the last."""
 
 
 class Fact(NamedTuple):
@@ -50,25 +47,20 @@ class Fact(NamedTuple):
     origin: str
     unkeyed: bool = False
 
-    @property
-    def key(self) -> Key:
-        return self[:4]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a call of `record` did; a conflict is a fact whose key is taken by the quantity beside it.
+    """What a call of `record` did; a conflict is the place of a fact whose key is taken by the quantity beside it.
 
     Where that is the same quantity, it has other properties.
     """
 
     inserted: int
     duplicates: int
-    conflicts: list[tuple[Fact, int]]
+    conflicts: list[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRow:
+class MetricRow(NamedTuple):
     """What the door needs to know of a metric."""
 
     id: int
@@ -77,7 +69,7 @@ class MetricRow:
     excess_digits: str
 
 
-def record(session: Session, facts: Sequence[Fact], described: Mapping[int, int] = NONE_DESCRIBED) -> Recorded:
+def record(session: Session, facts: Sequence[Row], described: Mapping[int, int] = NONE_DESCRIBED) -> Recorded:
     """Write the facts that are new, and add exactly those to the rollup, in the session's transaction.
 
     `described` has the set of properties of each fact that has one, by its place. A fact that is there already with
@@ -87,25 +79,25 @@ def record(session: Session, facts: Sequence[Fact], described: Mapping[int, int]
     if not facts:
         return Recorded(inserted=0, duplicates=0, conflicts=[])
     connection = session.connection()
-    batch = next_batch(connection)
-    count = _insert(connection, facts, batch, described)
+    batch = batches.next_batch(connection)
+    count = batches.insert(connection, facts, batch, described)
     if count == len(facts):
-        _roll_up(connection, facts, batch)
+        batches.roll_up(connection, facts, batch)
         return Recorded(inserted=count, duplicates=0, conflicts=[])
     first: dict[Key, int] = {}
     for place, fact in enumerate(facts):
-        first.setdefault(fact.key, place)
-    taken = {} if count == len(first) else _taken_before(connection, list(first), batch)
+        first.setdefault(fact[:4], place)
+    taken = {} if count == len(first) else batches.taken_before(connection, list(first), batch)
     new = [facts[place] for key, place in first.items() if key not in taken]
     if len(new) != count:
         raise AssertionError(f"batch {batch}: {count} usage records were inserted, {len(new)} are accounted for")
-    _roll_up(connection, new, batch)
+    batches.roll_up(connection, new, batch)
     conflicts = []
     for place, fact in enumerate(facts):
-        key = fact.key
-        stands = taken.get(key) or (facts[first[key]].quantity, described.get(first[key]))
-        if stands != (fact.quantity, described.get(place)):
-            conflicts.append((fact, stands[0]))
+        key = fact[:4]
+        stands = taken.get(key) or (facts[first[key]][QUANTITY], described.get(first[key]))
+        if stands != (fact[QUANTITY], described.get(place)):
+            conflicts.append((place, stands[0]))
     return Recorded(inserted=count, duplicates=len(facts) - count - len(conflicts), conflicts=conflicts)
 
 
@@ -118,16 +110,10 @@ def object_ids(session: Session, references: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def metrics_named(session: Session, names: Iterable[str]) -> dict[str, MetricRow]:
-    """The metrics with these names; unknown ones are absent."""
-    found: dict[str, MetricRow] = {}
-    for chunk in _chunks(sorted(set(names))):
-        query = select(Metric.__table__).where(col(Metric.name).in_(chunk))  # type: ignore[attr-defined] # SQLModel hides it
-        for row in session.connection().execute(query):
-            found[row.name] = MetricRow(
-                id=row.id, kind=row.kind, decimals=row.decimals, excess_digits=row.excess_digits
-            )
-    return found
+def metrics(session: Session) -> dict[str, MetricRow]:
+    """All metrics by name."""
+    rows = session.connection().exec_driver_sql("SELECT name, id, kind, decimals, excess_digits FROM metric")
+    return {name: MetricRow(*rest) for name, *rest in rows}
 
 
 def remember_times(session: Session, times: Sequence[tuple[int, str, int]]) -> dict[tuple[int, str], int]:
@@ -208,108 +194,6 @@ def rollup_differences(session: Session) -> list[tuple[int, int, int]]:
     return sorted(wrong)
 
 
-def next_batch(connection: Connection) -> int:
-    """The number of this transaction among those that write usage; its row stays locked until the commit."""
-    row = connection.exec_driver_sql(
-        "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) "
-        "ON CONFLICT (id) DO UPDATE SET last_batch = ingest_counter.last_batch + 1 RETURNING last_batch"
-    ).one()
-    return int(row[0])
-
-
-def _insert(connection: Connection, facts: Sequence[Fact], batch: int, described: Mapping[int, int]) -> int:
-    """Write the facts whose key is new, the first of a key in this batch; returns how many they were."""
-    into = "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, received_at, origin, "
-    key = "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING"
-    if described:
-        rows = [(*fact, described.get(place)) for place, fact in enumerate(facts)]
-        if is_sqlite(connection):
-            values = f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {batch:d})"
-            return write_many(connection, f"{into} unkeyed, property_set_id, batch) {values} {key}", rows)
-        types = (*FACT_TYPES, "int")
-        select_rows = f"SELECT f.*, {batch:d} FROM {{rows}} AS f"
-        return write_columns(connection, f"{into} unkeyed, property_set_id, batch) {select_rows} {key}", types, rows)
-    if is_sqlite(connection):
-        # A fact is a row as it stands: the batch, equal for all, is in the text.
-        return write_many(connection, f"{into} unkeyed, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {batch:d}) {key}", facts)
-    return write_columns(
-        connection,
-        f"{into} unkeyed, batch) SELECT f.*, {batch:d} FROM {{rows}} AS f {key}",
-        FACT_TYPES,
-        facts,
-    )
-
-
-def _taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> dict[Key, tuple[int, int | None]]:
-    """The quantities and sets of properties that stood under these keys before this batch."""
-    if is_sqlite(connection):
-        # CROSS JOIN is SQLite's way to say: walk the list, seek in the table.
-        rows = connection.exec_driver_sql(
-            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity, u.property_set_id "
-            "FROM json_each(?) AS k CROSS JOIN usage_record AS u "
-            "ON u.occurred_at = json_extract(k.value, '$[0]') AND u.object_id = json_extract(k.value, '$[1]') "
-            "AND u.metric_id = json_extract(k.value, '$[2]') AND u.discriminator = json_extract(k.value, '$[3]') "
-            "WHERE u.batch <> ?",
-            (json.dumps(keys), batch),
-        )
-    else:
-        columns = tuple(list(column) for column in zip(*keys, strict=True))
-        rows = connection.exec_driver_sql(
-            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity, u.property_set_id "
-            "FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[]) AS k(occurred_at, object_id, metric_id, "
-            "discriminator) JOIN usage_record AS u USING (occurred_at, object_id, metric_id, discriminator) "
-            "WHERE u.batch <> %s",
-            (*columns, batch),
-        )
-    return {(row[0], row[1], row[2], row[3]): (row[4], row[5]) for row in rows}
-
-
-def _roll_up(connection: Connection, facts: Sequence[Fact], batch: int) -> None:
-    """Add new facts to their days.
-
-    At one instant the smaller quantity counts as first and the greater as last: the order of arrival is nothing.
-    """
-    days: dict[tuple[int, int, int], _Day] = {}
-    for at, object_id, metric_id, _, quantity, *_ in facts:
-        key = (at // DAY_MICROS, object_id, metric_id)
-        day = days.get(key)
-        if day is None:
-            days[key] = (1, quantity, quantity, quantity, at, quantity, at, quantity)
-            continue
-        count, total, top, low, first_at, first, last_at, last = day
-        first_at, first = min((first_at, first), (at, quantity))
-        last_at, last = max((last_at, last), (at, quantity))
-        days[key] = (
-            *(count + 1, total + quantity, max(top, quantity), min(low, quantity)),
-            *(first_at, first, last_at, last),
-        )
-    rows = [key + day for key, day in days.items()]
-    greatest, least = ("max", "min") if is_sqlite(connection) else ("greatest", "least")
-    earlier = "(excluded.first_at, excluded.first_quantity) < (usage_rollup.first_at, usage_rollup.first_quantity)"
-    later = "(excluded.last_at, excluded.last_quantity) > (usage_rollup.last_at, usage_rollup.last_quantity)"
-    into = (
-        "INSERT INTO usage_rollup (day, object_id, metric_id, record_count, quantity_sum, quantity_max, quantity_min, "
-        "first_at, first_quantity, last_at, last_quantity, batch) "
-    )
-    add = (
-        "ON CONFLICT (day, object_id, metric_id) DO UPDATE SET "
-        "record_count = usage_rollup.record_count + excluded.record_count, "
-        "quantity_sum = usage_rollup.quantity_sum + excluded.quantity_sum, "
-        f"quantity_max = {greatest}(usage_rollup.quantity_max, excluded.quantity_max), "
-        f"quantity_min = {least}(usage_rollup.quantity_min, excluded.quantity_min), "
-        f"first_at = CASE WHEN {earlier} THEN excluded.first_at ELSE usage_rollup.first_at END, "
-        f"first_quantity = CASE WHEN {earlier} THEN excluded.first_quantity ELSE usage_rollup.first_quantity END, "
-        f"last_at = CASE WHEN {later} THEN excluded.last_at ELSE usage_rollup.last_at END, "
-        f"last_quantity = CASE WHEN {later} THEN excluded.last_quantity ELSE usage_rollup.last_quantity END, "
-        "batch = excluded.batch"
-    )
-    if is_sqlite(connection):
-        write_many(connection, f"{into} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {batch:d}) {add}", rows)
-    else:
-        types = ("int", "int", "int", *("bigint",) * 8)
-        write_columns(connection, f"{into} SELECT d.*, {batch:d} FROM {{rows}} AS d {add}", types, rows)
-
-
 def _chunks(values: list[str]) -> Iterable[list[str]]:
     return (values[start : start + LOOKUP_CHUNK] for start in range(0, len(values), LOOKUP_CHUNK))
 
@@ -318,9 +202,9 @@ __all__ = [
     "Fact",
     "MetricRow",
     "Recorded",
+    "Row",
     "forget_times",
-    "metrics_named",
-    "next_batch",
+    "metrics",
     "object_ids",
     "record",
     "remember_times",

@@ -1,0 +1,130 @@
+"""A batch of usage in the fewest statements: its number, its facts, its days; on the driver itself, for speed.
+
+The law: a batch's number is in commit order, a fact whose key is taken is left as it is, and what is added to the
+days is what the caller says was new.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from storage.bulk import driver_cursor, insert_rows, is_sqlite, write_columns
+from storage.types import DAY_MICROS
+
+Key = tuple[int, int, int, str]
+"""Instant in microseconds, object id, metric id, discriminator."""
+Row = tuple[int, int, int, str, int, int, str, bool]
+"""A `Fact` without its names, which cost more than all else that is done to it."""
+COLUMNS = "occurred_at, object_id, metric_id, discriminator, quantity, received_at, origin, unkeyed"
+TYPES = ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int")
+"""The columns of a row, with their types on PostgreSQL."""
+QUANTITY: Final = 4
+"""Its place in a row."""
+COUNT, SUM, MOST, LEAST, FIRST_AT, FIRST, LAST_AT, LAST = range(3, 11)
+"""Places in a day of the rollup, behind its key."""
+
+
+def next_batch(connection: Connection) -> int:
+    """The number of this transaction among those that write usage; its row stays locked until the commit."""
+    with driver_cursor(connection) as cursor:
+        cursor.execute(
+            "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) "
+            "ON CONFLICT (id) DO UPDATE SET last_batch = ingest_counter.last_batch + 1 RETURNING last_batch"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def insert(connection: Connection, facts: Sequence[Row], batch: int, described: Mapping[int, int]) -> int:
+    """Write the facts whose key is new, the first of a key in this batch; returns how many they were.
+
+    `described` has the set of properties of each fact that has one, by its place.
+    """
+    rows: Sequence[tuple[Any, ...]] = facts
+    columns, values = COLUMNS, "?, ?, ?, ?, ?, ?, ?, ?"
+    types: tuple[str, ...] = TYPES
+    if described:
+        rows = [(*fact, described.get(place)) for place, fact in enumerate(facts)]
+        columns, values, types = f"{columns}, property_set_id", f"{values}, ?", (*types, "int")
+    into = f"INSERT INTO usage_record ({columns}, batch)"
+    key = "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING"
+    if is_sqlite(connection):
+        # A fact is a row as it stands: the batch, equal for all, is in the text.
+        return insert_rows(connection, into, f"({values}, {batch:d})", key, rows)
+    return write_columns(connection, f"{into} SELECT f.*, {batch:d} FROM {{rows}} AS f {key}", types, rows)
+
+
+def taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> dict[Key, tuple[int, int | None]]:
+    """The quantities and sets of properties that stood under these keys before this batch."""
+    if is_sqlite(connection):
+        # CROSS JOIN is SQLite's way to say: walk the list, seek in the table.
+        rows = connection.exec_driver_sql(
+            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity, u.property_set_id "
+            "FROM json_each(?) AS k CROSS JOIN usage_record AS u "
+            "ON u.occurred_at = json_extract(k.value, '$[0]') AND u.object_id = json_extract(k.value, '$[1]') "
+            "AND u.metric_id = json_extract(k.value, '$[2]') AND u.discriminator = json_extract(k.value, '$[3]') "
+            "WHERE u.batch <> ?",
+            (json.dumps(keys), batch),
+        )
+    else:
+        columns = tuple(list(column) for column in zip(*keys, strict=True))
+        rows = connection.exec_driver_sql(
+            "SELECT u.occurred_at, u.object_id, u.metric_id, u.discriminator, u.quantity, u.property_set_id "
+            "FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[]) AS k(occurred_at, object_id, metric_id, "
+            "discriminator) JOIN usage_record AS u USING (occurred_at, object_id, metric_id, discriminator) "
+            "WHERE u.batch <> %s",
+            (*columns, batch),
+        )
+    return {(row[0], row[1], row[2], row[3]): (row[4], row[5]) for row in rows}
+
+
+def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
+    """Add new facts to their days.
+
+    At one instant the smaller quantity counts as first and the greater as last: the order of arrival is nothing.
+    """
+    days: dict[tuple[int, int, int], list[int]] = {}
+    for fact in facts:
+        at, object_id, metric_id, _, quantity = fact[:5]
+        key = (at // DAY_MICROS, object_id, metric_id)
+        if key not in days:
+            days[key] = [*key, 1, quantity, quantity, quantity, at, quantity, at, quantity]
+            continue
+        day = days[key]
+        day[COUNT] += 1
+        day[SUM] += quantity
+        if quantity > day[MOST]:
+            day[MOST] = quantity
+        elif quantity < day[LEAST]:
+            day[LEAST] = quantity
+        if at > day[LAST_AT] or (at == day[LAST_AT] and quantity > day[LAST]):
+            day[LAST_AT], day[LAST] = at, quantity
+        if at < day[FIRST_AT] or (at == day[FIRST_AT] and quantity < day[FIRST]):
+            day[FIRST_AT], day[FIRST] = at, quantity
+    rows = [tuple(day) for day in days.values()]
+    greatest, least = ("max", "min") if is_sqlite(connection) else ("greatest", "least")
+    earlier = "(excluded.first_at, excluded.first_quantity) < (usage_rollup.first_at, usage_rollup.first_quantity)"
+    later = "(excluded.last_at, excluded.last_quantity) > (usage_rollup.last_at, usage_rollup.last_quantity)"
+    into = (
+        "INSERT INTO usage_rollup (day, object_id, metric_id, record_count, quantity_sum, quantity_max, quantity_min, "
+        "first_at, first_quantity, last_at, last_quantity, batch) "
+    )
+    add = (
+        "ON CONFLICT (day, object_id, metric_id) DO UPDATE SET "
+        "record_count = usage_rollup.record_count + excluded.record_count, "
+        "quantity_sum = usage_rollup.quantity_sum + excluded.quantity_sum, "
+        f"quantity_max = {greatest}(usage_rollup.quantity_max, excluded.quantity_max), "
+        f"quantity_min = {least}(usage_rollup.quantity_min, excluded.quantity_min), "
+        f"first_at = CASE WHEN {earlier} THEN excluded.first_at ELSE usage_rollup.first_at END, "
+        f"first_quantity = CASE WHEN {earlier} THEN excluded.first_quantity ELSE usage_rollup.first_quantity END, "
+        f"last_at = CASE WHEN {later} THEN excluded.last_at ELSE usage_rollup.last_at END, "
+        f"last_quantity = CASE WHEN {later} THEN excluded.last_quantity ELSE usage_rollup.last_quantity END, "
+        "batch = excluded.batch"
+    )
+    if is_sqlite(connection):
+        with driver_cursor(connection) as cursor:
+            cursor.executemany(f"{into} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {batch:d}) {add}", rows)
+    else:
+        types = ("int", "int", "int", *("bigint",) * 8)
+        write_columns(connection, f"{into} SELECT d.*, {batch:d} FROM {{rows}} AS d {add}", types, rows)
