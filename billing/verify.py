@@ -23,6 +23,7 @@ from billing.core.numbering import InvoiceKind, number
 from billing.core.numbering import series as series_of
 from billing.core.quantity import unscale
 from billing.recomputing import Unreadable, recompute
+from billing.unbilled import unbilled
 from storage import partitions, sealing, usage, verifying
 from storage.types import DAY_MICROS, from_micros, to_micros
 from storage.verifying import InvoiceRow, LineRow, ScheduleRow
@@ -217,7 +218,7 @@ def _quantities(books: _Books) -> Iterator[Finding]:
     sums = verifying.delta_sums(books.session)
     for schedule in books.of_items:
         aggregation = schedule.definition.get("calculator", {}).get("aggregation")
-        if (schedule.metric_kind, aggregation) != ("delta", "sum") or schedule.revalue:
+        if (schedule.metric_kind, aggregation) != ("delta", "sum") or schedule.revalue or _pauses(schedule):
             continue
         if schedule.charge_id in books.reader.record_charges:
             continue
@@ -239,7 +240,7 @@ def _registers(books: _Books) -> Iterator[Finding]:
     kept = verifying.boundaries(books.session)
     for schedule in books.of_items:
         aggregation = schedule.definition.get("calculator", {}).get("aggregation", "sum")
-        if (schedule.metric_kind, aggregation) != ("cumulative", "sum"):
+        if (schedule.metric_kind, aggregation) != ("cumulative", "sum") or _pauses(schedule):
             continue
         if schedule.status not in {"invoiced", "settled"} or schedule.revalue or _after(schedule, books.ends):
             continue
@@ -337,6 +338,24 @@ def _seals(books: _Books) -> Iterator[Finding]:
 def _pools(books: _Books) -> Iterator[Finding]:
     for subject, message in pool_differences(books.session, books.reader):
         yield Finding(check="pools", subject=subject, message=message)
+
+
+def _pauses(schedule: ScheduleRow) -> bool:
+    """Whether suspended days are left out: what it is worth is then checked by valuing it once more."""
+    return bool(schedule.definition.get("usage_while_suspended", "bill") != "bill")
+
+
+def _suspended(books: _Books) -> Iterator[Finding]:
+    left_out = unbilled(books.session)
+    if left_out:
+        records, objects = sum(it.records for it in left_out), len({it.reference for it in left_out})
+        yield Finding(
+            check="suspended",
+            subject="usage records",
+            message=f"{records} usage records of {objects} objects came while they were suspended, on plans that do "
+            "not charge that (`metergate usage unbilled`)",
+            severity="information",
+        )
 
 
 def _after(schedule: ScheduleRow, ends: Mapping[int, date]) -> bool:
@@ -438,6 +457,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
         "lines": ("contract items that follow one another leave no instant out, and none twice", _lines),
         "archived": ("months whose usage records are archived are named", _archived),
+        "suspended": ("usage that came while suspended, and that the plan does not charge, is counted", _suspended),
         "outside": ("usage records outside any contract item are counted", _outside),
     }
 )

@@ -25,6 +25,7 @@ class ScheduleOfWindow(NamedTuple):
     object_id: int
     metric_id: int
     charge_id: int
+    contract_item_id: int | None
     nominal_starts_on: date
     nominal_ends_on: date
     timezone: str
@@ -57,7 +58,8 @@ def schedules_of_window(session: Session, *, start: int, end: int, charge_ids: I
     connection = session.connection()
     rows = connection.execute(
         text(f"""
-        SELECT s.id, s.object_id, s.metric_id, s.charge_id, s.nominal_starts_on, s.nominal_ends_on, c.timezone
+        SELECT s.id, s.object_id, s.metric_id, s.charge_id, s.contract_item_id, s.nominal_starts_on, s.nominal_ends_on,
+               c.timezone
         FROM invoicing_schedule s JOIN contract c ON c.id = s.contract_id
         WHERE s.start_at = :start AND s.end_at = :end AND s.status <> 'cancelled' AND s.object_id IS NOT NULL
               AND s.charge_id {listed(connection, "charge_ids")}
@@ -65,8 +67,8 @@ def schedules_of_window(session: Session, *, start: int, end: int, charge_ids: I
         {"start": start, "end": end, "charge_ids": list_value(connection, charge_ids)},
     )
     return [
-        ScheduleOfWindow(identity, object_id, metric_id, charge_id, day_of(first), day_of(end_on), timezone)
-        for identity, object_id, metric_id, charge_id, first, end_on, timezone in rows
+        ScheduleOfWindow(identity, object_id, metric_id, charge_id, item_id, day_of(first), day_of(end_on), timezone)
+        for identity, object_id, metric_id, charge_id, item_id, first, end_on, timezone in rows
     ]
 
 

@@ -122,6 +122,8 @@ class PlanModel(Model):
 
     name: Text
     charges: list[Any] = Field(min_length=1, max_length=CHARGE_LIMIT)
+    usage_while_suspended: Literal["bill", "ignore", "report"] | None = None
+    """What its usage charges say that do not say it themselves."""
 
 
 class ContractModel(Model):

@@ -16,6 +16,8 @@ from billing.core.charges import Charge, charge_problems
 FILE_LIMIT_BYTES = 5_000_000
 """A catalogue is written by people; more is another kind of file."""
 DEPTH_LIMIT = 20
+OF_PLAN = "usage_while_suspended"
+"""A key of usage charges that a plan may say once for all of them."""
 NO_VAT = {"vat_category": "Z", "vat_rate": "0"}
 """What a charge without VAT has when only its price is asked for."""
 
@@ -177,12 +179,20 @@ def _charges(reader: "_Reader", raw: Any) -> tuple[tuple[Charge, ...], ...]:
         entries = plan.get("charges") if isinstance(plan, dict) else None
         charges = []
         for m, entry in enumerate(entries if isinstance(entries, list) else []):
-            charge, problems = charge_problems(entry)
+            charge, problems = charge_problems(_with_plan_keys(plan, entry))
             reader.add(f"plans[{n}].charges[{m}]", problems)
             if charge is not None:
                 charges.append(charge)
         found.append(tuple(charges))
     return tuple(found)
+
+
+def _with_plan_keys(plan: Any, entry: Any) -> Any:
+    """The entry of a charge with what its plan says for all of them."""
+    said = plan.get(OF_PLAN) if isinstance(plan, dict) else None
+    if said is None or not isinstance(entry, dict) or entry.get("type") != "usage" or OF_PLAN in entry:
+        return entry
+    return {**entry, OF_PLAN: said}
 
 
 def _plain(text: str, place: str) -> tuple["_Reader", Any]:

@@ -10,6 +10,7 @@ from datetime import date
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from billing.closing.pauses import leave_out, pauses_of
 from billing.closing.pools import NO_POOLS, Pool
 from billing.closing.reader import MonthReader
 from billing.closing.records import measure_by_record, measure_members
@@ -64,13 +65,16 @@ def measure_schedules(
     for span, members in spans.items():
         _measure_span(reader, span, members, totals)
     cumulative = {span: found for span, found in spans.items() if reader.metrics[span.metric_id].kind == "cumulative"}
+    registers = read_registers(reader, cumulative, totals)
+    if pauses := pauses_of(reader, schedules, charges, zone):
+        leave_out(reader, [it for found in spans.values() for it in found], pauses, totals, registers)
     items = {s.contract_item_id for s in schedules if s.contract_item_id and s.metric_id is None and s.id > 0}
     recorded = [it for it in members if it.charge_id in reader.record_charges and not it.void]
     return Inputs(
         totals=totals,
         records=measure_by_record(reader, by_record) | measure_members(reader, recorded, str(zone)),
         events=_events(reader, charges, schedules) | _events_of_members(reader, charges, members),
-        registers=read_registers(reader, cumulative, totals),
+        registers=registers,
         suspensions=due.suspensions(reader.session, items),
         zone=zone,
         pools=pools,

@@ -43,6 +43,8 @@ class MonthReader:
         self.metrics = due.metrics(self.session)
         self.late = late_schedules(self.session)
         self.exchanges = exchanges.epochs(self.session)
+        carrying: list[int] = []
+        """Charges whose worth a record of an earlier period may change: levels, and registers that pause."""
         for row in records.usage_charges(self.session):
             try:
                 charge = charge_from(row.definition)
@@ -50,7 +52,10 @@ class MonthReader:
                 continue
             if isinstance(charge, Usage) and charge.calculator.reads_records():
                 self.record_charges[row.id or 0] = charge
-        carrying = [charge_id for charge_id, charge in self.record_charges.items() if charge.calculator.carries()]
+            paused = isinstance(charge, Usage) and charge.usage_while_suspended != "bill"
+            if paused and row.metric_id is not None and self.metrics[row.metric_id].kind == "cumulative":
+                carrying.append(row.id or 0)
+        carrying += [charge_id for charge_id, charge in self.record_charges.items() if charge.calculator.carries()]
         reached = records.late_levels(self.session, carrying) if carrying else []
         if any(metric.kind == "cumulative" for metric in self.metrics.values()):
             reached += registers.late_ends(self.session)

@@ -13,13 +13,14 @@ from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 from billing.archiving import require_records
+from billing.closing.pauses import Pause, leaves_out, pauses_within
 from billing.closing.reader import MonthReader
 from billing.core.charges import Usage
 from billing.core.measured import Measured
 from billing.core.periods import local_midnight
 from billing.core.quantity import unscale
 from billing.core.records import Record, Window, measure_records
-from storage import records
+from storage import due, records
 from storage.due import ScheduleToValue
 from storage.measuring import Span
 from storage.records import Level, ScheduleOfWindow, UsageRow
@@ -56,6 +57,7 @@ def measure_members(reader: MonthReader, members: Iterable[ScheduleToValue], tim
                 it.object_id or 0,
                 it.metric_id or 0,
                 it.charge_id,
+                it.contract_item_id,
                 it.nominal_starts_on,
                 it.nominal_ends_on,
                 timezone,
@@ -75,15 +77,41 @@ def _measure_window(
     for row in schedules:
         members[row.object_id, row.metric_id].append(row)
     levels = _levels(reader, start, members)
+    paused = _paused(reader, [it for found in members.values() for it in found], (start, end))
     rows = records.of_window(reader.session, start=start, end=end, metric_ids={metric_id for _, metric_id in members})
     for key, group in groupby(rows, key=itemgetter(0, 1)):
         if key in members:
             inside = [_record(reader, row) for row in group]
             for schedule in members.pop(key):
-                yield schedule.id, _measured(reader, schedule, inside, levels.get(key), (start, end))
+                counted = _outside(inside, paused.get(schedule.id, ()))
+                yield schedule.id, _measured(reader, schedule, counted, levels.get(key), (start, end))
     for key, silent in members.items():
         for schedule in silent:
             yield schedule.id, _measured(reader, schedule, [], levels.get(key), (start, end))
+
+
+def _paused(
+    reader: MonthReader, schedules: Sequence[ScheduleOfWindow], window: tuple[int, int]
+) -> dict[int, list[Pause]]:
+    """By schedule, the suspended instants whose usage its charge leaves out."""
+    concerned = [it for it in schedules if leaves_out(reader.record_charges[it.charge_id]) and it.contract_item_id]
+    if not concerned:
+        return {}
+    stored = due.suspensions(reader.session, {it.contract_item_id or 0 for it in concerned})
+    return {
+        it.id: pauses_within(
+            stored.get(it.contract_item_id or 0, []), zone_of(it.timezone), start_at=window[0], end_at=window[1]
+        )
+        for it in concerned
+    }
+
+
+def _outside(inside: Sequence[Record], pauses: Sequence[Pause]) -> Sequence[Record]:
+    """The records outside all pauses."""
+    if not pauses:
+        return inside
+    spans = [(from_micros(start), from_micros(end)) for start, end in pauses]
+    return [record for record in inside if not any(start <= record.at < end for start, end in spans)]
 
 
 def _levels(reader: MonthReader, start: int, members: Mapping[Key, Sequence[ScheduleOfWindow]]) -> dict[Key, Level]:

@@ -28,14 +28,17 @@ class Registers:
     kept: dict[BoundaryKey, int] = field(default_factory=dict)
     new: dict[BoundaryKey, tuple[int, str]] = field(default_factory=dict)
 
+    left_out: dict[int, int] = field(default_factory=dict)
+    """By schedule, what its register rose while suspended, where the plan does not charge that."""
+
     def ends(self, schedule: ScheduleToValue) -> tuple[int | None, int | None]:
         """Opening and closing value of a schedule; None where there is no reading yet."""
         if not self.kept:
             return None, None
         object_id, metric_id = schedule.object_id or 0, schedule.metric_id or 0
-        return self.kept.get((object_id, metric_id, schedule.start_at)), self.kept.get(
-            (object_id, metric_id, schedule.end_at)
-        )
+        opening = self.kept.get((object_id, metric_id, schedule.start_at))
+        closing = self.kept.get((object_id, metric_id, schedule.end_at))
+        return opening, None if closing is None else closing - self.left_out.get(schedule.id, 0)
 
     def keep(self, key: BoundaryKey, quantity: int, quality: str) -> None:
         """Keep a value for good, unless there is one."""

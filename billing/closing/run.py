@@ -18,6 +18,7 @@ from billing.closing.rehearsal import DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
 from billing.terms import end_terms
+from billing.unbilled import Unbilled, unbilled
 from storage import closing
 from storage.closing import ContractToClose
 from storage.errors import StorageError
@@ -51,6 +52,8 @@ class CloseReport:
     months: int
     invoices: tuple[InvoiceDocument, ...]
     failures: tuple[Failure, ...]
+    unbilled: tuple[Unbilled, ...] = ()
+    """Usage that came while suspended, of charges that want it told (`usage_while_suspended: report`)."""
     drafts: tuple[InvoiceDocument, ...] = ()
 
 
@@ -98,6 +101,7 @@ def _close_all(
         invoices=tuple(run.issued),
         failures=tuple(run.failures.values()),
         drafts=tuple(run.drafts),
+        unbilled=tuple(run.unbilled),
     )
 
 
@@ -121,6 +125,7 @@ class _Run:
     waiting: set[int] = field(default_factory=set)
     """Contracts with a draft that waits for approval: their later months are not closed before it."""
     failures: dict[int, Failure] = field(default_factory=dict)
+    unbilled: list[Unbilled] = field(default_factory=list)
 
     def find_due(self, until: date, only: Collection[str] | None) -> dict[Month, list[ContractToClose]]:
         due: dict[Month, list[ContractToClose]] = {}
@@ -146,6 +151,9 @@ class _Run:
             held = [contract for contract in members if self._close(closer, contract, wait=False) is Skipped.HELD]
             for contract in held:
                 self._close(closer, contract, wait=True)
+        closed = [contract.id for contract in members if contract.id not in self.failures]
+        with self.database.snapshot() as session:
+            self.unbilled += unbilled(session, words=("report",), contracts=closed, month=month)
 
     def _close(self, closer: ContractCloser, contract: ContractToClose, *, wait: bool) -> Outcome | None:
         if contract.id in self.failures or contract.id in self.waiting:

@@ -16,6 +16,8 @@ from billing.core.reading import Reading, Wrong, entry_of, read
 
 Timing = Literal["advance", "arrears"]
 Prorate = Literal["day", "second", "none", "full"]
+UsageWhileSuspended = Literal["bill", "ignore", "report"]
+"""What usage of suspended days is: charged, free, or free and told by the close."""
 Scope = Literal["item", "subscription", "contract"]
 Limits = Literal["pool", "item"]
 VatCategory = Literal["S", "Z", "E", "AE", "K", "G", "O", "L", "M"]
@@ -157,9 +159,14 @@ class Usage(Periodic):
     timing: Literal["arrears"] = "arrears"
     limits: Limits = "pool"
     calculator: Calculator
+    usage_while_suspended: UsageWhileSuspended = "bill"
 
     def __post_init__(self) -> None:
         Periodic.__post_init__(self)
+        if self.usage_while_suspended != "bill" and self.scope != "item":
+            raise Invalid(f"usage_while_suspended is about one object, but the scope is the {self.scope}")
+        if self.usage_while_suspended != "bill" and self.calculator.carries():
+            raise Invalid("usage_while_suspended goes with usage that is counted; a level goes on while suspended")
         read = {name for rule in rules_of(self) if isinstance(rule, Rule) for name in rule.expression.attributes}
         if read and self.scope != "item":
             raise Invalid(f"attributes.{min(read)} is that of one object, but the scope is the {self.scope}")

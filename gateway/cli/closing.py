@@ -27,14 +27,27 @@ def close(until: str, *, dry_run: bool, as_json: bool) -> int:
         report = closing.close(parts.database, day, parts.clock.now(), dry_run=dry_run)
     rows, drafts = ([summary(each) for each in found] for found in (report.invoices, report.drafts))
     failures = [{"contract": it.contract, "month": it.month_starts_on, "message": it.message} for it in report.failures]
+    unbilled = [each.as_json() for each in report.unbilled]
     if as_json:
-        show_json({"until": day, "dry_run": dry_run, "invoices": rows, "drafts": drafts, "failures": failures})
+        show_json(
+            {
+                "until": day,
+                "dry_run": dry_run,
+                "invoices": rows,
+                "drafts": drafts,
+                "unbilled": unbilled,
+                "failures": failures,
+            }
+        )
     else:
         nothing = "" if drafts else f"Nothing to invoice until {day}."
         show_rows(rows, as_json=False, nothing=nothing)
         if drafts:
             click.echo("These wait for approval, and the later months of their contracts with them:")
             show_rows(drafts, as_json=False, nothing="")
+        if unbilled:
+            click.echo("Used while suspended, and not billed:")
+            show_rows(unbilled, as_json=False, nothing="")
         if dry_run:
             click.echo("Nothing was written: this was a dry run.")
         for failure in failures:

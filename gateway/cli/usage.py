@@ -178,6 +178,17 @@ def list_(reference: str, since: str | None, until: str | None, limit: int, *, a
     show_rows(rows, as_json=as_json, nothing="No usage record matches.")
 
 
+@usage.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def unbilled(*, as_json: bool) -> None:
+    """List what closed periods leave out because its object was suspended and its plan does not charge that."""
+    from billing.unbilled import unbilled as left_out
+
+    with house() as parts, parts.database.snapshot() as session:
+        rows = [each.as_json() for each in left_out(session)]
+    show_rows(rows, as_json=as_json, nothing="Nothing was left out.")
+
+
 def _instant(text: str | None) -> datetime | None:
     if text is None:
         return None
