@@ -17,6 +17,7 @@ from gateway.membership import HEARTBEAT_SECONDS, Membership
 from gateway.mqtt import address_from
 from gateway.publisher import OutboxPublisher
 from gateway.receiver import ControlProperties, Receiver
+from gateway.replaying import Replayer
 from gateway.roles import PARTS, Parts, client_id, filters, usage_filters
 from gateway.scheduler import Alarms
 from gateway.sessions import SessionKeeper
@@ -76,6 +77,7 @@ class Gateway:
                 self._membership = Membership(database, clock, own.client_id, self._stored)
         self._sources = Watch(database, self._use_sources) if self._receiver is not None and parts.ingest else None
         self._share = f"$share/{settings.client_id}/" if parts == PARTS["ingest"] else ""
+        self._replayer = Replayer(database, clock, settings)
         self._alarms = Alarms()
         self._handed_over = False
         self._missed: set[str] = set()
@@ -93,6 +95,7 @@ class Gateway:
         if self._sources is not None:
             self._sources.look()
             self._alarms.every(WATCH_SECONDS, "sources", self._look_at_sources)
+            self._alarms.every(WATCH_SECONDS, "replay", self._replay_what_waited)
         if self._receiver is not None:
             self._receiver.start()
             try:
@@ -139,6 +142,12 @@ class Gateway:
                 self._sources.look()
         except StorageError as error:
             log.warning("whether sources changed could not be seen: %s", error)
+
+    def _replay_what_waited(self) -> None:
+        try:
+            self._replayer.look()
+        except StorageError as error:
+            log.warning("what waits for new objects could not be taken in: %s", error)
 
     def _use_sources(self, sources: Sources, formerly: frozenset[str]) -> None:
         if self._receiver is not None:

@@ -21,6 +21,7 @@ from sqlmodel import Session
 
 from billing.core.errors import Invalid
 from billing.core.quantity import Excess, scale
+from billing.registry import NewObject, create_objects
 from config.settings import Settings
 from gateway.quick_batch import NEVER, Limits, Taken, take_quickly
 from gateway.quick_telemetry import decode_quickly
@@ -177,7 +178,7 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
     """Take a quarantined message again, with the time it was first received.
 
     Returns None when it is in now, or the sentence that says why it is still refused: nothing of it is written
-    then, and it waits on. Raises LookupError for an id that does not wait.
+    then, and it waits on with that reason. Raises LookupError for an id that does not wait.
     """
     row = quarantine.find(session, identity)
     if row is None or row.status != "waiting":
@@ -193,11 +194,14 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
     )
     with session.begin_nested() as savepoint:
         applied, refusals, _ = _apply(session, [message], rules, now=row.received_at, known=Known(), only_part=row.part)
-        if refusals or applied.ignored:
+        nothing = "its source takes nothing from it; mend the source, or discard it"
+        if applied.ignored and not refusals:
+            refusals = [Refusal(message, "nothing_taken", nothing)]
+        if refusals:
             savepoint.rollback()
-            return (
-                refusals[0].detail if refusals else "its source takes nothing from it; mend the source, or discard it"
-            )
+    if refusals:
+        quarantine.explain(session, row, reason=refusals[0].reason, detail=refusals[0].detail)
+        return refusals[0].detail
     quarantine.resolve(session, row, status="replayed", now=now)
     return None
 
@@ -247,7 +251,7 @@ def _apply(
                 reads += parts
         except Unreadable as error:
             refusals.append(Refusal(message, error.reason, str(error)))
-    objects, found = _objects(session, reads, known)
+    objects, found = _objects(session, reads, known, rules, now)
     door = _Door(rules, objects, metrics, archived)
     accepted: list[_Read] = []
     for read in reads:
@@ -326,14 +330,35 @@ def _in_order(messages: Sequence[Message], quick: Taken, made: Sequence[usage.Fa
     )
 
 
-def _objects(session: Session, reads: Sequence[_Read], known: Known) -> tuple[dict[str, int], dict[str, int]]:
+def _objects(
+    session: Session, reads: Sequence[_Read], known: Known, rules: Rules, now: datetime
+) -> tuple[dict[str, int], dict[str, int]]:
     """The ids of the objects that speak here, and those among them that were not known yet."""
     ids = known.objects
     unknown = {read.reference for read in reads if read.reference not in ids}
     if not unknown:
         return ids, {}
     found = usage.object_ids(session, unknown)
+    if len(found) < len(unknown) and rules.sources.registers:
+        found |= _registered(session, [read for read in reads if read.reference in unknown - found.keys()], rules, now)
     return {**{read.reference: ids[read.reference] for read in reads if read.reference in ids}, **found}, found
+
+
+def _registered(session: Session, reads: Sequence[_Read], rules: Rules, now: datetime) -> dict[str, int]:
+    """Register the unknown objects that their source registers by itself; the ids of those that are there now."""
+    new: dict[Literal["draft", "pending"], dict[str, NewObject]] = {"draft": {}, "pending": {}}
+    for read in reads:
+        source = rules.sources.of(read.message.topic) if read.part is not None else None
+        if source is not None and source.unknown_objects != "quarantine":
+            new[source.unknown_objects].setdefault(
+                read.reference, NewObject(reference=read.reference, kind=source.kind)
+            )
+    references: set[str] = set()
+    for status, objects in new.items():
+        if objects:
+            create_objects(session, list(objects.values()), status, now, "mqtt", topic_devices=rules.topic_devices)
+            references |= objects.keys()
+    return usage.object_ids(session, references)
 
 
 def _conflicts(recorded: usage.Recorded, messages: Sequence[Message], facts: _Facts) -> Iterable[Refusal]:

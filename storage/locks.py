@@ -6,8 +6,8 @@ from sqlmodel import Session
 
 from storage.bulk import is_sqlite
 
-Work = Literal["housekeeping", "partitions", "months"]
-LOCKS: dict[Work, int] = {"housekeeping": 6_001, "partitions": 6_002, "months": 6_003}
+Work = Literal["housekeeping", "partitions", "months", "replay"]
+LOCKS: dict[Work, int] = {"housekeeping": 6_001, "partitions": 6_002, "months": 6_003, "replay": 6_004}
 """Advisory lock numbers in PostgreSQL, where any number that nobody else uses will do."""
 
 

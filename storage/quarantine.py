@@ -1,12 +1,14 @@
 """Refused messages: kept whole with their reason, until they are replayed or discarded."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from storage.tables import Quarantine
+from storage.tables import ConnectedObject, Quarantine
 
 
 def put(
@@ -53,16 +55,77 @@ def put(
     session.flush()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Refused messages with all of these in common; None is no condition. `until` is exclusive."""
+
+    reason: str | None = None
+    object_reference: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: Collection[int] | None = None
+
+
+ALL = Which()
+
+
 def listed(
-    session: Session, *, status: str | None = "waiting", reason: str | None = None, limit: int = 100
+    session: Session,
+    *,
+    status: str | None = "waiting",
+    reason: str | None = None,
+    which: Which = ALL,
+    after: int = 0,
+    limit: int = 100,
 ) -> list[Quarantine]:
-    """Refused messages, oldest first; all statuses when `status` is None."""
-    query = select(Quarantine).order_by(col(Quarantine.id)).limit(limit)
-    if status is not None:
-        query = query.where(Quarantine.status == status)
-    if reason is not None:
-        query = query.where(Quarantine.reason == reason)
+    """Refused messages with an id above `after`, in its order; all statuses when `status` is None."""
+    query = select(Quarantine).where(col(Quarantine.id) > after).order_by(col(Quarantine.id)).limit(limit)
+    equal = (
+        (Quarantine.status, status),
+        (Quarantine.reason, reason),
+        (Quarantine.reason, which.reason),
+        (Quarantine.object_reference, which.object_reference),
+        (Quarantine.source, which.source),
+    )
+    for column, wanted in equal:
+        if wanted is not None:
+            query = query.where(col(column) == wanted)
+    if which.since is not None:
+        query = query.where(col(Quarantine.received_at) >= which.since)
+    if which.until is not None:
+        query = query.where(col(Quarantine.received_at) < which.until)
+    if which.ids is not None:
+        query = query.where(col(Quarantine.id).in_(which.ids))
     return list(session.exec(query))
+
+
+def newest_object(session: Session) -> int:
+    """The greatest id of a registered object: when it has grown, what waited for one may be known now."""
+    return session.exec(select(func.max(ConnectedObject.id))).one() or 0
+
+
+def waiting_for(session: Session, *, registered_after: int, limit: int) -> list[int]:
+    """Ids of messages that waited for an object which is registered now, under an id above `registered_after`."""
+    query = (
+        select(Quarantine.id)
+        .join(ConnectedObject, col(ConnectedObject.reference) == col(Quarantine.object_reference))
+        .where(
+            col(ConnectedObject.id) > registered_after,
+            Quarantine.status == "waiting",
+            Quarantine.reason == "unknown_object",
+        )
+        .order_by(col(Quarantine.id))
+        .limit(limit)
+    )
+    return [identity for identity in session.exec(query) if identity is not None]
+
+
+def explain(session: Session, message: Quarantine, *, reason: str, detail: str) -> None:
+    """Say why a waiting message is refused now."""
+    message.reason, message.detail = reason, detail
+    session.add(message)
+    session.flush()
 
 
 def find(session: Session, identity: int) -> Quarantine | None:

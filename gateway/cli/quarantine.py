@@ -1,5 +1,9 @@
 """`metergate quarantine`: refused messages, whole, with their reasons."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import click
 
 from gateway.cli.context import house
@@ -7,7 +11,30 @@ from gateway.cli.output import show_json, show_rows
 from storage import quarantine as store
 from storage.tables import Quarantine
 
+if TYPE_CHECKING:
+    from storage.database import Database
+
 IDENTITY = click.IntRange(1, 2**63 - 1)
+DISCARD_BATCH = 200
+"""Messages of one transaction: they are read whole."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Instant(click.ParamType[datetime]):
+    """A day or an instant, in UTC unless it says another zone."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The aware instant."""
+        try:
+            read = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no instant; write 2022-04-14 or 2022-04-14T10:00:00Z", param, ctx)
+        return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+
+
+INSTANT = Instant()
 
 
 @click.group()
@@ -24,20 +51,36 @@ def _row(message: Quarantine) -> dict[str, object]:
         "id": message.id,
         "received_at": message.received_at,
         "reason": message.reason,
+        "source": message.source,
+        "object": message.object_reference,
         "topic": message.topic,
         "detail": message.detail,
     }
 
 
+def conditions(command: F) -> F:
+    """The options that say which messages are meant."""
+    for option in (
+        click.option("--until", type=INSTANT, help="Received before this instant (UTC unless it has a zone)."),
+        click.option("--since", type=INSTANT, help="Received at this instant or later."),
+        click.option("--source", help="Only messages of this source."),
+        click.option("--object", "object_reference", help="Only messages that speak for this object."),
+        click.option("--reason", help="Only messages refused for this reason."),
+    ):
+        command = option(command)
+    return command
+
+
 @quarantine.command("list")
-@click.option("--reason", help="Only messages refused for this reason.")
+@conditions
 @click.option("--all", "everything", is_flag=True, help="Replayed and discarded ones too.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_(reason: str | None, *, everything: bool, limit: int, as_json: bool) -> None:
+def list_(*, everything: bool, limit: int, as_json: bool, **conditions: Any) -> None:
     """List the messages that wait."""
+    status = None if everything else "waiting"
     with house() as parts, parts.database.snapshot() as session:
-        rows = store.listed(session, status=None if everything else "waiting", reason=reason, limit=limit)
+        rows = store.listed(session, status=status, which=store.Which(**conditions), limit=limit)
         shown = [_row(message) for message in rows]
     show_rows(shown, as_json=as_json, nothing="No message waits in quarantine.")
 
@@ -63,45 +106,55 @@ def show(identity: int, *, as_json: bool) -> int:
 
 @quarantine.command()
 @click.argument("identities", type=IDENTITY, nargs=-1)
-@click.option("--reason", help="Every waiting message refused for this reason.")
-def replay(identities: tuple[int, ...], reason: str | None) -> int:
+@conditions
+def replay(identities: tuple[int, ...], **conditions: Any) -> int:
     """Try messages again, after the registry or the catalogue was mended; a second replay gives nothing."""
-    from gateway import ingest
+    from gateway.replaying import replay_all
 
-    if not identities and reason is None:
-        raise click.UsageError("say which: ids, or --reason")
-    stayed = 0
-    done = 0
+    which = _which(identities, conditions)
     with house() as parts:
-        with parts.database.snapshot() as session:
-            waiting = store.listed(session, reason=reason, limit=1_000_000)
-            chosen = [it.id for it in waiting if it.id is not None and (not identities or it.id in identities)]
-        for identity in chosen:
-            with parts.database.transaction() as session:
-                refusal = ingest.replay(session, identity, ingest.Rules.of(parts.settings), now=parts.clock.now())
-            if refusal is None:
-                done += 1
-            else:
-                stayed += 1
-                click.echo(f"{identity} stays: {refusal}", err=True)
-    missing = sorted(set(identities) - set(chosen))
+        missing = _missing(parts.database, identities)
+        came = replay_all(parts.database, parts.settings, which, now=parts.clock.now())
+    for identity, sentence in came.stayed.items():
+        click.echo(f"{identity} stays: {sentence}", err=True)
     if missing:
         click.echo(f"not waiting in quarantine: {', '.join(map(str, missing))}", err=True)
-    click.echo(f"{done} replayed, {stayed} stay")
-    return 1 if stayed or missing else 0
+    click.echo(f"{came.done} replayed, {len(came.stayed)} stay")
+    return 1 if came.stayed or missing else 0
 
 
 @quarantine.command()
-@click.argument("identities", type=IDENTITY, nargs=-1, required=True)
-def discard(identities: tuple[int, ...]) -> int:
+@click.argument("identities", type=IDENTITY, nargs=-1)
+@conditions
+def discard(identities: tuple[int, ...], **conditions: Any) -> int:
     """Give messages up; they stay listed under --all."""
-    status = 0
-    with house() as parts, parts.database.transaction() as session:
-        for identity in identities:
-            message = store.find(session, identity)
-            if message is None or message.status != "waiting":
-                click.echo(f"{identity} does not wait in quarantine", err=True)
-                status = 1
-            else:
-                store.resolve(session, message, status="discarded", now=parts.clock.now())
-    return status
+    which = _which(identities, conditions)
+    count = 0
+    with house() as parts:
+        missing = _missing(parts.database, identities)
+        while True:
+            with parts.database.transaction() as session:
+                messages = store.listed(session, which=which, limit=DISCARD_BATCH)
+                for message in messages:
+                    store.resolve(session, message, status="discarded", now=parts.clock.now())
+            count += len(messages)
+            if len(messages) < DISCARD_BATCH:
+                break
+    for identity in missing:
+        click.echo(f"{identity} does not wait in quarantine", err=True)
+    click.echo(f"{count} discarded")
+    return 1 if missing else 0
+
+
+def _which(identities: tuple[int, ...], conditions: dict[str, Any]) -> store.Which:
+    if not identities and not any(conditions.values()):
+        raise click.UsageError("say which: ids, or --reason, --object, --source, --since, --until")
+    return store.Which(ids=identities or None, **conditions)
+
+
+def _missing(database: "Database", identities: tuple[int, ...]) -> list[int]:
+    with database.snapshot() as session:
+        waiting = {
+            row.id for row in store.listed(session, which=store.Which(ids=identities), limit=len(identities) or 1)
+        }
+    return sorted(set(identities) - waiting)

@@ -71,6 +71,16 @@ class Sources:
         """What all of them subscribe to."""
         return tuple(pattern for source in self.sources.values() for pattern in source.filters)
 
+    @property
+    def registers(self) -> bool:
+        """Whether any of them registers objects that nobody has registered."""
+        return any(source.unknown_objects != "quarantine" for source in self.sources.values())
+
+    def of(self, topic: str) -> Source | None:
+        """The source of a topic."""
+        route = self.route(topic)
+        return None if route is None else self.sources[route.source]
+
     def route(self, topic: str) -> Route | None:
         """The route of a topic, or None when it is no source's."""
         try:
