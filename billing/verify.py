@@ -425,6 +425,12 @@ def _outside(books: _Books) -> Iterator[Finding]:
         )
 
 
+def _unpriced(books: _Books) -> Iterator[Finding]:
+    for invoice, label, quantity in verifying.unpriced(books.session):
+        message = f"{exact_text(quantity)} of {label} are on {invoice} at 0; give the value a price, or a default"
+        yield Finding(check="unpriced", subject=invoice, message=message, severity="information")
+
+
 def _archived(books: _Books) -> Iterator[Finding]:
     for month in books.archived:
         yield Finding(
@@ -458,6 +464,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "lines": ("contract items that follow one another leave no instant out, and none twice", _lines),
         "archived": ("months whose usage records are archived are named", _archived),
         "suspended": ("usage that came while suspended, and that the plan does not charge, is counted", _suspended),
+        "unpriced": ("usage on an invoice that has no price is named", _unpriced),
         "outside": ("usage records outside any contract item are counted", _outside),
     }
 )

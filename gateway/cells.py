@@ -4,7 +4,7 @@ The law: a number is exact where it has a finite form of at most 12 decimals; te
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -89,3 +89,8 @@ def day_of(stored: date | str) -> date:
 def last_day(end: date | str) -> date:
     """The last day of a period whose end is exclusive."""
     return day_of(end) - DAY
+
+
+def shown_properties(properties: Mapping[str, str]) -> str:
+    """The properties of a usage record for a person: `tariff=7 zone=night`."""
+    return " ".join(f"{name}={value}" for name, value in properties.items())

@@ -15,7 +15,18 @@ from sqlmodel import Session
 
 from billing.archiving import require_records
 from billing.core.money import format_minor
-from gateway.cells import csv_cell, csv_column, csv_row, day_of, decimal_of, decimal_text, last_day, neutralised
+from billing.tracing import Tracer
+from gateway.cells import (
+    csv_cell,
+    csv_column,
+    csv_row,
+    day_of,
+    decimal_of,
+    decimal_text,
+    last_day,
+    neutralised,
+    shown_properties,
+)
 from storage.detail import DetailRow, RecordRow, ShareTuple, detail_rows, mark_of, records_behind, share_batches
 from storage.invoices import LineDocument, find_invoice, name_of, stream_lines
 from storage.tables import Invoice
@@ -35,7 +46,17 @@ SCHEDULE_COLUMNS = (
 )
 USAGE_COLUMNS = (
     *("invoice", "line", "object", "subscription", "charge", "component", "period_starts_on", "period_last_day"),
-    *("adjustment", "occurred_at", "received_at", "metric", "quantity", "unit", "discriminator", "origin"),
+    *(
+        "adjustment",
+        "occurred_at",
+        "received_at",
+        "metric",
+        "quantity",
+        "unit",
+        "discriminator",
+        "origin",
+        "properties",
+    ),
 )
 LINE_COLUMNS = (
     *("line", "label", "period_starts_on", "period_last_day", "objects", "quantity", "unit", "unit_price"),
@@ -120,12 +141,13 @@ def _schedule_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
 
 
 def _records(session: Session, invoice: Invoice) -> Iterator[tuple[DetailRow, RecordRow]]:
-    mark = mark_of(session, invoice)
+    mark, tracer = mark_of(session, invoice), Tracer(session)
     for row in detail_rows(session, name_of(invoice)):
         if row.metric_id is not None:
             require_records(session, to_micros(row.start_at), to_micros(row.end_at))
         for record in records_behind(session, row):
-            if record.reversed_by is None or record.reversed_by > mark:
+            standing = record.reversed_by is None or record.reversed_by > mark
+            if standing and tracer.shows(row, record.properties):
                 yield row, record
 
 
@@ -150,7 +172,7 @@ def _usage_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
             *(name_of(invoice), row.line, row.reference, row.subscription, row.charge, row.component),
             *(row.starts_on, last_day(row.ends_on), int(row.adjustment)),
             *(_utc(record.occurred_at), _utc(record.received_at), record.metric, decimal_of(record.quantity)),
-            *(record.unit, record.discriminator, record.origin),
+            *(record.unit, record.discriminator, record.origin, shown_properties(record.properties)),
         ]
 
 

@@ -4,8 +4,8 @@ The law: memory holds a bounded number of rows, whatever the size of the fleet; 
 object's reference, then by schedule.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fractions import Fraction
 from itertools import groupby
@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from storage import pools
 from storage.invoices import LineDocument, find_invoice, stream_lines
+from storage.properties import parsed
 from storage.tables import (
     BillingMonth,
     BoundaryValue,
@@ -74,6 +75,7 @@ class DetailRow:
     schedule_id: int
     object_id: int | None
     metric_id: int | None
+    charge_id: int
     reference: str
     subscription: str
     charge: str
@@ -108,6 +110,7 @@ class RecordRow:
     """The batch that took it back, if one did."""
     reason: str = ""
     """Why it was taken back."""
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +183,7 @@ def detail_rows(session: Session, number: str) -> Iterator[DetailRow]:
             col(LineShare.schedule_id),
             object_id.label("object_id"),
             col(InvoicingSchedule.metric_id),
+            col(InvoicingSchedule.charge_id),
             col(ConnectedObject.reference),
             col(InvoiceLine.subscription_name),
             col(InvoiceLine.charge_name),
@@ -215,6 +219,7 @@ def detail_rows(session: Session, number: str) -> Iterator[DetailRow]:
                 schedule_id=row.schedule_id,
                 object_id=row.object_id,
                 metric_id=row.metric_id,
+                charge_id=row.charge_id,
                 reference=row.reference or "",
                 subscription=row.subscription_name,
                 charge=row.charge_name,
@@ -264,13 +269,14 @@ def records_behind(session: Session, detail: DetailRow) -> Iterator[RecordRow]:
         rows = session.connection().execute(
             text(
                 "SELECT u.occurred_at, u.received_at, u.quantity, u.discriminator, u.origin, u.batch, x.batch, "
-                f"x.reason FROM usage_record u LEFT JOIN usage_reversal x ON {SAME_RECORD} "
+                f"x.reason, p.content FROM usage_record u LEFT JOIN usage_reversal x ON {SAME_RECORD} "
+                "LEFT JOIN property_set p ON p.id = u.property_set_id "
                 "WHERE u.occurred_at >= :start AND u.occurred_at < :end AND u.object_id = :object_id "
                 "AND u.metric_id = :metric_id ORDER BY u.occurred_at, u.discriminator"
             ),
             {**names, "start": max(start, day * DAY_MICROS), "end": min(end, (day + 1) * DAY_MICROS)},
         )
-        for occurred_at, received_at, quantity, discriminator, origin, batch, reversed_by, reason in rows:
+        for occurred_at, received_at, quantity, discriminator, origin, batch, reversed_by, reason, content in rows:
             yield RecordRow(
                 occurred_at=from_micros(occurred_at),
                 received_at=from_micros(received_at),
@@ -282,7 +288,15 @@ def records_behind(session: Session, detail: DetailRow) -> Iterator[RecordRow]:
                 batch=batch,
                 reversed_by=reversed_by,
                 reason=reason or "",
+                properties=parsed(content),
             )
+
+
+Shows = Callable[[DetailRow, Mapping[str, str]], bool]
+
+
+def _all_shown(_detail: DetailRow, _properties: Mapping[str, str]) -> bool:
+    return True
 
 
 def mark_of(session: Session, invoice: Invoice) -> int:
@@ -297,9 +311,10 @@ def mark_of(session: Session, invoice: Invoice) -> int:
     ).one()
 
 
-def explain(session: Session, number: str) -> Iterator[ExplainedLine]:
+def explain(session: Session, number: str, shows: Shows = _all_shown) -> Iterator[ExplainedLine]:
     """Each line of an invoice, its schedules, and the usage records behind each, read as they are taken.
 
+    `shows` says which records of a schedule are behind a line that is not for all of them.
     A record that arrived after the invoice is shown too, and says so. Raises UnknownInvoice at the first line.
     """
     invoice, _ = find_invoice(session, number)
@@ -310,11 +325,11 @@ def explain(session: Session, number: str) -> Iterator[ExplainedLine]:
         if line.position != position:
             yield ExplainedLine(line=line, shares=iter(()))
             continue
-        yield ExplainedLine(line=line, shares=(_explained(session, detail, mark) for detail in of_line))
+        yield ExplainedLine(line=line, shares=(_explained(session, detail, mark, shows) for detail in of_line))
         position, of_line = next(shares, (0, iter(())))
 
 
-def _explained(session: Session, detail: DetailRow, mark: int) -> ExplainedShare:
+def _explained(session: Session, detail: DetailRow, mark: int, shows: Shows) -> ExplainedShare:
     return ExplainedShare(
         detail=detail,
         opening=_register(session, detail, detail.start_at),
@@ -326,6 +341,7 @@ def _explained(session: Session, detail: DetailRow, mark: int) -> ExplainedShare
                 taken_back=record.reversed_by is not None and record.reversed_by <= mark,
             )
             for record in records_behind(session, detail)
+            if shows(detail, record.properties)
         ),
     )
 

@@ -6,12 +6,18 @@ The law: a set is written before the first record that carries it, in the same t
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from sqlmodel import Session, col, select
 
 from storage.bulk import write_many
 from storage.sets import CHUNK, batched
 from storage.tables import PropertySet
+
+SETS_PARSED = 1_000
+"""Sets kept as mappings: a fleet says few things, many times over."""
+NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
 
 
 def digest_of(content: str) -> str:
@@ -44,7 +50,11 @@ def _stored(session: Session, asked: Mapping[str, str]) -> dict[str, int]:
     return found
 
 
-def parsed(content: str | None) -> dict[str, str]:
+def parsed(content: str | None) -> Mapping[str, str]:
     """A set as it was said; none of them where there is no text."""
-    found: dict[str, str] = {} if content is None else json.loads(content)
-    return found
+    return NO_PROPERTIES if content is None else _parsed(content)
+
+
+@lru_cache(maxsize=SETS_PARSED)
+def _parsed(content: str) -> Mapping[str, str]:
+    return MappingProxyType(json.loads(content))

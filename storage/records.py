@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from storage.reversals import standing_in
-from storage.sets import HALF, day_of, list_value, listed
+from storage.sets import HALF, day_of, halves, list_value, listed
 from storage.tables import Charge
 from storage.types import DAY_MICROS
+from storage.usage import NOT_REVERSED
 
 ROWS_AT_ONCE = 10_000
 
@@ -39,6 +40,30 @@ class UsageRow(NamedTuple):
     occurred_at: int
     quantity: int
     discriminator: str
+    content: str | None = None
+    """The canonical text of its properties, where they were asked for and it has any."""
+
+
+class GroupRow(NamedTuple):
+    """Records of one object, metric and set of properties (None: none of them), added up; scaled integers."""
+
+    object_id: int
+    metric_id: int
+    content: str | None
+    records: int
+    total: int
+    top: int
+    low: int
+
+
+class SetLevel(NamedTuple):
+    """What an object's records with one set of properties add up to before an instant, and the last one of them."""
+
+    content: str | None
+    total: int
+    last_at: int
+    last: int
+    last_discriminator: str
 
 
 class Level(NamedTuple):
@@ -72,12 +97,18 @@ def schedules_of_window(session: Session, *, start: int, end: int, charge_ids: I
     ]
 
 
-def of_window(session: Session, *, start: int, end: int, metric_ids: Iterable[int]) -> Iterator[UsageRow]:
-    """The records of some metrics in `[start, end)`, of all objects, by object, metric and time."""
+def of_window(
+    session: Session, *, start: int, end: int, metric_ids: Iterable[int], described: bool = False
+) -> Iterator[UsageRow]:
+    """The records of some metrics in `[start, end)`, of all objects, by object, metric and time.
+
+    With their properties if they are to be `described`.
+    """
     connection = session.connection()
+    content, join = (", p.content", "LEFT JOIN property_set p ON p.id = u.property_set_id") if described else ("", "")
     rows = connection.execute(
         text(f"""
-        SELECT object_id, metric_id, occurred_at, quantity, discriminator FROM usage_record u
+        SELECT object_id, metric_id, occurred_at, quantity, discriminator{content} FROM usage_record u {join}
         WHERE occurred_at >= :start AND occurred_at < :end AND metric_id {listed(connection, "metric_ids")}
               {standing_in(session, start=start, end=end)}
         ORDER BY object_id, metric_id, occurred_at
@@ -86,6 +117,68 @@ def of_window(session: Session, *, start: int, end: int, metric_ids: Iterable[in
         execution_options={"yield_per": ROWS_AT_ONCE},
     )
     return (UsageRow(*row) for row in rows)
+
+
+def groups_of_window(session: Session, *, start: int, end: int, metric_ids: Iterable[int]) -> Iterator[GroupRow]:
+    """The records of some metrics in `[start, end)`, added up by object, metric and set of properties, in this order.
+
+    A month of an object that says a few things is a few rows, however many records it has.
+    """
+    connection = session.connection()
+    rows = connection.execute(
+        text(f"""
+        SELECT g.object_id, g.metric_id, p.content, g.n, g.high, g.low, g.top, g.least
+        FROM (
+            SELECT u.object_id, u.metric_id, u.property_set_id, COUNT(*) AS n, {halves(connection, "u.quantity")},
+                   MAX(u.quantity) AS top, MIN(u.quantity) AS least
+            FROM usage_record u
+            WHERE u.occurred_at >= :start AND u.occurred_at < :end
+                  AND u.metric_id {listed(connection, "metric_ids")} {standing_in(session, start=start, end=end)}
+            GROUP BY u.object_id, u.metric_id, u.property_set_id
+        ) g
+        LEFT JOIN property_set p ON p.id = g.property_set_id
+        ORDER BY g.object_id, g.metric_id
+        """),
+        {"start": start, "end": end, "metric_ids": list_value(connection, metric_ids)},
+        execution_options={"yield_per": ROWS_AT_ONCE},
+    )
+    return (
+        GroupRow(object_id, metric_id, content, count, int(high) * HALF + int(low), top, least)
+        for object_id, metric_id, content, count, high, low, top, least in rows
+    )
+
+
+def levels_by_set(
+    session: Session, *, metric_id: int, start: int, object_ids: Iterable[int]
+) -> dict[int, list[SetLevel]]:
+    """By object, the levels at an instant of each set of properties that its records carry.
+
+    The rollup knows no properties: every record of the metric before the instant is read.
+    """
+    connection = session.connection()
+    code_points = "" if connection.dialect.name == "sqlite" else ' COLLATE "C"'
+    each = "PARTITION BY u.object_id, u.property_set_id"
+    high, low = f"SUM(u.quantity / {HALF}) OVER ({each})", f"SUM(u.quantity % {HALF}) OVER ({each})"
+    rows = connection.execute(
+        text(f"""
+        SELECT t.object_id, p.content, t.high, t.low, t.occurred_at, t.quantity, t.discriminator
+        FROM (
+            SELECT u.object_id, u.property_set_id, u.occurred_at, u.quantity, u.discriminator,
+                   {high} AS high, {low} AS low,
+                   ROW_NUMBER() OVER ({each} ORDER BY u.occurred_at DESC, u.discriminator{code_points} DESC) AS place
+            FROM usage_record u
+            WHERE u.occurred_at < :start AND u.metric_id = :metric_id
+                  AND u.object_id {listed(connection, "ids")} AND {NOT_REVERSED}
+        ) t
+        LEFT JOIN property_set p ON p.id = t.property_set_id
+        WHERE t.place = 1
+        """),
+        {"metric_id": metric_id, "start": start, "ids": list_value(connection, object_ids)},
+    )
+    found: dict[int, list[SetLevel]] = {}
+    for object_id, content, above, below, *last in rows:
+        found.setdefault(object_id, []).append(SetLevel(content, int(above) * HALF + int(below), *last))
+    return found
 
 
 def levels_before(session: Session, *, metric_id: int, day: int, object_ids: Iterable[int]) -> dict[int, Level]:

@@ -18,9 +18,10 @@ def _reads_events(charge: Charge) -> bool:
 
 NOT_CLOSED_YET: dict[str, Callable[[Charge], bool]] = {
     "a pool whose price looks at each event": lambda charge: charge.scope != "item" and _reads_events(charge),
-    "filter": lambda charge: isinstance(charge, Usage) and charge.calculator.filter is not None,
-    "by": lambda charge: isinstance(charge, Usage) and charge.calculator.by is not None,
-    "unique_count": lambda charge: isinstance(charge, Usage) and charge.calculator.aggregation == "unique_count",
+    "by in a pool": lambda charge: isinstance(charge, Usage) and charge.scope != "item" and bool(charge.calculator.by),
+    "unique_count in a pool": lambda charge: (
+        isinstance(charge, Usage) and charge.scope != "item" and charge.calculator.property is not None
+    ),
 }
 """Each with its name in messages; `metergate price` values them all."""
 

@@ -19,6 +19,7 @@ from billing.core.errors import BillingError, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
 from billing.terms import end_terms
 from billing.unbilled import Unbilled, unbilled
+from billing.unpriced import Unpriced, unpriced
 from storage import closing
 from storage.closing import ContractToClose
 from storage.errors import StorageError
@@ -55,6 +56,11 @@ class CloseReport:
     unbilled: tuple[Unbilled, ...] = ()
     """Usage that came while suspended, of charges that want it told (`usage_while_suspended: report`)."""
     drafts: tuple[InvoiceDocument, ...] = ()
+
+    @property
+    def unpriced(self) -> tuple[Unpriced, ...]:
+        """Usage on these documents that has no price."""
+        return unpriced((*self.invoices, *self.drafts))
 
 
 class _DryRunDone(Exception):

@@ -1,17 +1,30 @@
 """The usage data calculator: which usage, how it is added up, converted and priced."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar
 
 from billing.core.conversion import Convert
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
-from billing.core.prices import NO_CONTEXT, Component, Context, Dynamic, Percentage, Plugin, Price, Rule, rate
+from billing.core.prices import (
+    FLAT_FEE,
+    NO_CONTEXT,
+    NO_PRICE,
+    Component,
+    Context,
+    Dynamic,
+    Percentage,
+    Plugin,
+    Price,
+    Rule,
+    rate,
+)
 from billing.core.properties import property_text
 from billing.core.reading import Reading, Wrong, entry_of
-from billing.core.usage import FROM_TOTALS, Aggregation
+from billing.core.usage import FROM_GROUPS, FROM_TOTALS, Aggregation
 
 VALUES_LIMIT = 100
 """Values of one property that are filtered or priced: more is a table of its own."""
@@ -137,6 +150,14 @@ class Calculator:
             for price in self.all_prices()
         )
 
+    def reads_properties(self) -> bool:
+        """Whether it matters what usage says beside its value."""
+        return self.filter is not None or self.by is not None or self.property is not None
+
+    def from_groups(self) -> bool:
+        """Whether the totals of each set of properties are enough, so that no record is looked at alone."""
+        return self.aggregation in FROM_GROUPS and not self.recurring and not self.reads_events()
+
     def reads_records(self) -> bool:
         """Whether the totals of a period are not enough."""
         return (
@@ -150,31 +171,46 @@ class Calculator:
     def value(self, measured: Measured, context: Context = NO_CONTEXT) -> tuple[Component, ...]:
         """The priced components; of a breakdown those of each value, named after it.
 
-        Raises Invalid for a value that has no price.
+        What a value without a price used is a component at 0: seen, and charged once a price is given.
         """
         if self.by is None:
             assert self.price is not None  # noqa: S101 - without by there is one price
             return rate(self.price, self._converted(measured), context)
         components: list[Component] = []
         for value, part in measured.parts:
-            price = self.price if self.prices is None else self.prices.of(value)
-            if price is None:
-                raise Invalid(f"there is no price for {self.by} {value!r}; add it to prices, or a default")
-            for component in rate(price, self._converted(part), context):
+            price, used = self.price if self.prices is None else self.prices.of(value), self._converted(part)
+            for component in _not_priced(used) if price is None else rate(price, used, context):
                 own = "" if component.name in GENERAL else f" / {component.name}"
-                name = f"{self.by}: {value or NO_VALUE}{own}"
-                components.append(
-                    Component(
-                        name=name,
-                        position=len(components) + 1,
-                        quantity=component.quantity,
-                        unit_price=component.unit_price,
-                        amount=component.amount,
-                    )
-                )
+                name = f"{self.part_name(value)}{own}"
+                components.append(replace(component, name=name, position=len(components) + 1))
         return tuple(components)
+
+    def part_name(self, value: str) -> str:
+        """How a value of the breakdown is called on its lines: `zone: night`.
+
+        No two values are called the same: what could be taken for another value, or for one with a component's name,
+        is in quotes.
+        """
+        plain = value and value != NO_VALUE and " / " not in value and value[0] != '"' and not value.endswith(FLAT_FEE)
+        return f"{self.by}: {value if plain else json.dumps(value, ensure_ascii=False) if value else NO_VALUE}"
+
+    def shows(self, properties: Mapping[str, str], component: str) -> bool:
+        """Whether a usage record with these properties is behind a component of this name."""
+        if self.filter is not None and not self.filter.takes(properties):
+            return False
+        if self.by is None or not component.startswith(f"{self.by}: "):
+            return True
+        name = self.part_name(property_text(properties.get(self.by)))
+        return component == name or component.startswith(f"{name} / ")
 
     def _converted(self, measured: Measured) -> Measured:
         if self.convert is None:
             return measured
         return Measured(quantity=self.convert.apply(measured.quantity), count=measured.count, values=measured.values)
+
+
+def _not_priced(used: Measured) -> tuple[Component, ...]:
+    if used.quantity <= 0:
+        return ()
+    nothing = Fraction(0)
+    return (Component(name=NO_PRICE, position=1, quantity=used.quantity, unit_price=nothing, amount=nothing),)

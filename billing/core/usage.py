@@ -30,6 +30,8 @@ AGGREGATIONS_BY_KIND: dict[MetricKind, tuple[Aggregation, ...]] = {
 """What can be measured of a kind of metric; levels and states do not add up."""
 FROM_TOTALS: frozenset[Aggregation] = frozenset({"sum", "count", "max", "mean", "latest"})
 """What can be said from totals alone; all else reads the records."""
+FROM_GROUPS: frozenset[Aggregation] = frozenset({"sum", "count", "max", "min", "mean", "unique_count"})
+"""What can be said from the totals of each set of properties: the order of the records is nothing to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ def close(until: str, *, dry_run: bool, as_json: bool) -> int:
     rows, drafts = ([summary(each) for each in found] for found in (report.invoices, report.drafts))
     failures = [{"contract": it.contract, "month": it.month_starts_on, "message": it.message} for it in report.failures]
     unbilled = [each.as_json() for each in report.unbilled]
+    unpriced = [each.as_json() for each in report.unpriced]
     if as_json:
         show_json(
             {
@@ -36,6 +37,7 @@ def close(until: str, *, dry_run: bool, as_json: bool) -> int:
                 "invoices": rows,
                 "drafts": drafts,
                 "unbilled": unbilled,
+                "unpriced": unpriced,
                 "failures": failures,
             }
         )
@@ -50,6 +52,8 @@ def close(until: str, *, dry_run: bool, as_json: bool) -> int:
             show_rows(unbilled, as_json=False, nothing="")
         if dry_run:
             click.echo("Nothing was written: this was a dry run.")
+        for found in report.unpriced:
+            click.echo(found.sentence(), err=True)
         for failure in failures:
             click.echo(f"{failure['contract']} was not closed: {failure['message']}", err=True)
     return 1 if failures else 0

@@ -7,6 +7,8 @@ from typing import Any
 from sqlmodel import Session
 
 from billing.core.money import exact_text, format_minor
+from billing.tracing import Tracer
+from gateway.cells import shown_properties
 from storage import partitions
 from storage.detail import ExplainedRecord, ExplainedShare, explain
 from storage.invoices import find_invoice
@@ -19,7 +21,7 @@ def explained(session: Session, number: str) -> Iterator[Said]:
     """A mapping a line, whose `shares` and their `records` are iterators: take them in order."""
     invoice, _ = find_invoice(session, number)
     archived = partitions.archived_months(session)
-    for line in explain(session, number):
+    for line in explain(session, number, Tracer(session).shows):
         yield {
             "line": line.line.position,
             "label": line.line.label,
@@ -58,6 +60,7 @@ def _record(explained: ExplainedRecord) -> Said:
         "received_at": record.received_at,
         "metric": record.metric,
         "quantity": record.quantity,
+        "properties": record.properties,
         "id": record.discriminator,
         "origin": record.origin,
         "on_this_invoice": not (explained.late or explained.taken_back),
@@ -85,7 +88,8 @@ def explained_texts(lines: Iterator[Said]) -> Iterator[str]:
                 yield f"    the usage records of {months} are archived: they are not shown\n"
             for record in share["records"]:
                 late = _apart(record)
+                said = f"  {shown_properties(record['properties'])}" if record["properties"] else ""
                 yield (
                     f"    {record['occurred_at'].isoformat()}  {record['metric']} {exact_text(record['quantity'])}"
-                    f"  received {record['received_at'].isoformat()}  {record['id']}{late}\n"
+                    f"{said}  received {record['received_at'].isoformat()}  {record['id']}{late}\n"
                 )

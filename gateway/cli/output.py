@@ -49,11 +49,6 @@ def json_pieces(value: Any, indent: str = "") -> Iterator[str]:
             yield json.dumps(plain(value), ensure_ascii=False, indent=2).replace("\n", f"\n{indent}")
 
 
-def shown_properties(properties: Mapping[str, str]) -> str:
-    """The properties of a usage record for a person: `tariff=7 zone=night`."""
-    return " ".join(f"{name}={value}" for name, value in properties.items())
-
-
 def show_json(value: Any) -> None:
     """Print `value` as JSON, as it is read where it holds iterators."""
     show_pieces(json_pieces(value))

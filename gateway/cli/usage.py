@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
+from gateway.cells import shown_properties
 from gateway.cli.changes import command
 from gateway.cli.context import House, house
-from gateway.cli.output import show_rows, shown_properties
+from gateway.cli.output import show_rows
 
 CHUNK = 5_000
 PROPERTY = "property:"

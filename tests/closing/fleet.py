@@ -11,9 +11,11 @@ from sqlmodel import Session, col, select
 from billing.close import CloseReport, close
 from billing.core.charges import charge_from
 from billing.core.periods import local_midnight
+from billing.core.properties import canonical, checked_properties
 from billing.core.schedules import plan_schedules
 from storage import usage
 from storage.database import Database
+from storage.properties import property_set_ids
 from storage.tables import (
     Charge,
     ConnectedObject,
@@ -162,7 +164,7 @@ class Fleet:
                     )
                 )
 
-    def uses(self, reference: str, quantity: int, at: str, discriminator: str = "") -> None:
+    def uses(self, reference: str, quantity: int, at: str, discriminator: str = "", **properties: object) -> None:
         micros = to_micros(datetime.fromisoformat(at))
         fact = usage.Fact(
             occurred_at=micros,
@@ -174,7 +176,9 @@ class Fleet:
             origin="mqtt",
         )
         with self.database.transaction() as session:
-            usage.record(session, [fact])
+            content = canonical(checked_properties(properties))
+            described = {0: property_set_ids(session, [content], {})[content]} if content else {}
+            usage.record(session, [fact], described)
 
     def close(self, until: date, now: datetime = MUCH_LATER, *, dry_run: bool = False) -> CloseReport:
         return close(self.database, until, now, dry_run)

@@ -1,7 +1,6 @@
 """The same history gives the same invoices, whatever the database and however the messages arrive."""
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -18,16 +17,6 @@ from storage.invoices import InvoiceDocument
 START = datetime(2022, 4, 1, tzinfo=UTC)
 OBJECTS = 12
 SEEDS = range(12)
-
-
-@pytest.fixture
-def both(sqlite_url: str, postgres_url: str) -> Iterator[list[Database]]:
-    databases = [Database(sqlite_url), Database(postgres_url)]
-    for database in databases:
-        database.migrate()
-    yield databases
-    for database in databases:
-        database.dispose()
 
 
 def history(seed: int) -> list[list[Message]]:

@@ -136,6 +136,9 @@ contracts:
     ]
 
 
+POOL = "type: usage, scope: contract, calculator:"
+
+
 @pytest.mark.parametrize(
     "keys,said",
     [
@@ -143,11 +146,13 @@ contracts:
             "type: event, event: a, scope: contract, price: {model: percentage, rate: 1, free_events: 2}",
             "pool",
         ),
-        ("type: usage, calculator: {metric: usage, filter: {a: b}, price: {model: flat, amount: 1}}", "filter"),
-        ("type: usage, calculator: {metric: usage, by: a, price: {model: flat, amount: 1}}", "by"),
         (
-            "type: usage, calculator: {aggregation: unique_count, property: a, price: {model: flat, amount: 1}}",
-            "unique_count",
+            f"{POOL} {{metric: usage, by: a, price: {{model: flat, amount: 1}}}}",
+            "by in a pool",
+        ),
+        (
+            f"{POOL} {{aggregation: unique_count, property: a, price: {{model: flat, amount: 1}}}}",
+            "unique_count in a pool",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from typing import TypeAlias, assert_never
 
 from billing.core.measured import Measured
 from billing.core.prices.capacity import Capacity
-from billing.core.prices.component import Component, priced, unit_of, worth
+from billing.core.prices.component import FLAT_FEE, NO_PRICE, Component, is_unpriced, priced, unit_of, worth
 from billing.core.prices.context import NO_CONTEXT, Context
 from billing.core.prices.dynamic import Dynamic
 from billing.core.prices.flat import Flat
@@ -59,7 +59,9 @@ def rate(price: Price, measured: Measured, context: Context = NO_CONTEXT) -> tup
 
 
 __all__ = [
+    "FLAT_FEE",
     "NO_CONTEXT",
+    "NO_PRICE",
     "Capacity",
     "Component",
     "Context",
@@ -78,6 +80,7 @@ __all__ = [
     "Step",
     "Tier",
     "Volume",
+    "is_unpriced",
     "priced",
     "rate",
     "unit_of",

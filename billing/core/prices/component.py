@@ -12,8 +12,11 @@ FLAT = "Flat"
 UNITS = "Units"
 PERCENTAGE = "Percentage"
 AMOUNT = "Amount"
+FLAT_FEE = "flat fee"
+NO_PRICE = "No price"
+"""Usage of a value for which a breakdown has no price: a line at 0, so that it is seen and not silently free."""
 RULE = "Rule"
-RESERVED = frozenset({MINIMUM, MAXIMUM, DISCOUNT, PER_EVENT_LIMITS, RULE})
+RESERVED = frozenset({MINIMUM, MAXIMUM, DISCOUNT, PER_EVENT_LIMITS, RULE, NO_PRICE})
 """Names that no calculator may give to a part of its price."""
 
 Unit = Literal["metric", "fee", "amount", "event", "package"]
@@ -57,9 +60,16 @@ def worth(components: tuple[Component, ...]) -> Fraction:
     return sum((component.amount for component in components), Fraction(0))
 
 
+def is_unpriced(name: str) -> bool:
+    """Whether a component, by its name, is usage that has no price."""
+    return name.endswith(f" / {NO_PRICE}")
+
+
 def unit_of(name: str) -> Unit:
     """What a component's quantity counts, by its name: units of the metric, fees, money, events or packages."""
     own = name.rpartition(" / ")[2]
-    if own.endswith("flat fee") or own.startswith("Step "):
+    if own.endswith('"'):  # a property's value in quotes is nothing else, whatever it says
+        return "metric"
+    if own.endswith(FLAT_FEE) or own.startswith("Step "):
         return "fee"
     return _UNITS.get(own, "metric")
