@@ -21,14 +21,14 @@ demo: .venv/installed ## a virtual fleet through the whole journey, in under a m
 	@$(BIN)/metergate demo
 
 test: .venv/installed ## all tests; those whose broker or database is missing say how to get it
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: .venv/installed ## everything that continuous integration runs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist worksteal
 
 bench: .venv/installed ## measure, and write docs/performance.md; CASE=ingest for one, SCALE=small for a quick look
 	@$(BIN)/python -m benchmarks $(CASE) --scale $(or $(SCALE),full)

@@ -1,6 +1,7 @@
 """Fixtures that every test shares: a migrated database, on SQLite and on PostgreSQL."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,16 @@ def postgres_server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied: the migrations are the same each time."""
+    path = tmp_path_factory.mktemp("migrated") / "metergate.db"
+    made = Database(f"sqlite:///{path}")
+    made.migrate()
+    made.dispose()
+    return path
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'metergate.db'}"
@@ -49,8 +60,10 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, migrated_file: Path) -> Iterator[Database]:
     """A migrated database; the test runs once on SQLite and once on PostgreSQL."""
+    if database_url.startswith("sqlite:///"):
+        shutil.copy(migrated_file, database_url.removeprefix("sqlite:///"))
     it = Database(database_url)
     it.migrate()
     yield it
@@ -58,7 +71,8 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+def sqlite_database(sqlite_url: str, migrated_file: Path) -> Iterator[Database]:
+    shutil.copy(migrated_file, sqlite_url.removeprefix("sqlite:///"))
     it = Database(sqlite_url)
     it.migrate()
     yield it
