@@ -1,0 +1,46 @@
+"""The lines of Mosquitto's access control that sources need: the gateway reads, principals write."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gateway.sources.declaration import topics_of
+from gateway.sources.topics import compile_pattern
+
+
+class Line(NamedTuple):
+    """One line: for a user, or for everybody with `%u` (then `user` is None)."""
+
+    source: str
+    user: str | None
+    text: str
+
+
+def lines(
+    definitions: Mapping[str, Mapping[str, Any]], *, gateway: str, principals: Sequence[str], own: bool
+) -> list[Line]:
+    """What the gateway may read, what each principal may write for every object, and with `own` each object itself."""
+    found: list[Line] = []
+    for name, definition in definitions.items():
+        wanted = topics_of(definition)
+        found += [Line(name, gateway, f"topic read {pattern}") for pattern in wanted]
+        for principal in principals:
+            found += [Line(name, principal, f"topic write {pattern}") for pattern in wanted]
+        if own:
+            found += [Line(name, None, f"pattern write {topic}") for topic in _own_topics(definition)]
+    return found
+
+
+def _own_topics(definition: Mapping[str, Any]) -> list[str]:
+    """The topics with the object's own name in its place: only where the topic names it, on one level."""
+    topics = []
+    for message in definition["messages"]:
+        pattern = compile_pattern(message["topic"])
+        named = message.get("object", "{object}") == "{object}" and message.get("reference") is None
+        if named and pattern.several_name is None:
+            levels = [_level(level) for level in message["topic"].split("/")]
+            topics.append("/".join(levels))
+    return list(dict.fromkeys(topics))
+
+
+def _level(level: str) -> str:
+    return "%u" if level == "{object}" else "+" if level.startswith("{") else level
