@@ -94,7 +94,7 @@ def next_number(session: Session, series: str) -> int:
 def issue(
     session: Session,
     invoice: Invoice,
-    lines: Sequence[tuple[InvoiceLine, Sequence[tuple[int, str, str, int]]]],
+    lines: Sequence[tuple[InvoiceLine, Iterable[tuple[int, str, str, int]]]],
     vat: Sequence[InvoiceVat],
     number: Callable[[], str] | None,
     *,

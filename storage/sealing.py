@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlmodel import Session
 
 ROWS_AT_ONCE = 10_000
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 INVOICE = (
     "number, kind, contract_id, customer_id, month_starts_on, month_ends_on, issued_on, due_on, currency, "
     "minor_digits, net_minor, vat_minor, gross_minor, seller, buyer, corrects, issued_at, purpose, credits_id, "
@@ -79,6 +80,6 @@ def _digests(
     for place, part in enumerate(parts):
         query = text(part.format(which=which, of_which=of_which))
         for invoice_id, *row in connection.execute(query, values, execution_options={"yield_per": ROWS_AT_ONCE}):
-            content = json.dumps([place, *(None if it is None else str(it) for it in row)], ensure_ascii=False)
+            content = _encode([place, *(None if it is None else str(it) for it in row)])
             found.setdefault(invoice_id, hashlib.sha256()).update(content.encode())
     return ((invoice_id, digest.hexdigest()) for invoice_id, digest in found.items())

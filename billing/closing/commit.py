@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from billing.closing.plan import InvoicePlan
-from billing.core.invoicing import InvoiceDraft, Line
+from billing.core.invoicing import InvoiceDraft
+from billing.core.linebook import Line
 from billing.core.money import minor_digits
 from billing.core.numbering import number, series
 from billing.dating import issue_day
@@ -79,7 +80,7 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
         issued_at=now,
     )
     lines = [
-        (_invoice_line(line, place + 1, plan.object_shares.get(place, ())), _shares(line))
+        (_invoice_line(line, place + 1, plan.object_shares.get(place, ())), line.shares.rows())
         for place, line in enumerate(draft.lines)
     ]
     vat = [
@@ -110,7 +111,7 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
 
 def _invoice_line(line: Line, position: int, of_objects: Sequence[ObjectPart]) -> InvoiceLine:
     # A pool's own share has no object; its objects are counted instead, and it counts for one where it has none.
-    objects = {share.reference for share in line.shares if share.reference or not of_objects}
+    objects = line.shares.references() - ({""} if of_objects else set())
     return InvoiceLine(
         invoice_id=0,
         position=position,
@@ -140,7 +141,3 @@ def _label(line: Line) -> str:
         parts.append(line.component)
     parts.extend(value for _, value in line.group if value)
     return " / ".join(parts) + (" (adjustment)" if line.adjustment else "")
-
-
-def _shares(line: Line) -> list[tuple[int, str, str, int]]:
-    return [(share.schedule_id, str(share.quantity), str(share.amount), share.share_minor) for share in line.shares]

@@ -11,7 +11,8 @@ from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
 from billing.closing.waiting import Row, carry, waits
 from billing.core.charges import Charge, Event, Recurring
-from billing.core.invoicing import Entry, InvoiceDraft, build_invoice, difference
+from billing.core.invoicing import InvoiceDraft, close_book, difference
+from billing.core.linebook import Entry, Heading, LineBook
 from billing.core.periods import Every
 from billing.core.prices import Component, unit_of
 from storage import closing, due, issuing
@@ -73,7 +74,7 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
     worths = value_schedules(schedules, inputs, charges, reader.metrics)
     charged = issuing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
-    entries: list[Entry] = []
+    book, headings = LineBook(), Headings(reader, contract)
     corrected: set[str] = set()
     rows: list[Row] = []
     for worth in worths:
@@ -82,12 +83,14 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
         components = difference(worth.components, charged_components(before)) if before else worth.components
         if components and before:
             corrected.update(row.number for row in before if row.kind == "invoice")
-        entries.extend(_entries(reader, contract, worth.schedule, components, adjustment=adjustment))
+        for component in components:
+            heading = headings.of(worth.schedule, component, adjustment=adjustment)
+            book.add(Entry(worth.schedule.id, worth.schedule.reference, component, heading))
         rows.append(_row(worth, invoiced=bool(components or before)))
-    draft = build_invoice(entries, contract.currency)
+    draft = close_book(book, contract.currency)
     carried: list[int] = []
     if draft is not None and waits(session, contract, draft, month[1]):
-        draft, rows, carried = None, *carry(rows, {entry.schedule_id for entry in entries}, worths)
+        draft, rows, carried = None, *carry(rows, book.schedules(), worths)
     return InvoicePlan(
         contract=contract,
         month_starts_on=month[0],
@@ -125,34 +128,49 @@ def _row(worth: Worth, *, invoiced: bool) -> Row:
     return status, str(worth.quantity), str(worth.amount), worth.schedule.id
 
 
-def _entries(
-    reader: MonthReader,
-    contract: ContractToClose,
-    schedule: ScheduleToValue,
-    components: Iterable[Component],
-    *,
-    adjustment: bool,
-) -> Iterator[Entry]:
-    position, charge = reader.charges[schedule.charge_id]
-    exemption = charge.exemption
-    for component in components:
-        unit, unit_code = _unit(reader, schedule, charge, component)
-        yield Entry(
-            schedule_id=schedule.id,
-            reference=schedule.reference,
-            subscription=contract.name if charge.scope == "contract" else schedule.subscription,
+@dataclass(slots=True)
+class Headings:
+    """What the schedules of a contract put at the head of their lines; a fleet's schedules have a few of them."""
+
+    reader: MonthReader
+    contract: ContractToClose
+    known: dict[tuple[object, ...], Heading] = field(default_factory=dict)
+
+    def of(self, schedule: ScheduleToValue, component: Component, *, adjustment: bool) -> Heading:
+        """The heading of a component of a schedule."""
+        group = tuple(_group(self.contract.grouping, schedule))
+        key = (
+            schedule.charge_id,
+            schedule.subscription,
+            schedule.nominal_starts_on,
+            schedule.nominal_ends_on,
+            component.name,
+            adjustment,
+            group,
+        )
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = self._made(schedule, component, group, adjustment=adjustment)
+        return found
+
+    def _made(
+        self, schedule: ScheduleToValue, component: Component, group: tuple[tuple[str, str], ...], *, adjustment: bool
+    ) -> Heading:
+        position, charge = self.reader.charges[schedule.charge_id]
+        unit, unit_code = _unit(self.reader, schedule, charge, component)
+        return Heading(
+            subscription=self.contract.name if charge.scope == "contract" else schedule.subscription,
             charge=charge.name,
             charge_position=position,
-            component=component,
             unit=unit,
             unit_code=unit_code,
             vat_category=charge.vat_category,
             vat_rate=charge.vat_rate,
-            exemption=exemption,
+            exemption=charge.exemption,
             nominal_starts_on=schedule.nominal_starts_on,
             nominal_ends_on=schedule.nominal_ends_on,
             adjustment=adjustment,
-            group=tuple(_group(contract.grouping, schedule)),
+            group=group,
         )
 
 

@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from billing.closing.reader import MonthReader
 from billing.core import measured as core
 from billing.core.charges import Charge, Event, OneTime, Periodic, Usage
-from billing.core.invoicing import InvoiceDraft, Line
+from billing.core.invoicing import InvoiceDraft
+from billing.core.linebook import Line
 from billing.core.money import exact_sum, minor_digits
 from billing.core.periods import Period, local_midnight
 from billing.core.pools import Alike, Part, number_in_pool, parts_of_pool, spread_parts, together, uncovered, value_pool

@@ -1,72 +1,15 @@
 """From what schedules are worth to an invoice: grouped lines rounded once, shares that add up, VAT once per rate."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from fractions import Fraction
 
 from billing.core.exemptions import Exemption, stated
-from billing.core.money import exact_sum, minor_digits, round_half_away, spread
+from billing.core.linebook import Entry, Line, LineBook
+from billing.core.money import minor_digits, round_half_away
 from billing.core.numbering import InvoiceKind
 from billing.core.prices import Component
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One component that one schedule puts on the invoice; `vat_rate` in percent, `group` from the contract."""
-
-    schedule_id: int
-    reference: str
-    subscription: str
-    charge: str
-    charge_position: int
-    component: Component
-    unit: str
-    unit_code: str
-    vat_category: str
-    vat_rate: Fraction
-    nominal_starts_on: date
-    nominal_ends_on: date
-    adjustment: bool = False
-    group: tuple[tuple[str, str], ...] = ()
-    exemption: Exemption | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """One schedule's part of a line: exact, and its part of the rounded amount in minor units."""
-
-    schedule_id: int
-    reference: str
-    quantity: Fraction
-    amount: Fraction
-    share_minor: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """Everything that has one price for one reason over one nominal period; `amount` exact, `net_minor` rounded."""
-
-    subscription: str
-    charge: str
-    charge_position: int
-    component: str
-    component_position: int
-    unit_price: Fraction
-    unit: str
-    unit_code: str
-    vat_category: str
-    vat_rate: Fraction
-    nominal_starts_on: date
-    nominal_ends_on: date
-    adjustment: bool
-    group: tuple[tuple[str, str], ...]
-    exemption: Exemption | None
-    quantity: Fraction
-    amount: Fraction
-    net_minor: int
-    shares: tuple[Share, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +70,17 @@ def build_invoice(entries: Iterable[Entry], currency: str) -> InvoiceDraft | Non
     reference, then schedule; VAT is computed once per category and rate. A negative total makes a credit note, with
     every sign turned. Raises Invalid for an unknown currency.
     """
-    scale = 10 ** minor_digits(currency)
-    groups = _grouped(entries)
-    if not groups:
+    book = LineBook()
+    for entry in entries:
+        book.add(entry)
+    return close_book(book, currency)
+
+
+def close_book(book: LineBook, currency: str) -> InvoiceDraft | None:
+    """`build_invoice` of all the entries of a book."""
+    lines = sorted(book.lines(10 ** minor_digits(currency)), key=_line_order)
+    if not lines:
         return None
-    lines = sorted((_line(group, scale) for group in groups.values()), key=_line_order)
     gross_minor = sum(line.net_minor for line in lines) + sum(total.vat_minor for total in _vat(lines))
     kind: InvoiceKind = "credit_note" if gross_minor < 0 else "invoice"
     if kind == "credit_note":
@@ -146,101 +95,6 @@ def build_invoice(entries: Iterable[Entry], currency: str) -> InvoiceDraft | Non
         net_minor=net_minor,
         vat_minor=vat_minor,
         gross_minor=net_minor + vat_minor,
-    )
-
-
-def _grouped(entries: Iterable[Entry]) -> Mapping[tuple[object, ...], list[Entry]]:
-    """The entries by line. Most come with the very same price and rate, so they meet by identity before by value."""
-    alike: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
-    for entry in entries:
-        component = entry.component
-        if component.quantity or component.amount:
-            alike[
-                entry.subscription,
-                entry.charge,
-                entry.charge_position,
-                component.name,
-                id(component.unit_price),
-                entry.unit,
-                entry.unit_code,
-                id(entry.vat_rate),
-                entry.vat_category,
-                entry.nominal_starts_on,
-                entry.nominal_ends_on,
-                entry.adjustment,
-                entry.group,
-                entry.exemption,
-            ].append(entry)
-    groups: dict[tuple[object, ...], list[Entry]] = {}
-    for found in alike.values():
-        groups.setdefault(_group_key(found[0]), []).extend(found)
-    return groups
-
-
-def _group_key(entry: Entry) -> tuple[object, ...]:
-    return (
-        entry.subscription,
-        entry.charge,
-        entry.charge_position,
-        entry.component.name,
-        entry.component.unit_price,
-        entry.unit,
-        entry.unit_code,
-        entry.vat_category,
-        entry.vat_rate,
-        entry.nominal_starts_on,
-        entry.nominal_ends_on,
-        entry.adjustment,
-        entry.group,
-        entry.exemption,
-    )
-
-
-def _line(group: Sequence[Entry], scale: int) -> Line:
-    quantities: dict[tuple[str, int], Fraction] = {}
-    amounts: dict[tuple[str, int], Fraction] = {}
-    for entry in group:
-        key, component = (entry.reference, entry.schedule_id), entry.component
-        if key in amounts:
-            quantities[key] += component.quantity
-            amounts[key] += component.amount
-        else:
-            quantities[key], amounts[key] = component.quantity, component.amount
-    amount = exact_sum(amounts.values())
-    net_minor = round_half_away(amount * scale)
-    # Sorted as (reference, schedule), which is how ties are broken.
-    order = sorted(amounts)
-    parts = spread(net_minor, [amounts[key] for key in order], scale)
-    first = group[0]
-    return Line(
-        subscription=first.subscription,
-        charge=first.charge,
-        charge_position=first.charge_position,
-        component=first.component.name,
-        component_position=min(entry.component.position for entry in group),
-        unit_price=first.component.unit_price,
-        unit=first.unit,
-        unit_code=first.unit_code,
-        vat_category=first.vat_category,
-        vat_rate=first.vat_rate,
-        nominal_starts_on=first.nominal_starts_on,
-        nominal_ends_on=first.nominal_ends_on,
-        adjustment=first.adjustment,
-        group=first.group,
-        exemption=first.exemption,
-        quantity=exact_sum(quantities.values()),
-        amount=amount,
-        net_minor=net_minor,
-        shares=tuple(
-            Share(
-                schedule_id=key[1],
-                reference=key[0],
-                quantity=quantities[key],
-                amount=amounts[key],
-                share_minor=part,
-            )
-            for key, part in zip(order, parts, strict=True)
-        ),
     )
 
 
@@ -290,8 +144,5 @@ def _turned(line: Line) -> Line:
         quantity=-line.quantity,
         amount=-line.amount,
         net_minor=-line.net_minor,
-        shares=tuple(
-            replace(share, quantity=-share.quantity, amount=-share.amount, share_minor=-share.share_minor)
-            for share in line.shares
-        ),
+        shares=line.shares.turned(),
     )

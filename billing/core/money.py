@@ -98,7 +98,13 @@ def spread(total: int, weights: Sequence[Fraction], scale: int = 1) -> list[int]
             raise Invalid(f"there are no parts to spread {total} over")
         return []
     common = lcm(*{weight.denominator for weight in weights})
-    scaled = [scale * weight.numerator * (common // weight.denominator) for weight in weights]
+    return spread_scaled(
+        total, [scale * weight.numerator * (common // weight.denominator) for weight in weights], common
+    )
+
+
+def spread_scaled(total: int, scaled: Sequence[int], common: int) -> list[int]:
+    """The parts of `spread` for weights that are integers over one denominator; there is at least one."""
     if min(scaled) >= 0 < max(scaled) or max(scaled) <= 0 > min(scaled):
         common = abs(sum(scaled))
         sign = 1 if scaled[0] > 0 or max(scaled) > 0 else -1
