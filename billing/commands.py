@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from sqlmodel import Session
 
-from billing import changes, exchanging, lifecycle, registry, reversing, terms
+from billing import changes, exchanging, lifecycle, registry, repricing, reversing, terms
 from billing.activation import NOTICE_DAYS_LIMIT, TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome
 from billing.catalogue import Day, Text
 from billing.core.errors import BillingError, Invalid
@@ -113,6 +113,11 @@ class ChangePlanBody(DayBody):
     instead_of: Text | None = None
 
 
+class ChangePriceBody(DayBody):
+    version: int | None = Field(default=None, ge=1)
+    subscription: Text | None = None
+
+
 class TransferBody(DayBody):
     contract: Text
     subscription: Text | None = None
@@ -202,6 +207,11 @@ def _change_plan(session: Session, reference: str, body: ChangePlanBody, said: S
     return changes.change_plan(session, reference, move, said)
 
 
+def _change_price(session: Session, reference: str, body: ChangePriceBody, said: Said) -> Outcome:
+    told = repricing.Reprice(on=body.on, version=body.version, subscription=body.subscription)
+    return repricing.change_price(session, reference, told, said)
+
+
 def _transfer(session: Session, reference: str, body: TransferBody, said: Said) -> Outcome:
     move = changes.Move(on=body.on, contract=body.contract, subscription=body.subscription, instead_of=body.instead_of)
     return changes.transfer(session, reference, move, said)
@@ -250,6 +260,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "suspend": Command(DayBody, _dated(lifecycle.suspend)),
         "resume": Command(DayBody, _dated(lifecycle.resume)),
         "change_plan": Command(ChangePlanBody, _change_plan),
+        "change_price": Command(ChangePriceBody, _change_price),
         "transfer": Command(TransferBody, _transfer),
         "no_renew": Command(DayBody, _dated(terms.no_renew)),
         "terminate": Command(TerminateBody, _terminate),

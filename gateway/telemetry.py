@@ -27,7 +27,7 @@ UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 OUR_EVENTS = frozenset(
     {
         *("created", "confirmed", "activated", "suspended", "resumed", "terminated", "exchanged", "renewed"),
-        *("term_ended", "plan_changed", "transferred", "notice_given", "usage_reversed"),
+        *("term_ended", "plan_changed", "price_changed", "transferred", "notice_given", "usage_reversed"),
     }
 )
 """Kinds that only commands and the engine write: an object cannot claim them."""

@@ -29,6 +29,16 @@ class Reversal(NamedTuple):
     replacement: int | None = None
 
 
+BESIDE = """
+    metric_id = :metric_id AND start_at <= :at AND end_at >= :at AND (object_id = :object_id OR (
+        contract_item_id IS NULL AND contract_id IN (
+            SELECT contract_id FROM contract_item WHERE object_id = :object_id AND status <> 'cancelled'
+        )
+    ))
+"""
+"""The schedules of an object, and of the pools that it is in, whose period a register's value at an instant bounds."""
+
+
 def standing_in(session: Session, *, start: int, end: int) -> str:
     """The SQL that leaves reversed records out of those (`u`) in `[start, end)` microseconds; nothing when none is."""
     found = session.connection().execute(
@@ -155,12 +165,11 @@ def forget_boundaries(
             text("DELETE FROM boundary_value WHERE object_id = :object_id AND metric_id = :metric_id AND at = :at"),
             place,
         )
-        beside = "object_id = :object_id AND metric_id = :metric_id AND (start_at = :at OR end_at = :at)"
         contracts.update(
-            connection.execute(text(f"SELECT contract_id FROM invoicing_schedule WHERE {beside}"), place).scalars()
+            connection.execute(text(f"SELECT contract_id FROM invoicing_schedule WHERE {BESIDE}"), place).scalars()
         )
         connection.execute(
-            text(f"UPDATE invoicing_schedule SET revalue = 1 WHERE {beside} AND status IN ('invoiced', 'settled')"),
+            text(f"UPDATE invoicing_schedule SET revalue = 1 WHERE {BESIDE} AND status IN ('invoiced', 'settled')"),
             place,
         )
     return contracts

@@ -131,6 +131,13 @@ COMMANDS = (
         ON,
     ),
     command(
+        "change_price",
+        "Put an object on another version of its plan; the day belongs to the new price.",
+        click.Option(["--version"], type=click.IntRange(1), help="The version; the newest unless given."),
+        click.Option(["--subscription"], help="Which one, when the object is on several."),
+        ON,
+    ),
+    command(
         "transfer",
         "Put an object into another contract; the day belongs to the new contract.",
         click.Option(["--contract"], required=True, help="The new contract."),

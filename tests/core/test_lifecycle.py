@@ -25,6 +25,7 @@ COMMANDS = (
     "suspend",
     "resume",
     "change_plan",
+    "change_price",
     "transfer",
     "no_renew",
     "terminate",
@@ -36,6 +37,7 @@ EXPECTED = {
     "active": {
         "suspend": "suspended",
         "change_plan": "active",
+        "change_price": "active",
         "transfer": "active",
         "no_renew": "active",
         "terminate": "terminated",
@@ -43,6 +45,7 @@ EXPECTED = {
     "suspended": {
         "resume": "active",
         "change_plan": "suspended",
+        "change_price": "suspended",
         "transfer": "suspended",
         "no_renew": "suspended",
         "terminate": "terminated",

@@ -93,6 +93,19 @@ def test_an_exchange_told_late_corrects_the_periods_that_were_invoiced(world: Wo
     assert net(world, MARCH) == {"2022-01-01": 1500, "2022-02-01": 4500}
 
 
+def test_told_late_it_corrects_the_pool_that_the_object_is_in(database: Database) -> None:
+    pooled = ENERGY_CHARGE.replace("type: usage", "type: usage, scope: contract")
+    world = World(database, plans(P=[pooled]) + "contracts:\n" + contract("C", "P"), METERED)
+    world.active("P", date(2022, 1, 1))
+    world.active("P", date(2022, 1, 1), "IOT_2")
+    for day, reading in (("2022-01-02", "100"), ("2022-01-20", "5"), ("2022-02-20", "50")):
+        read(world, day, reading)
+    assert net(world, JANUARY) == {}
+    assert net(world, FEBRUARY) == {}
+    exchanged(world, date(2022, 3, 3), "2022-01-15T09:00:00", final="110", initial="0")
+    assert net(world, MARCH) == {"2022-01-01": 1500, "2022-02-01": 4500}
+
+
 def test_an_exchange_at_the_very_boundary_is_in_one_period(world: World) -> None:
     read(world, "2022-01-02", "100")
     exchanged(world, date(2022, 2, 2), "2022-01-31T23:00:00", final="160", initial="10")

@@ -168,7 +168,7 @@ def test_a_refused_command_says_what_is_allowed_and_changes_nothing(session: Ses
     events, before = kinds(session), revision(session)
     with pytest.raises(Refused) as caught:
         resume(session, REF, None, NOW, "cli")
-    assert set(caught.value.allowed) == {"suspend", "change_plan", "transfer", "no_renew", "terminate"}
+    assert set(caught.value.allowed) == {"suspend", "change_plan", "change_price", "transfer", "no_renew", "terminate"}
     [again] = activate(session, [Activation(reference=REF)], NOW, "cli")
     assert isinstance(again, Refused)
     with pytest.raises(Invalid, match="still to come"):
