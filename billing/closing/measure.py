@@ -62,12 +62,12 @@ def measure_schedules(
             ends = needs_ends(charge, reader.metrics[schedule.metric_id].kind)
             spans[Span(schedule.metric_id, schedule.start_at, schedule.end_at, ends)].append(schedule)
     totals: dict[int, Measured] = {}
-    for span, members in spans.items():
-        _measure_span(reader, span, members, totals)
-    cumulative = {span: found for span, found in spans.items() if reader.metrics[span.metric_id].kind == "cumulative"}
+    for span, found in spans.items():
+        _measure_span(reader, span, found, totals)
+    cumulative = {span: inside for span, inside in spans.items() if reader.metrics[span.metric_id].kind == "cumulative"}
     registers = read_registers(reader, cumulative, totals)
     if pauses := pauses_of(reader, schedules, charges, zone):
-        leave_out(reader, [it for found in spans.values() for it in found], pauses, totals, registers)
+        leave_out(reader, [it for inside in spans.values() for it in inside], pauses, totals, registers)
     items = {s.contract_item_id for s in schedules if s.contract_item_id and s.metric_id is None and s.id > 0}
     recorded = [it for it in members if it.charge_id in reader.record_charges and not it.void]
     return Inputs(
@@ -117,14 +117,14 @@ def needs_ends(charge: Charge, metric_kind: str) -> bool:
 
 
 def _measure_span(
-    reader: MonthReader, span: Span, members: Sequence[ScheduleToValue], totals: dict[int, Measured]
+    reader: MonthReader, span: Span, schedules: Sequence[ScheduleToValue], totals: dict[int, Measured]
 ) -> None:
     """Whole UTC days from the rollup, the rest from the records."""
     parts = [
-        measuring.whole_days(reader.session, span, {cast("int", schedule.object_id) for schedule in members}),
+        measuring.whole_days(reader.session, span, {cast("int", schedule.object_id) for schedule in schedules}),
         *(reader.window(edge) for edge in _edges(span)),
     ]
-    for schedule in members:
+    for schedule in schedules:
         object_id = cast("int", schedule.object_id)
         found = measuring.merged([part.get(object_id) for part in parts])
         if found is not None:

@@ -274,6 +274,21 @@ def test_events_of_all_objects_are_one_pool(database: Database) -> None:
     assert [line[3] for line in here.bills(APRIL)] == [100]
 
 
+def test_pools_of_events_and_of_lowest_values_stand_beside_usage_of_each_object(database: Database) -> None:
+    stops = (
+        '{name: Stops, type: event, event: suspended, scope: subscription, vat_rate: "20", '
+        'price: {model: per_unit, unit_price: "2"}}'
+    )
+    own = data(per_unit("1"), "item", name="Own")
+    here = world(database, own, data(per_unit("1"), name="Lowest", kind="min"), stops)
+    for name, used in (("IOT_1", 30), ("IOT_2", 10)):
+        here.active("A", FIRST, name)
+        here.uses(used, "2022-04-10T10:00:00+00:00", name)
+        here.do("suspend", date(2022, 4, 12), name, on=date(2022, 4, 12))
+    lines = {line.label: line.net_minor for line in here.close(APRIL).invoices[0].lines}
+    assert lines == {"A / Own": 4000, "A / Lowest": 4000, "A / Stops": 400}
+
+
 def test_what_was_changed_by_hand_in_a_pool_is_found(database: Database) -> None:
     here = world(database, data(per_unit("1")))
     here.active("A", FIRST)
