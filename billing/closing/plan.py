@@ -10,7 +10,7 @@ from billing.closing.pools import find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
 from billing.closing.waiting import Row, carry, waits
-from billing.core.charges import Charge, Event, Recurring
+from billing.core.charges import Charge, Event, Recurring, Usage
 from billing.core.invoicing import InvoiceDraft, close_book, difference
 from billing.core.linebook import Entry, Heading, LineBook
 from billing.core.periods import Every
@@ -182,6 +182,10 @@ def _unit(reader: MonthReader, schedule: ScheduleToValue, charge: Charge, compon
         return PERIOD_UNITS.get(charge.every, ONE)
     if isinstance(charge, Event):
         return COMPONENT_UNITS["event"]
+    if isinstance(charge, Usage) and charge.calculator.aggregation == "count":
+        return COMPONENT_UNITS["event"]
+    if isinstance(charge, Usage) and charge.calculator.property is not None:
+        return charge.calculator.property, ONE[1]
     if schedule.metric_id is None:
         return ONE
     metric = reader.metrics[schedule.metric_id]

@@ -135,6 +135,21 @@ def test_a_filter_that_matches_nothing_makes_no_line(database: Database) -> None
     assert in_books(database)
 
 
+def test_what_is_counted_is_the_unit_of_its_line(database: Database) -> None:
+    fleet = Fleet(
+        database,
+        charges=[
+            {**charge(aggregation="count"), "name": "Count"},
+            {**charge(aggregation="unique_count", property="zone"), "name": "Zones"},
+            charge(),
+        ],
+    )
+    fleet.activate("IOT_1")
+    of_zones(fleet)
+    (invoice,) = fleet.close(APRIL).invoices
+    assert [(line.quantity, line.unit) for line in invoice.lines] == [(5, "event"), (2, "zone"), (160, "unit")]
+
+
 def test_late_usage_is_billed_as_a_difference_also_of_a_value_that_first_appears(database: Database) -> None:
     fleet = Fleet(database, charges=[charge(by="zone", price=TIERS)])
     fleet.activate("IOT_1")

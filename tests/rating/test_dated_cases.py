@@ -1,5 +1,6 @@
 """Worked examples of days, changes, taxes and aggregations, one test for each; the name after `case` is its id."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -45,6 +46,13 @@ def case(*case_ids: str) -> Callable[[F], F]:
 def command(tmp_path: Path) -> Any:
     with Command(tmp_path) as command:
         yield command
+
+
+def use_with_properties(command: Command, events: list[dict[str, Any]]) -> None:
+    """Usage of the object O that says more than a value."""
+    for event in events:
+        said = [f"--property={name}={value}" for name, value in event["properties"].items()]
+        command.run("usage", "add", "O", "usage", "--at", event["at"], *said, "--", str(event["value"]))
 
 
 def rounded(amount: Fraction, currency: str = "EUR") -> str:
@@ -229,6 +237,17 @@ def test_a_level_weighted_by_the_time_it_held(command: Command) -> None:
     found = command.price(level, "--period", "2023-08-01/2023-09-01", events=events)
     quantities = [round(float(Fraction(line["quantity"])), 5) for line in found["lines"]]
     assert quantities == [1.00269, 2.99597]
+    command.at("2023-09-02T00:00:00Z")
+    command.declare([level], starts_on="2023-08-01")
+    command.objects([("O", "C", "P", "2023-08-01")])
+    use_with_properties(command, events)
+    (invoice,) = command.close("2023-08-31")
+    assert invoice["net"] == "4.00"
+    shown = json.loads(command.run("invoices", "show", invoice["number"], "--json"))
+    assert [(line["label"], line["net"]) for line in shown["lines"]] == [
+        ("P / Usage / zone: eu", "1.00"),
+        ("P / Usage / zone: us", "3.00"),
+    ]
 
 
 @case("agg-elastic")
@@ -265,6 +284,26 @@ def test_what_was_there_before_counts_with_what_came(command: Command) -> None:
     assert quantity("2022-08-09", *events) == 1 + Fraction(21, 31)
     assert quantity("2022-07-25", events[0]) == Fraction(16, 31)
     assert quantity("2022-07-24", events[0]) == Fraction(15, 31)
+
+
+@case("agg-uniq-prorated")
+@pytest.mark.parametrize("last_day,known,net", [("2022-08-08", 2, "1.68"), ("2022-07-24", 1, "0.52")])
+def test_what_was_there_before_is_on_the_invoice(command: Command, last_day: str, known: int, net: str) -> None:
+    cards = usage(
+        {"model": "per_unit", "unit_price": 1},
+        calculator={"aggregation": "unique_count", "property": "card", "recurring": True},
+        anchor="anniversary",
+    )
+    command.at("2022-09-02T00:00:00Z")
+    command.declare([cards], starts_on="2022-07-01")
+    command.objects([("O", "C", "P", "2022-07-09")])
+    events = [
+        {"at": "2022-06-01T00:00:00Z", "value": 1, "properties": {"card": "old"}},
+        {"at": "2022-07-19T12:00:00Z", "value": 1, "properties": {"card": "new"}},
+    ]
+    use_with_properties(command, events[:known])
+    command.run("objects", "terminate", "O", "--on", last_day)
+    assert [it["net"] for it in command.close("2022-08-31")] == [net]
 
 
 # --- tax, coupons, rounding ------------------------------------------------------------------------------
