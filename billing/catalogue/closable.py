@@ -18,10 +18,6 @@ def _reads_events(charge: Charge) -> bool:
 
 NOT_CLOSED_YET: dict[str, Callable[[Charge], bool]] = {
     "a pool whose price looks at each event": lambda charge: charge.scope != "item" and _reads_events(charge),
-    "by in a pool": lambda charge: isinstance(charge, Usage) and charge.scope != "item" and bool(charge.calculator.by),
-    "unique_count in a pool": lambda charge: (
-        isinstance(charge, Usage) and charge.scope != "item" and charge.calculator.property is not None
-    ),
 }
 """Each with its name in messages; `metergate price` values them all."""
 

@@ -182,12 +182,10 @@ def _unit(reader: MonthReader, schedule: ScheduleToValue, charge: Charge, compon
         return PERIOD_UNITS.get(charge.every, ONE)
     if isinstance(charge, Event):
         return COMPONENT_UNITS["event"]
-    if isinstance(charge, Usage) and charge.calculator.aggregation == "count":
-        return COMPONENT_UNITS["event"]
-    if isinstance(charge, Usage) and charge.calculator.property is not None:
-        return charge.calculator.property, ONE[1]
     if schedule.metric_id is None:
         return ONE
+    if isinstance(charge, Usage) and charge.calculator.aggregation in {"count", "unique_count"}:
+        return charge.calculator.property or COMPONENT_UNITS["event"][0], ONE[1]
     metric = reader.metrics[schedule.metric_id]
     return metric.unit, metric.unit_code
 

@@ -21,7 +21,17 @@ from billing.core.invoicing import InvoiceDraft
 from billing.core.linebook import Line
 from billing.core.money import exact_sum, minor_digits
 from billing.core.periods import Period, local_midnight
-from billing.core.pools import Alike, Part, number_in_pool, parts_of_pool, spread_parts, together, uncovered, value_pool
+from billing.core.pools import (
+    NO_VALUES,
+    Alike,
+    Part,
+    number_in_pool,
+    parts_of_pool,
+    spread_parts,
+    together,
+    uncovered,
+    value_pool,
+)
 from billing.core.prices import Component, Context
 from billing.core.valuing import served_part
 from billing.extension import installed
@@ -53,6 +63,8 @@ class PoolWorth(NamedTuple):
     components: tuple[Component, ...]
     used: Mapping[str, Fraction]
     """By the object's reference."""
+    by_value: Mapping[str, Mapping[str, Fraction]] = NO_VALUES
+    """The same for each value of a breakdown, by the name of its lines; only objects that used it."""
 
 
 def find_pools(reader: MonthReader, contract: ContractToClose, schedules: Sequence[ScheduleToValue]) -> dict[int, Pool]:
@@ -132,7 +144,18 @@ def value_of_pool(
     days = period.days - sum((end - start).days for start, end in uncovered(period, pool.spans))
     context = Context(part=part, days=days, number=pool.number, calculators=installed())
     components = value_pool(charge, part=part, measured=measured, items=items, number=pool.number, context=context)
-    return PoolWorth(measured.quantity, components, {reference: use.quantity for reference, use in uses.items()})
+    used_by = {reference: use.quantity for reference, use in uses.items()}
+    return PoolWorth(measured.quantity, components, used_by, _by_value(charge, uses))
+
+
+def _by_value(charge: Charge, uses: Mapping[str, core.Measured]) -> Mapping[str, Mapping[str, Fraction]]:
+    if not isinstance(charge, Usage) or charge.calculator.by is None:
+        return NO_VALUES
+    found: dict[str, dict[str, Fraction]] = defaultdict(dict)
+    for reference, use in uses.items():
+        for value, part in use.parts:
+            found[charge.calculator.part_name(value)][reference] = part.quantity
+    return found
 
 
 def shares_of_objects(
@@ -144,7 +167,7 @@ def shares_of_objects(
     before, objects = _charged(reader, worths)
     objects.update(pools.objects(reader.session, {ref for worth in worths.values() for ref in worth.used}))
     parts = {
-        schedule_id: parts_of_pool(worth.components, worth.used, before.get(schedule_id, {}))
+        schedule_id: parts_of_pool(worth.components, worth.used, before.get(schedule_id, {}), worth.by_value)
         for schedule_id, worth in worths.items()
     }
     scale, sign = 10 ** minor_digits(currency), -1 if draft.kind == "credit_note" else 1

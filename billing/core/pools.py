@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
+from types import MappingProxyType
 from typing import NamedTuple
 
 from billing.core.charges import Charge, OneTime, Usage
@@ -30,6 +31,7 @@ class Part(NamedTuple):
     amount: Fraction
 
 
+NO_VALUES: Mapping[str, Mapping[str, Fraction]] = MappingProxyType({})
 NO_PART = Part(Fraction(0), Fraction(0))
 
 
@@ -160,21 +162,27 @@ def weights(used: Mapping[str, Fraction]) -> dict[str, Fraction]:
 
 
 def parts_of_pool(
-    components: Iterable[Component], used: Mapping[str, Fraction], before: Mapping[Alike, Mapping[str, Part]]
+    components: Iterable[Component],
+    used: Mapping[str, Fraction],
+    before: Mapping[Alike, Mapping[str, Part]],
+    by_value: Mapping[str, Mapping[str, Fraction]] = NO_VALUES,
 ) -> dict[Alike, dict[str, Part]]:
     """Each object's part, by reference, of the difference that a pool puts on each line: now, minus all before.
 
-    The parts of a line add up to it, exactly. An object that used more later has the difference alone, whatever the
-    others had before. Parts that are nothing are left out.
+    A line of one value of a breakdown is given to those who used that value: `by_value` has what each of them used of
+    it, by the name of its lines. The parts of a line add up to it, exactly. An object that used more later has the
+    difference alone, whatever the others had before. Parts that are nothing are left out.
     """
     of_each = weights(used)
+    of_values = {name: weights(found) for name, found in by_value.items()}
     found: dict[Alike, dict[str, Part]] = {
         alike: {reference: Part(-part.quantity, -part.amount) for reference, part in parts.items()}
         for alike, parts in before.items()
     }
     for it in components:
         parts = found.setdefault((it.name, it.unit_price), {})
-        for reference, weight in of_each.items():
+        value = it.name if it.name in of_values else it.name.rpartition(" / ")[0]
+        for reference, weight in of_values.get(value, of_each).items():
             was = parts.get(reference, NO_PART)
             parts[reference] = Part(was.quantity + weight * it.quantity, was.amount + weight * it.amount)
     return {

@@ -7,12 +7,14 @@ from typing import Any
 from billing import catalogue, commands
 from billing.activation import ObjectInfo
 from billing.close import CloseReport, close
+from billing.core.properties import canonical, checked_properties
 from billing.preview import Preview, contracts_of, preview
 from billing.recording import Said
 from billing.verify import differences, verify
 from storage import registry, usage
 from storage.database import Database
 from storage.invoices import InvoiceDocument
+from storage.properties import property_set_ids
 from storage.types import to_micros
 
 SELLER = """
@@ -94,7 +96,9 @@ class World:
         place = {"contract": "C", **values}
         self.do("create", starts_on, reference, activate=True, subscription=subscription, starts_on=starts_on, **place)
 
-    def uses(self, quantity: int, at: str, reference: str = "IOT_1", *, metric_id: int = 1) -> None:
+    def uses(
+        self, quantity: int, at: str, reference: str = "IOT_1", *, metric_id: int = 1, **properties: object
+    ) -> None:
         micros = to_micros(datetime.fromisoformat(at))
         with self.database.transaction() as session:
             fact = usage.Fact(
@@ -106,7 +110,9 @@ class World:
                 received_at=micros,
                 origin="mqtt",
             )
-            usage.record(session, [fact])
+            content = canonical(checked_properties(properties))
+            described = {0: property_set_ids(session, [content], {})[content]} if content else {}
+            usage.record(session, [fact], described)
 
     def close(self, until: date) -> CloseReport:
         """Close up to a day, on the day after; the books agree afterwards."""

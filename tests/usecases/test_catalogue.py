@@ -136,23 +136,12 @@ contracts:
     ]
 
 
-POOL = "type: usage, scope: contract, calculator:"
-
-
 @pytest.mark.parametrize(
     "keys,said",
     [
         (
             "type: event, event: a, scope: contract, price: {model: percentage, rate: 1, free_events: 2}",
             "pool",
-        ),
-        (
-            f"{POOL} {{metric: usage, by: a, price: {{model: flat, amount: 1}}}}",
-            "by in a pool",
-        ),
-        (
-            f"{POOL} {{aggregation: unique_count, property: a, price: {{model: flat, amount: 1}}}}",
-            "unique_count in a pool",
         ),
     ],
 )

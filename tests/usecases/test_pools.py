@@ -244,6 +244,33 @@ def test_a_pool_adds_up_what_each_object_measures(database: Database, kind: str,
     assert net is None or found["A/Units"] == net
 
 
+def test_a_pool_gives_the_line_of_each_value_to_those_who_used_it(database: Database, tmp_path: Path) -> None:
+    tiers = '{model: graduated, tiers: [{up_to: "50", unit_price: "1"}, {up_to: null, unit_price: "0.50"}]}'
+    by_zone = data(tiers).replace("metric: usage", "metric: usage, by: zone")
+    here = world(database, by_zone, data(per_unit("1"), name="Cards", kind="unique_count, property: card"))
+    for name in ("IOT_1", "IOT_2", "IOT_3"):
+        here.active("A", FIRST, name)
+    here.uses(40, "2022-04-10T10:00:00+00:00", "IOT_1", zone="night", card="x")
+    here.uses(60, "2022-04-10T10:00:00+00:00", "IOT_2", zone="night", card="x")
+    here.uses(30, "2022-04-11T10:00:00+00:00", "IOT_2", zone="day", card="y")
+    (invoice,) = here.close(APRIL).invoices
+    assert [(line.component, str(line.quantity), line.net_minor) for line in invoice.lines] == [
+        ("zone: day / Tier 1", "30", 3000),
+        ("zone: night / Tier 1", "50", 5000),
+        ("zone: night / Tier 2", "50", 2500),
+        ("Units", "3", 300),
+    ]
+    assert detail(database, invoice.number, tmp_path) == [
+        ("IOT_2", "30", "30.00"),
+        *(("IOT_1", "20", "20.00"), ("IOT_2", "30", "30.00")),
+        *(("IOT_1", "20", "10.00"), ("IOT_2", "30", "15.00")),
+        *(("IOT_1", "1", "1.00"), ("IOT_2", "2", "2.00")),
+    ]
+    here.uses(5, "2022-04-12T10:00:00+00:00", "IOT_3", zone="moon")
+    (may,) = here.close(MAY).invoices
+    assert detail(database, may.number, tmp_path) == [("IOT_3", "5", "5.00")]
+
+
 def test_a_register_is_in_a_pool_what_it_rose(database: Database) -> None:
     here = world(database, data(per_unit("1")))
     with database.transaction() as session:
