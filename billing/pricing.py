@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from billing.catalogue import load_charge
 from billing.catalogue.installed import wrong_calculators
-from billing.core.charges import Charge, Event, OneTime, Recurring, Usage, rules_of
+from billing.core.charges import Charge, Commitment, Event, OneTime, Periodic, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
 from billing.core.invoicing import difference
 from billing.core.measured import Measured
@@ -101,6 +101,8 @@ def price(charge: Charge, question: Question) -> Valued:
             return Valued(components=_fees(charge, question), currency=question.currency)
         case Usage() | Event():
             return _usage(charge, question)
+        case Commitment():
+            return _commitment(charge, question)
 
 
 def _fees(charge: Recurring, question: Question) -> tuple[Component, ...]:
@@ -108,6 +110,16 @@ def _fees(charge: Recurring, question: Question) -> tuple[Component, ...]:
     for number, window in enumerate(_windows(charge, question), start=question.number):
         components += value(charge, part=_part(charge, window), number=number)
     return difference(components, ())
+
+
+def _commitment(charge: Commitment, question: Question) -> Valued:
+    """What is missing; the quantity is what the charges that it counts are worth."""
+    if question.quantity is None:
+        raise Invalid("a commitment is valued on what its charges are worth; give that with --quantity")
+    window = next(iter(_windows(charge, question, whole=True)))
+    part = Fraction(1) if question.period is None else _part(charge, window)
+    components = value(charge, part=part, measured=Measured(quantity=question.quantity))
+    return Valued(components=components, currency=question.currency)
 
 
 def _usage(charge: Usage | Event, question: Question) -> Valued:
@@ -168,13 +180,13 @@ def _all_of(records: Sequence[Record], zone: ZoneInfo) -> Window:
     return Window(start=start, end=end, nominal_start=start, nominal_end=end, zone=zone)
 
 
-def _part(charge: Recurring | Usage | Event, window: Window) -> Fraction:
+def _part(charge: Periodic, window: Window) -> Fraction:
     if charge.prorate == "second":
         return window.seconds(window.start, window.end)
     return part_of(charge.prorate, window.day(window.end) - window.day(window.start), window.whole_days)
 
 
-def _windows(charge: Recurring | Usage | Event, question: Question, *, whole: bool = False) -> list[Window]:
+def _windows(charge: Periodic, question: Question, *, whole: bool = False) -> list[Window]:
     """The service, cut at the charge's whole periods; with `whole` a longer service is one whole period itself."""
     zone = question.zone
     if question.period is None:

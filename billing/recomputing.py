@@ -61,7 +61,11 @@ def recompute(reader: MonthReader, archived: Collection[date]) -> Iterator[Recom
         pools = find_pools(reader, contract, schedules)
         inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
         charged = issuing.charged(reader.session, [schedule.id for schedule in schedules])
+        # A commitment over what the next close looks at is looked at with it.
+        open_still = {key for key, counted in inputs.counted.items() if any(it.again for it in counted)}
         for schedule, worth, problem in _worths(reader, schedules, inputs):
+            if schedule.id in open_still:
+                continue
             components = () if worth is None else worth.components
             yield Recomputed(
                 schedule=schedule,

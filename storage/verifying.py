@@ -234,7 +234,7 @@ def tiled_charges(session: Session) -> dict[int, dict[int, tuple[str, str, int]]
     """By plan version and charge id, its name, type and days of trial: what items owe from the trial's end on."""
     query = select(
         col(Charge.plan_version_id), col(Charge.id), col(Charge.name), col(Charge.type), col(Charge.definition)
-    ).where(col(Charge.type).in_(("recurring", "usage", "event")), col(Charge.scope) == "item")
+    ).where(col(Charge.type).in_(("recurring", "usage", "event", "commitment")), col(Charge.scope) == "item")
     found: dict[int, dict[int, tuple[str, str, int]]] = {}
     for row in _rows(session, query):
         trial_days = int(row["definition"].get("trial_days") or 0)

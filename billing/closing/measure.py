@@ -10,14 +10,16 @@ from datetime import date
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from billing.closing.commitments import counted_by
 from billing.closing.pauses import leave_out, pauses_of
 from billing.closing.pools import NO_POOLS, Pool
 from billing.closing.reader import MonthReader
 from billing.closing.records import measure_by_record, measure_members
 from billing.closing.registers import Registers, read_registers
 from billing.core import measured as core
-from billing.core.charges import Charge, Event, Usage
+from billing.core.charges import Charge, Commitment, Event, Usage
 from storage import due, events, measuring
+from storage.commitments import Counted
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
 from storage.pools import event_counts
@@ -39,6 +41,8 @@ class Inputs:
     suspensions: Mapping[int, Sequence[tuple[date, date | None]]]
     zone: ZoneInfo
     pools: Mapping[int, Pool] = field(default_factory=dict)
+    counted: Mapping[int, Sequence[Counted]] = field(default_factory=dict)
+    """By schedule of a commitment, the schedules that it counts, with their stored worth."""
 
 
 def measure_schedules(
@@ -49,9 +53,10 @@ def measure_schedules(
     Of pools each member is measured like a schedule.
     """
     charges = reader.charges_of(schedules)
-    members = [member for pool in pools.values() for member in pool.members]
+    of_pools = [member for pool in pools.values() for member in pool.members]
+    commitments = [it for it in schedules if isinstance(charges[it.charge_id][1], Commitment)]
     if pools:
-        schedules = [*(it for it in schedules if it.id not in pools), *members]
+        schedules = [*(it for it in schedules if it.id not in pools), *of_pools]
     spans: dict[Span, list[ScheduleToValue]] = defaultdict(list)
     by_record: list[tuple[int, int, int]] = []
     for schedule in schedules:
@@ -69,15 +74,16 @@ def measure_schedules(
     if pauses := pauses_of(reader, schedules, charges, zone):
         leave_out(reader, [it for inside in spans.values() for it in inside], pauses, totals, registers)
     items = {s.contract_item_id for s in schedules if s.contract_item_id and s.metric_id is None and s.id > 0}
-    recorded = [it for it in members if it.charge_id in reader.record_charges and not it.void]
+    recorded = [it for it in of_pools if it.charge_id in reader.record_charges and not it.void]
     return Inputs(
         totals=totals,
         records=measure_by_record(reader, by_record) | measure_members(reader, recorded, str(zone)),
-        events=_events(reader, charges, schedules) | _events_of_members(reader, charges, members),
+        events=_events(reader, charges, schedules) | _events_of_members(reader, charges, of_pools),
         registers=registers,
         suspensions=due.suspensions(reader.session, items),
         zone=zone,
         pools=pools,
+        counted=counted_by(reader, commitments) if commitments else {},
     )
 
 

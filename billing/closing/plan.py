@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from billing.closing.commitments import reached_by
 from billing.closing.measure import measure_schedules
 from billing.closing.pools import find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
@@ -69,6 +70,11 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     schedules = due.schedules_to_value(
         session, contract_id=contract.id, due_through=month[1] - DAY, late=reader.late.get(contract.id, [])
     )
+    if again := reached_by(reader, contract.id, schedules):
+        late = {*reader.late.get(contract.id, []), *again}
+        schedules = due.schedules_to_value(
+            session, contract_id=contract.id, due_through=month[1] - DAY, late=sorted(late)
+        )
     charges = reader.charges_of(schedules)
     pools = find_pools(reader, contract, schedules)
     inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)

@@ -10,7 +10,7 @@ from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
-from storage import due, exchanges, measuring, pools, records, registers
+from storage import commitments, due, exchanges, measuring, pools, records, registers
 from storage.due import ScheduleToValue
 from storage.exchanges import Epoch
 from storage.late import late_schedules
@@ -32,6 +32,8 @@ class MonthReader:
     """The charges, of all plans, that are measured record by record."""
     by_record: dict[tuple[int, int], dict[int, core.Measured]] = field(default_factory=dict)
     """By window and schedule, what was measured record by record."""
+    has_commitments: bool = field(init=False)
+    """Whether any plan has one."""
     pool_charges: dict[int, PoolCharge] = field(init=False)
     """The charges of pools, of all plans."""
 
@@ -59,6 +61,7 @@ class MonthReader:
         reached = records.late_levels(self.session, carrying) if carrying else []
         if any(metric.kind == "cumulative" for metric in self.metrics.values()):
             reached += registers.late_ends(self.session)
+        self.has_commitments = commitments.any_declared(self.session)
         self.pool_charges = pool_charges(self.session)
         if self.pool_charges:
             reached += pools.late(self.session)

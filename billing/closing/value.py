@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple, assert_never, cast
 
 from billing.closing.measure import Inputs
 from billing.closing.pools import PoolWorth, value_of_pool
-from billing.core.charges import Charge, Event, OneTime, Recurring, Usage, rules_of
+from billing.core.charges import Charge, Commitment, Event, OneTime, Periodic, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
+from billing.core.money import exact_sum
 from billing.core.periods import DAY, Period
+from billing.core.pools import uncovered
 from billing.core.prices import NO_CONTEXT, Component, Context
 from billing.core.prices import worth as total
 from billing.core.properties import property_text
@@ -43,6 +46,8 @@ def value_schedules(
     metrics: Mapping[int, Metric],
 ) -> list[Worth]:
     """The worth of each schedule, in their order; a void one is worth nothing."""
+    if inputs.counted:
+        return _with_commitments(schedules, inputs, charges, metrics)
     known: dict[Input, Value] = {}
     short = _short_ways(schedules, charges, metrics)
     worths: list[Worth] = []
@@ -63,6 +68,34 @@ def value_schedules(
             found = known[key] = (quantity, components, total(components))
         worths.append(Worth(schedule, *found))
     return worths
+
+
+def _with_commitments(
+    schedules: Sequence[ScheduleToValue],
+    inputs: Inputs,
+    charges: Mapping[int, tuple[int, Charge]],
+    metrics: Mapping[int, Metric],
+) -> list[Worth]:
+    """Commitments after all others: over what those are worth now, and over what was stored of the rest."""
+    others = [schedule for schedule in schedules if schedule.id not in inputs.counted]
+    found = {it.schedule.id: it for it in value_schedules(others, replace(inputs, counted={}), charges, metrics)}
+    for schedule in schedules:
+        if schedule.id in inputs.counted:
+            counted = inputs.counted[schedule.id]
+            amounts = [found[it.id].amount if it.id in found else it.amount for it in counted]
+            found[schedule.id] = _missing(schedule, charges[schedule.charge_id][1], inputs, exact_sum(amounts))
+    return [found[schedule.id] for schedule in schedules]
+
+
+def _missing(schedule: ScheduleToValue, charge: Charge, inputs: Inputs, counted: Fraction) -> Worth:
+    """What is missing of a commitment, exactly."""
+    if schedule.void:
+        return Worth(schedule, Fraction(0), (), Fraction(0))
+    period, pool = _period(schedule), inputs.pools.get(schedule.id)
+    prorate = charge.prorate if isinstance(charge, Periodic) else "none"
+    part = served_part(prorate, period, inputs.zone, () if pool is None else uncovered(period, pool.spans))
+    components = value(charge, part=part, measured=Measured(quantity=counted))
+    return Worth(schedule, total(components), components, total(components))
 
 
 def _pooled(schedule: ScheduleToValue, charge: Charge, inputs: Inputs, metrics: Mapping[int, Metric]) -> Worth:
@@ -139,6 +172,8 @@ def _value(
             return Fraction(1), value(charge, part=Fraction(1))
         case Event():
             return _event(schedule, charge, inputs)
+        case Commitment():
+            raise AssertionError(f"the commitment {schedule.id} is valued after what it counts")
         case _:
             assert_never(charge)
 

@@ -189,7 +189,28 @@ class Event(Periodic):
     price: Price
 
 
-Charge: TypeAlias = OneTime | Recurring | Usage | Event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment(Periodic):
+    """What a whole period costs at least, over several charges: `amount` in major units; what is missing is charged.
+
+    It counts the charges on usage and events of the same period, or with `counts` all charges. Raises Invalid for
+    terms that bound or lower it: it is a bound itself.
+    """
+
+    type: ClassVar[str] = "commitment"
+    hints: ClassVar[Mapping[str, str]] = {"minimum": "write amount; a commitment is a minimum itself"}
+    scope: Scope = "subscription"
+    timing: Literal["arrears"] = "arrears"
+    counts: Literal["usage", "all"] = "usage"
+    amount: Fraction
+
+    def __post_init__(self) -> None:
+        Periodic.__post_init__(self)
+        if self.adjusted:
+            raise Invalid("a commitment has an amount, and no multiplier, discount, minimum or maximum")
+
+
+Charge: TypeAlias = OneTime | Recurring | Usage | Event | Commitment
 
 
 def rules_of(charge: Charge) -> tuple[Rule | Plugin, ...]:

@@ -7,11 +7,12 @@ from typing import TypeAlias, assert_never
 from zoneinfo import ZoneInfo
 
 from billing.core.adjustments import adjust
-from billing.core.charges import Charge, Event, OneTime, Prorate, Recurring, Usage
+from billing.core.charges import Charge, Commitment, Event, OneTime, Prorate, Recurring, Usage
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.periods import DAY, Anchor, Period, local_midnight, period_number
 from billing.core.prices import NO_CONTEXT, Component, Context, priced, rate
+from billing.core.prices.component import MINIMUM
 
 SECOND = timedelta(seconds=1)
 NOTHING = Measured(quantity=Fraction(0))
@@ -84,8 +85,8 @@ def value(
     """The components of one period of a charge.
 
     `part` is what was served of the whole period, as the charge prorates it; `measured` is the usage, or the count of
-    the events; `number` is which period of the service it is, from 1, for discounts of the first periods; `context` is
-    what a rule may read.
+    the events, and for a commitment what the charges that it counts are worth; `number` is which period of the service
+    it is, from 1, for discounts of the first periods; `context` is what a rule may read.
     """
     match charge:
         case OneTime() | Recurring():
@@ -94,6 +95,9 @@ def value(
             components = charge.calculator.value(measured, context)
         case Event():
             components = rate(charge.price, measured, context)
+        case Commitment():
+            missing = max(charge.amount * part - measured.quantity, Fraction(0))
+            components = priced(name=MINIMUM, position=1, quantity=missing, unit_price=Fraction(1))
         case _:
             assert_never(charge)
     if not charge.adjusted:

@@ -31,7 +31,7 @@ QUARANTINE_STATUSES = ("waiting", "replayed", "discarded")
 OUTBOX_STATUSES = ("waiting", "sent", "expired")
 GAP_REASONS = ("session_lost",)
 SCOPES = ("item", "subscription", "contract")
-CHARGE_TYPES = ("one_time", "recurring", "usage", "event")
+CHARGE_TYPES = ("one_time", "recurring", "usage", "event", "commitment")
 
 
 def one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from billing.core.adjustments import Adjustments, adjust
 from billing.core.charges import Recurring, charge_from
 from billing.core.coupons import spread_coupon
 from billing.core.errors import Invalid
@@ -20,7 +19,6 @@ from billing.core.invoicing import difference
 from billing.core.measured import Measured
 from billing.core.money import format_minor, to_minor
 from billing.core.periods import DAY, Every, tile
-from billing.core.prices import priced
 from billing.core.schedules import plan_schedules
 from billing.core.valuing import part_of, value
 from tests.rating.command import Command
@@ -175,13 +173,18 @@ def test_a_change_counted_in_days(command: Command) -> None:
 
 
 @case("min-plan")
-def test_a_commitment_over_a_whole_plan_is_prorated() -> None:
-    part = part_of("day", 2, 29)
-    charged = priced(name="Fee", position=1, quantity=part, unit_price=Fraction(100))
-    for position in (2, 3, 4):
-        charged += priced(name="Units", position=position, quantity=Fraction(10), unit_price=Fraction(1))
-    *_, commitment = adjust(charged, Adjustments(minimum=Fraction(10_000)), part=part, number=1)
-    assert (commitment.name, rounded(commitment.amount)) == ("Minimum commitment", "652.76")
+def test_a_commitment_over_a_whole_plan_is_prorated(command: Command) -> None:
+    committed = {"name": "Commitment", "type": "commitment", "amount": "10000", "counts": "all", "vat_rate": "20"}
+    by_unit = [usage({"model": "per_unit", "unit_price": "1"}) | {"name": f"Usage {n}"} for n in (1, 2, 3)]
+    command.at("2024-03-02T00:00:00Z")
+    command.declare([fee("100"), *by_unit, committed], starts_on="2024-02-01")
+    command.objects([("O", "C", "P", "2024-02-28")])
+    command.use([("O", "usage", "10", "2024-02-28T10:00:00Z")])
+    (invoice,) = command.close("2024-02-29")
+    shown = command.run("invoices", "show", invoice["number"])
+    assert "652.76" in shown
+    # 10,000.00 for 2 of 29 days, whatever of it is fee, usage and what is missing.
+    assert invoice["net"] == "689.66"
 
 
 # --- what was billed before ------------------------------------------------------------------------------

@@ -416,3 +416,21 @@ def test_a_draft_of_a_pool_is_made_anew_until_it_is_approved(database: Database,
         (number,) = approve(session, draft.number, noon(MAY))
     assert detail(database, number, tmp_path) == [("IOT_1", "15", "15.00")]
     here.verified()
+
+
+def test_events_and_percentiles_of_a_pool_are_its_own_beside_charges_on_totals(database: Database) -> None:
+    stops = (
+        '{name: Stops, type: event, event: suspended, scope: subscription, vat_rate: "20", '
+        'price: {model: per_unit, unit_price: "1"}}'
+    )
+    here = world(
+        database,
+        stops,
+        data(per_unit("1"), kind="percentile"),
+        data(per_unit("1"), "item", name="Z"),
+    )
+    here.active("A", FIRST, "IOT_1")
+    here.active("A", date(2022, 4, 20), "IOT_2")
+    here.uses(7, "2022-04-25T10:00:00+00:00", "IOT_1")
+    here.do("suspend", date(2022, 4, 30), "IOT_1", on=date(2022, 4, 30))
+    assert sorted(line[3] for line in here.bills(APRIL)) == [100, 700, 700]
