@@ -121,6 +121,11 @@ class Database:
             raise translated or error from error
 
 
+def is_crossed(error: BaseException | None) -> bool:
+    """Whether a transaction failed only because it crossed another one: done again, it may well succeed."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in SERIALIZATION_FAILURES
+
+
 def _translated(error: DBAPIError) -> StorageError | None:
     """The error of ours that says what a driver's error means, or None when it is a fault of the program."""
     reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__

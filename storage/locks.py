@@ -6,8 +6,14 @@ from sqlmodel import Session
 
 from storage.bulk import is_sqlite
 
-Work = Literal["housekeeping", "partitions", "months", "replay"]
-LOCKS: dict[Work, int] = {"housekeeping": 6_001, "partitions": 6_002, "months": 6_003, "replay": 6_004}
+Work = Literal["housekeeping", "partitions", "months", "replay", "rehearsal"]
+LOCKS: dict[Work, int] = {
+    "housekeeping": 6_001,
+    "partitions": 6_002,
+    "months": 6_003,
+    "replay": 6_004,
+    "rehearsal": 6_005,
+}
 """Advisory lock numbers in PostgreSQL, where any number that nobody else uses will do."""
 
 
@@ -34,3 +40,11 @@ def share(session: Session, work: Work) -> None:
     connection = session.connection()
     if not is_sqlite(connection):
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock_shared(%s)", (LOCKS[work],))
+
+
+def try_share(session: Session, work: Work) -> bool:
+    """As `share`, but False instead of waiting where another one does the work."""
+    connection = session.connection()
+    if is_sqlite(connection):
+        return True
+    return bool(connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock_shared(%s)", (LOCKS[work],)).scalar())

@@ -6,6 +6,12 @@ from typing import Any, Protocol
 
 from sqlmodel import Session
 
+from storage.database import is_crossed
+
+
+class Crossed(Exception):
+    """The one transaction crossed another one, and has to be done again as a whole."""
+
 
 class DatabaseLike(Protocol):
     """What the close needs of the database."""
@@ -39,3 +45,6 @@ class _Savepoint:
 
     def __exit__(self, *error: object) -> None:
         self.inner.__exit__(*error)
+        found = error[1]
+        if isinstance(found, Exception) and is_crossed(found):
+            raise Crossed from found

@@ -6,23 +6,25 @@ takes the difference between what a schedule is worth now and all that was charg
 once: none repeats what another one does, and what a killed one held is done by those that are left.
 """
 
+import gc
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from billing.closing.contract import ContractCloser, Month, Outcome, Skipped
+from billing.closing.contract import BUSY_ATTEMPTS, ContractCloser, Month, Outcome, Skipped
 from billing.closing.reader import MonthReader
-from billing.closing.rehearsal import DatabaseLike, OneTransaction
+from billing.closing.rehearsal import Crossed, DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
 from billing.terms import end_terms
 from billing.unbilled import Unbilled, unbilled
 from billing.unpriced import Unpriced, unpriced
-from storage import closing
+from storage import claims, closing
 from storage.closing import ContractToClose
-from storage.errors import StorageError
+from storage.errors import DatabaseBusy, StorageError
 from storage.invoices import InvoiceDocument
 
 logger = logging.getLogger(__name__)
@@ -83,9 +85,17 @@ def close(
     """
     if not dry_run:
         return _close_all(database, until=until, now=now, dry_run=False, only=only)
+    for _ in range(BUSY_ATTEMPTS):
+        with suppress(Crossed):
+            return _rehearsed(database, until=until, now=now, only=only)
+    raise DatabaseBusy("the dry run kept crossing other transactions; try again")
+
+
+def _rehearsed(database: DatabaseLike, *, until: date, now: datetime, only: Collection[str] | None) -> CloseReport:
     report: CloseReport | None = None
     try:
         with database.transaction() as session:
+            claims.rehearse(session)
             report = _close_all(OneTransaction(session), until=until, now=now, dry_run=True, only=only)
             raise _DryRunDone  # noqa: TRY301 - the transaction has to see it
     except _DryRunDone:
@@ -117,6 +127,18 @@ def _end_terms(database: DatabaseLike, *, until: date, now: datetime) -> None:
     with database.transaction() as session:
         while end_terms(session, over_at):
             pass
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Python's search for cycles waits: a contract makes none, and the search walks over all its schedules again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @dataclass(slots=True)
@@ -165,7 +187,10 @@ class _Run:
         if contract.id in self.failures or contract.id in self.waiting:
             return None
         try:
-            found = closer.close(contract, wait=wait)
+            with uncollected():
+                found = closer.close(contract, wait=wait)
+        except Crossed:
+            raise
         except Exception as error:
             if not isinstance(error, BillingError | StorageError):
                 logger.exception("closing %s failed", contract.name)
