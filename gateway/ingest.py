@@ -26,6 +26,7 @@ from config.settings import Settings
 from gateway.quick_batch import NEVER, Limits, Taken, take_quickly
 from gateway.quick_telemetry import decode_quickly
 from gateway.sources.mapping import Arrival
+from gateway.sources.quick import QuickSources
 from gateway.sources.source import NO_SOURCES, Sources
 from gateway.telemetry import LifecycleReport, Sample, Unreadable, decode_lifecycle
 from storage import partitions, presence, quarantine, usage
@@ -236,10 +237,18 @@ def _apply(
 ) -> tuple[Applied, list[Refusal], _Learnt]:
     metrics = usage.metrics(session)
     archived = frozenset(partitions.archived_months(session))
-    quick = take_quickly(messages, known.topics(rules.topic_devices), metrics, rules.limits(archived))
+    own = f"{rules.topic_devices}/"
+    foreign = (
+        QuickSources(
+            rules.sources, known.objects, metrics, own_prefix=own, payload_bytes=rules.payload_limit_bytes
+        ).rows
+        if rules.sources.sources
+        else None
+    )
+    quick = take_quickly(messages, known.topics(rules.topic_devices), metrics, rules.limits(archived), foreign)
     refusals: list[Refusal] = []
     reads: list[_Read] = []
-    own, ignored = f"{rules.topic_devices}/", 0
+    ignored = 0
     for place in quick.left:
         message = messages[place]
         try:

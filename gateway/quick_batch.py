@@ -3,7 +3,7 @@
 The law: what this takes, `decode_telemetry` and the door take with the same rows; what it is not sure of, it leaves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -58,8 +58,16 @@ class Limits(NamedTuple):
     since: int = NEVER
 
 
+Foreign = Callable[["Message", int, int, int], list[Row] | None]
+"""(message, received, earliest, latest) to its rows: for topics that are not ours."""
+
+
 def take_quickly(
-    messages: "Sequence[Message]", topics: Mapping[str, int], metrics: Mapping[str, MetricRow], limits: Limits
+    messages: "Sequence[Message]",
+    topics: Mapping[str, int],
+    metrics: Mapping[str, MetricRow],
+    limits: Limits,
+    foreign: Foreign | None = None,
 ) -> Taken:
     """Take what has an object that is known by its topic, its own time, and metrics that exist.
 
@@ -74,15 +82,19 @@ def take_quickly(
     received = earliest = latest = 0
     for place, message in enumerate(messages):
         object_id, payload = topics.get(message.topic), message.payload
+        if message.received_at is not instant:
+            instant = message.received_at
+            received = to_micros(instant)
+            earliest, latest = max(received - limits.past, limits.since), received + limits.future
+        if object_id is None and foreign is not None:
+            made = foreign(message, received, earliest, latest)
+            _keep(made, place, received, Taken(rows, owners, left, heard))
+            continue
         # Without a backslash every text has two quotes: a key that stands twice, or a text where a number is wanted,
         # shows in their number.
         if object_id is None or message.retained or len(payload) > bytes_max or ESCAPE in payload:
             left.append(place)
             continue
-        if message.received_at is not instant:
-            instant = message.received_at
-            received = to_micros(instant)
-            earliest, latest = max(received - limits.past, limits.since), received + limits.future
         begun = len(rows)
         try:
             entry = _decode(payload)
@@ -114,6 +126,17 @@ def take_quickly(
         if heard.get(object_id, NEVER) < received:
             heard[object_id] = received
     return Taken(rows, owners, left, heard)
+
+
+def _keep(made: list[Row] | None, place: int, received: int, taken: Taken) -> None:
+    """Keep the rows of a message on a topic that is not ours, or leave it."""
+    if made is None:
+        taken.left.append(place)
+        return
+    taken.rows.extend(made)
+    taken.owners.extend([place] * len(made))
+    for row in made[:1]:
+        taken.heard[row[1]] = max(received, taken.heard.get(row[1], NEVER))
 
 
 def _micros(stated: Any) -> int:

@@ -5,13 +5,13 @@ The law: a part of a message that does not fit is refused whole, with its reason
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 from gateway.sources.codecs import Decode
-from gateway.sources.numbers import ONE, add, number, times
+from gateway.sources.numbers import add, multiply, number, times
 from gateway.sources.paths import Find
 from gateway.sources.times import Ambiguous, Read
 from gateway.telemetry import (
@@ -87,6 +87,8 @@ class Mapped:
     metric: str
     fact: MetricFact
     factor: Fraction
+    decimal_factor: Decimal | None
+    """The factor, where a decimal number says it exactly."""
     find: Find | None = None
     time: TimeRule | None = None
     required: bool = False
@@ -107,8 +109,8 @@ class Mapped:
             raise Unreadable(
                 "bad_number", f"{str(value)[:60]!r} is not a number, and {self.metric} is to be made of it"
             )
-        if self.factor == ONE:
-            return found
+        if self.decimal_factor is not None:
+            return found if self.decimal_factor == 1 else multiply(found, self.decimal_factor)
         refuse = self.fact.excess_digits == "refuse"
         return times(found, self.factor, decimals=self.fact.decimals, refuse_excess=refuse)
 
@@ -132,7 +134,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageMapping:
-    """One message of a source, compiled."""
+    """One message of a source, compiled; `quick` is whether its common form goes the quick way."""
 
     decode: Decode
     each: Find | None
@@ -148,6 +150,14 @@ class MessageMapping:
     events: tuple[Events, ...]
     skip: tuple[tuple[Find, Any], ...]
     retained: Retained | None
+
+    quick: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """A message is quick when it is one object's, of one time, with nothing but values."""
+        slow = self.each or self.named or self.events or self.skip or self.values_refuse or self.object_path
+        quick = not slow and self.time is not None and all(rule.time is None for rule in self.mapped)
+        object.__setattr__(self, "quick", quick)
 
 
 class Route(NamedTuple):

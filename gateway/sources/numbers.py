@@ -53,6 +53,22 @@ def factor(text: str) -> Fraction:
     return found
 
 
+def decimal(exact: Fraction) -> Decimal | None:
+    """The decimal number that is exactly this, or None."""
+    try:
+        return _exactly.divide(Decimal(exact.numerator), Decimal(exact.denominator))
+    except Inexact:
+        return None
+
+
+def multiply(value: Decimal | int, by: Decimal) -> Decimal:
+    """Their exact product. Raises Unreadable when it has too many digits."""
+    try:
+        return _exactly.multiply(value, by)
+    except (Inexact, InvalidOperation, Overflow):
+        raise Unreadable("bad_number", f"{str(value)[:40]} is not a quantity that can be converted") from None
+
+
 def times(value: Decimal | int, by: Fraction, *, decimals: int, refuse_excess: bool) -> Decimal:
     """`value` times `by`, exactly; rounded to `decimals` only where no decimal number says it exactly.
 

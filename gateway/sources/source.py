@@ -6,6 +6,7 @@ The law: compiling a stored definition never fails half way, and a topic is of o
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from billing.core.errors import Invalid
@@ -160,7 +161,10 @@ def _named_object(template: str, pattern: Pattern, captures: Mapping[str, str]) 
 def _message(message: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> Message:
     rules = [rule for rule in message.get("metrics", ()) if rule["metric"] in metrics]
     values, named = message.get("values"), message.get("named")
-    own = {name: Mapped(metric=name, fact=fact, factor=numbers.ONE) for name, fact in metrics.items()}
+    own = {
+        name: Mapped(metric=name, fact=fact, factor=numbers.ONE, decimal_factor=Decimal(1))
+        for name, fact in metrics.items()
+    }
     by_name = {rule["name"].replace("/", "."): _mapped(rule, metrics) for rule in rules if rule.get("name")}
     reference = message.get("reference")
     template = reference or message.get("object", "{object}")
@@ -188,10 +192,12 @@ def _message(message: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> M
 
 
 def _mapped(rule: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> Mapped:
+    factor = numbers.factor(rule.get("factor", "1"))
     return Mapped(
         metric=rule["metric"],
         fact=metrics[rule["metric"]],
-        factor=numbers.factor(rule.get("factor", "1")),
+        factor=factor,
+        decimal_factor=numbers.decimal(factor),
         find=_path_or_none(rule.get("path")),
         time=_time(rule.get("time")),
         required=rule.get("required", False),

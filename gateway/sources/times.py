@@ -23,6 +23,9 @@ DSMR_ZONE = "Europe/Amsterdam"
 OFFSET_WITHOUT_COLON = re.compile(r"(.*[+-]\d\d)(\d\d)", re.ASCII)
 RFC3339_MINUTES = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(Z|z|[+-]\d\d:\d\d)", re.ASCII)
 """To the minute, as wM-Bus meters and some bridges write it."""
+SECOND = len("2022-04-14T10:00:00")
+TEXTS_KEPT = 10_000
+"""Seconds, and what may stand behind them, remembered by their text."""
 RELATIVE_BELOW = 2**28
 """RFC 8428, 4.5.3: smaller seconds are counted from now, as this side knows it."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -57,9 +60,28 @@ def reader(form: Format, zone: str | None, fold: Fold) -> Read:
             return lambda value, _arrival: _epoch(value, unit)
 
 
+_seconds: dict[str, int] = {}
+_rests: dict[str, int] = {}
+
+
 def _rfc3339(value: Any) -> int | None:
+    """By its second and by what is behind it, each remembered: a fleet that is on time writes few of them."""
     if value.__class__ is not str:
         return None
+    second, rest = _seconds.get(value[:SECOND]), _rests.get(value[SECOND:])
+    if second is not None and rest is not None:
+        return second + rest
+    found = _strictly(value)
+    whole = parse_time(value[:SECOND] + "Z")
+    if found is not None and whole is not None:
+        for kept, text, micros in ((_seconds, value[:SECOND], whole), (_rests, value[SECOND:], found - whole)):
+            if len(kept) >= TEXTS_KEPT:
+                kept.clear()
+            kept[text] = micros
+    return found
+
+
+def _strictly(value: str) -> int | None:
     found = parse_time(value)
     if found is not None:
         return found

@@ -48,7 +48,7 @@ class _AnyMetric(dict[str, Mapped]):
     """Every name is a metric: for a preset that is tried before a catalogue is written."""
 
     def get(self, name: str, default: Mapped | None = None) -> Mapped | None:  # type: ignore[override] # one kind of default
-        return super().get(name, default) or Mapped(metric=name, fact=ANY_METRIC, factor=ONE)
+        return super().get(name, default) or Mapped(metric=name, fact=ANY_METRIC, factor=ONE, decimal_factor=Decimal(1))
 
 
 def with_any_metric(declared: DeclaredSource) -> Sources:

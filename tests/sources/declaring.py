@@ -62,7 +62,7 @@ class Declared:
             (
                 part.reference,
                 "-" if sample.occurred_at is None else from_micros(sample.occurred_at).isoformat(),
-                {name: format(Decimal(value), "f") for name, value in sample.values},
+                {name: format(Decimal(value).normalize(), "f") for name, value in sample.values},
             )
             for part in self.parts(topic, payload, **how)
             if not isinstance(part.content, LifecycleReport)

@@ -203,7 +203,7 @@ def test_shelly_of_the_first_generation() -> None:
 
 def test_a_number_per_topic() -> None:
     plain = preset("plain")
-    assert plain.usage("values/A/usage", b" 12.50\n") == [("A", "-", {"usage": "12.50"})]
+    assert plain.usage("values/A/usage", b" 12.50\n") == [("A", "-", {"usage": "12.5"})]
     assert plain.refusal("values/A/usage", b"12,5") == "bad_number"
     assert plain.refusal("values/A/nothing", b"12") == "unknown_metric"
     assert plain.refusal("values/A/usage", b"12", retained=True) == "retained_unkeyed"
