@@ -198,6 +198,12 @@ def fill(url: str, records: int, objects: int, *, first: datetime, seconds: int,
                     "last_at = excluded.last_at, last_quantity = excluded.last_quantity, batch = excluded.batch"
                 )
             )
+            connection.execute(
+                text(
+                    f"INSERT INTO usage_day (day, batch) SELECT DISTINCT day, {batch} FROM usage_rollup "
+                    f"WHERE batch = {batch} ON CONFLICT (day) DO UPDATE SET batch = excluded.batch"
+                )
+            )
             connection.execute(text(f"UPDATE ingest_counter SET last_batch = {batch}"))
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # What PostgreSQL's autovacuum does to a table that was filled: without it the first reader pays for it.

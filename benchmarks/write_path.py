@@ -77,6 +77,7 @@ def fill(database: Database, records: int, objects: int) -> None:
             "min(quantity), min(occurred_at), 12500000, max(occurred_at), 12500000, 0 "
             "FROM usage_record GROUP BY 1, 2, 3"
         )
+        connection.exec_driver_sql("INSERT INTO usage_day (day, batch) SELECT DISTINCT day, 0 FROM usage_rollup")
     if not database.is_sqlite:
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE")

@@ -5,12 +5,13 @@ days is what the caller says was new.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from storage.bulk import driver_cursor, insert_rows, is_sqlite, write_columns
+from storage.bulk import copy_unless_taken, driver_cursor, insert_rows, is_sqlite, write_columns, write_many
 from storage.types import DAY_MICROS
 
 Key = tuple[int, int, int, str]
@@ -18,8 +19,11 @@ Key = tuple[int, int, int, str]
 Row = tuple[int, int, int, str, int, int, str, bool]
 """A `Fact` without its names, which cost more than all else that is done to it."""
 COLUMNS = "occurred_at, object_id, metric_id, discriminator, quantity, received_at, origin, unkeyed"
-TYPES = ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int")
+TYPES: tuple[str, ...] = ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int")
 """The columns of a row, with their types on PostgreSQL."""
+COPIED = MappingProxyType({"bigint": "int8", "int": "int4", "text": "text"})
+COPY_ROWS_MIN = 100
+"""Below this the three round trips of a COPY cost more than its rows save."""
 QUANTITY: Final = 4
 """Its place in a row."""
 COUNT, SUM, MOST, LEAST, FIRST_AT, FIRST, LAST_AT, LAST = range(3, 11)
@@ -42,17 +46,22 @@ def insert(connection: Connection, facts: Sequence[Row], batch: int, described: 
     `described` has the set of properties of each fact that has one, by its place.
     """
     rows: Sequence[tuple[Any, ...]] = facts
-    columns, values = COLUMNS, "?, ?, ?, ?, ?, ?, ?, ?"
-    types: tuple[str, ...] = TYPES
+    columns, types = COLUMNS, TYPES
     if described:
         rows = [(*fact, described.get(place)) for place, fact in enumerate(facts)]
-        columns, values, types = f"{columns}, property_set_id", f"{values}, ?", (*types, "int")
+        columns, types = f"{columns}, property_set_id", (*types, "int")
     into = f"INSERT INTO usage_record ({columns}, batch)"
     key = "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING"
     if is_sqlite(connection):
         # A fact is a row as it stands: the batch, equal for all, is in the text.
+        values = ", ".join("?" * len(types))
         return insert_rows(connection, into, f"({values}, {batch:d})", key, rows)
-    return write_columns(connection, f"{into} SELECT f.*, {batch:d} FROM {{rows}} AS f {key}", types, rows)
+    if len(rows) >= COPY_ROWS_MIN:
+        numbered = ((*row, batch) for row in rows)
+        sizes = [COPIED[name] for name in (*types, "bigint")]
+        if copy_unless_taken(connection, "usage_record", f"{columns}, batch", sizes, numbered):
+            return len(rows)
+    return write_columns(connection, f"{into} SELECT f.*, %s::bigint FROM {{rows}} AS f {key}", types, rows, batch)
 
 
 def taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> dict[Key, tuple[int, int | None]]:
@@ -84,6 +93,8 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
 
     At one instant the smaller quantity counts as first and the greater as last: the order of arrival is nothing.
     """
+    if not facts:
+        return
     days: dict[tuple[int, int, int], list[int]] = {}
     for fact in facts:
         at, object_id, metric_id, _, quantity = fact[:5]
@@ -126,5 +137,15 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
         with driver_cursor(connection) as cursor:
             cursor.executemany(f"{into} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {batch:d}) {add}", rows)
     else:
-        types = ("int", "int", "int", *("bigint",) * 8)
-        write_columns(connection, f"{into} SELECT d.*, {batch:d} FROM {{rows}} AS d {add}", types, rows)
+        select = f"{into} SELECT d.*, %s::bigint FROM {{rows}} AS d {add}"
+        write_columns(connection, select, ("bigint",) * len(rows[0]), rows, batch)
+    touch_days(connection, {day for day, _, _ in days}, batch)
+
+
+def touch_days(connection: Connection, days: Iterable[int], batch: int) -> None:
+    """Note that rollup rows of these UTC days were touched."""
+    write_many(
+        connection,
+        "INSERT INTO usage_day (day, batch) VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET batch = excluded.batch",
+        [(day, batch) for day in sorted(days)],
+    )

@@ -1,6 +1,7 @@
 """Charged schedules for which usage came, or was taken back, after the close that charged them.
 
-The law: one walk over the rollup rows above the lowest mark, whatever the number of contracts; and where a period
+The law: one walk over the rollup rows of the days that were touched above the lowest mark, whatever the number of
+contracts; and where a period
 begins or ends inside a UTC day, whose rollup cannot say on which side the new record lies, one look at that part of it.
 """
 
@@ -19,9 +20,9 @@ TOUCHED = f"""
     touched AS (
         SELECT r.object_id, r.metric_id, r.batch,
                r.day * {DAY_MICROS} AS day_start, (r.day + 1) * {DAY_MICROS} AS day_end
-        FROM usage_rollup r
-        WHERE r.batch > (SELECT MIN(mark) FROM mark)
-              AND r.day <= (SELECT MAX(s.end_at) FROM invoicing_schedule s WHERE s.metric_id IS NOT NULL AND {CHARGED})
+        FROM usage_day d JOIN usage_rollup r ON r.day = d.day
+        WHERE d.batch > (SELECT MIN(mark) FROM mark) AND r.batch > (SELECT MIN(mark) FROM mark)
+              AND d.day <= (SELECT MAX(s.end_at) FROM invoicing_schedule s WHERE s.metric_id IS NOT NULL AND {CHARGED})
                            / {DAY_MICROS}
     )
 """

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session, col, insert, select
 
-from storage.batches import next_batch
+from storage.batches import next_batch, touch_days
 from storage.tables import QUANTITY_LIMIT, UsageRecord, UsageReversal
 from storage.types import DAY_MICROS, from_micros
 from storage.usage import NOT_REVERSED
@@ -138,6 +138,7 @@ def _roll_up_again(session: Session, *, day: int, object_id: int, metric_id: int
             "batch": batch,
         },
     )
+    touch_days(connection, {day}, batch)
 
 
 def forget_boundaries(

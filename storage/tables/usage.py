@@ -103,14 +103,14 @@ class UsageReversal(Table, table=True):
 class UsageRollup(Table, table=True):
     """All records of one object and metric on one UTC day, added up in the transaction that wrote them.
 
-    Led by the day: what is written lies together. The index led by the object is written once a day and object.
+    Led by the day: what is written lies together. The index led by the object is written once a day and object. No
+    index has a column that changes, so that PostgreSQL puts a row's new version beside the old one.
     """
 
     __tablename__ = "usage_rollup"
     __table_args__: ClassVar[Any] = (
         PrimaryKeyConstraint("day", "object_id", "metric_id"),
         CheckConstraint("quantity_sum BETWEEN -9200000000000000000 AND 9200000000000000000", name="quantity_sum"),
-        Index("ix_usage_rollup_batch", "batch"),
         Index("ix_usage_rollup_object", "object_id", "metric_id", "day"),
         {"sqlite_with_rowid": False},
     )
@@ -131,6 +131,16 @@ class UsageRollup(Table, table=True):
 
     A row whose records were all taken back has the count 0 and values that any record of the day replaces.
     """
+
+
+class UsageDay(Table, table=True):
+    """A UTC day that has usage: where rollup rows above a mark are, without an index on the batch of each."""
+
+    __tablename__ = "usage_day"
+    day: int = Field(sa_type=Integer, primary_key=True)
+    """Days since 1970-01-01, UTC."""
+    batch: int = Field(sa_type=BigInteger)
+    """The last batch that touched a rollup row of this day."""
 
 
 class BoundaryValue(Table, table=True):

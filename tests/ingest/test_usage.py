@@ -215,3 +215,25 @@ def test_a_rollup_that_was_tampered_with_is_found(database: Database, rules: Rul
             assert len(usage.rollup_differences(session)) == 1
             session.connection().exec_driver_sql(f"UPDATE usage_rollup SET {column} = {column} - 1")
             assert usage.rollup_differences(session) == []
+
+
+def test_a_repeat_among_many_is_found_and_the_others_are_written(
+    database: Database, rules: Rules, message: Make
+) -> None:
+    def bodies(first: int) -> list[Message]:
+        return [message({"id": f"m{n}", "ts": TS, "metrics": {"usage": n}}) for n in range(first, first + 150)]
+
+    assert take(database, rules, *bodies(0)).records == 150
+    overlapping = take(database, rules, *bodies(100))
+    assert (overlapping.records, overlapping.duplicates) == (100, 50)
+    twice = take(database, rules, *bodies(300), message({"id": "m301", "ts": TS, "metrics": {"usage": 7}}))
+    assert (twice.records, twice.refused) == (150, {"conflict": 1})
+    assert len(stored(database)) == 400
+
+
+def test_a_day_that_is_not_noted_as_touched_is_found(database: Database, rules: Rules, message: Make) -> None:
+    take(database, rules, message({"ts": TS, "metrics": {"usage": 1}}))
+    with database.transaction() as session:
+        session.connection().exec_driver_sql("UPDATE usage_day SET batch = batch - 1")
+    with database.snapshot() as session:
+        assert [day for _, _, day in usage.rollup_differences(session)] == [19_096]
