@@ -14,6 +14,7 @@ from typing import Literal, cast
 
 from sqlmodel import Session
 
+from billing import checking_coverage
 from billing.checking_pools import pool_differences
 from billing.closing.reader import MonthReader
 from billing.closing.records import measure_by_record
@@ -426,9 +427,13 @@ def _outside(books: _Books) -> Iterator[Finding]:
 
 
 def _unpriced(books: _Books) -> Iterator[Finding]:
-    for invoice, label, quantity in verifying.unpriced(books.session):
-        message = f"{exact_text(quantity)} of {label} are on {invoice} at 0; give the value a price, or a default"
-        yield Finding(check="unpriced", subject=invoice, message=message, severity="information")
+    for subject, message in checking_coverage.unpriced(books.session):
+        yield Finding(check="unpriced", subject=subject, message=message, severity="information")
+
+
+def _unmeasured(books: _Books) -> Iterator[Finding]:
+    for subject, message in checking_coverage.unmeasured(books.session):
+        yield Finding(check="unmeasured", subject=subject, message=message, severity="information")
 
 
 def _archived(books: _Books) -> Iterator[Finding]:
@@ -465,6 +470,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "archived": ("months whose usage records are archived are named", _archived),
         "suspended": ("usage that came while suspended, and that the plan does not charge, is counted", _suspended),
         "unpriced": ("usage on an invoice that has no price is named", _unpriced),
+        "unmeasured": ("usage that no charge of its plan measures is counted", _unmeasured),
         "outside": ("usage records outside any contract item are counted", _outside),
     }
 )

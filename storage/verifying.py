@@ -25,8 +25,6 @@ from storage.tables import (
 )
 from storage.usage import NOT_REVERSED, SAME_RECORD
 
-NO_PRICE = "No price"
-"""How the core names usage without a price at the end of a component."""
 ROWS_AT_ONCE = 10_000
 
 
@@ -293,24 +291,3 @@ def records_outside_items(session: Session) -> tuple[int, int]:
         .one()
     )
     return int(row[0]), int(row[1])
-
-
-def unpriced(session: Session) -> list[tuple[str, str, Fraction]]:
-    """The invoice, the label of its line, and the quantity of usage without a price that got none since."""
-    rows = session.connection().execute(
-        text(
-            "SELECT i.number, i.kind, l.component, l.label, h.schedule_id, h.quantity FROM invoice_line l "
-            "JOIN invoice i ON i.id = l.invoice_id AND i.status = 'issued' JOIN line_share h ON h.line_id = l.id "
-            f"WHERE l.component LIKE '% / {NO_PRICE}' ORDER BY i.id, l.position"
-        )
-    )
-    open_: dict[tuple[int, str], Fraction] = {}
-    first: dict[tuple[int, str], tuple[str, str]] = {}
-    for number, kind, component, label, schedule_id, quantity in rows:
-        key = (schedule_id, component)
-        first.setdefault(key, (number, label))
-        open_[key] = open_.get(key, Fraction(0)) + Fraction(quantity) * (-1 if kind == "credit_note" else 1)
-    found: dict[tuple[str, str], Fraction] = {}
-    for key, quantity in open_.items():
-        found[first[key]] = found.get(first[key], Fraction(0)) + quantity
-    return [(*where, quantity) for where, quantity in found.items() if quantity > 0]

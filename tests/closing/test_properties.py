@@ -195,6 +195,21 @@ def test_a_value_without_a_price_is_a_line_at_nothing_that_the_close_names(datab
     assert in_books(database)
 
 
+def test_usage_that_no_filter_takes_is_told(database: Database) -> None:
+    fleet = Fleet(database, charges=[charge(filter={"zone": "day"}), {**charge(filter={"tariff": 7}), "name": "Seven"}])
+    fleet.activate("IOT_1")
+    of_zones(fleet)
+    fleet.close(APRIL)
+    with database.snapshot() as session:
+        (told,) = [it for it in verify(session) if it.severity == "information"]
+    # 60 at night and 3 that say nothing; 40 at night are tariff 7.
+    assert (
+        told.message
+        == "2 usage records of usage of 1 objects are measured by no charge of their plan: nobody pays them"
+    )
+    assert in_books(database)
+
+
 HOSTILE_VALUES = [*("a / Step 1", "flat fee", "none", '"', '"none"', "a", "a / Tier 1", "Discount", "No price")]
 
 

@@ -1,0 +1,67 @@
+"""The migration that gives usage its properties reaches every part of the table, the detached months too."""
+
+from datetime import UTC, date, datetime
+
+from alembic import command
+from sqlalchemy import text
+
+from storage import partitions
+from storage.database import Database, _alembic
+from storage.properties import property_set_ids
+from storage.types import to_micros
+from storage.usage import Fact, record
+
+BEFORE = "0011"
+MONTHS = (date(2022, 3, 1), date(2022, 4, 1), date(2022, 5, 1))
+NOW = datetime(2023, 1, 1, tzinfo=UTC)
+INSERT = (
+    "INSERT INTO usage_record (occurred_at, object_id, metric_id, discriminator, quantity, received_at, batch, origin, "
+    "unkeyed) VALUES (:at, 1, 1, '', 5, 0, 0, 'mqtt', 0)"
+)
+
+
+def test_months_of_an_earlier_release_take_properties_and_come_back(postgres_url: str) -> None:
+    """March is attached, April was detached, May is still in the default partition."""
+    march, april, may = MONTHS
+    database = Database(postgres_url)
+    with database.engine.connect() as connection:
+        command.upgrade(_alembic(connection), BEFORE)
+    with database.transaction() as session:
+        for month in MONTHS:
+            session.connection().execute(text(INSERT), {"at": partitions.bounds(month)[0] + 7})
+    with database.transaction() as session:
+        partitions.split(session, march)
+        partitions.split(session, april)
+        partitions.detach(session, april, NOW)
+
+    database.migrate()
+
+    with database.transaction() as session:
+        assert partitions.attach(session, april)
+        partitions.split(session, may)
+        (set_id,) = property_set_ids(session, ['{"zone":"night"}'], {}).values()
+        for month in MONTHS:
+            at = partitions.bounds(month)[0] + 8
+            fact = Fact(at, 1, 1, "", 5, to_micros(NOW), "mqtt")
+            assert record(session, [fact], {0: set_id}).inserted == 1
+    with database.snapshot() as session:
+        found = session.connection().execute(text("SELECT property_set_id FROM usage_record ORDER BY occurred_at"))
+        assert found.scalars().all() == [None, set_id] * len(MONTHS)
+    with database.engine.connect() as connection:
+        command.check(_alembic(connection))
+    database.dispose()
+
+
+def test_usage_of_an_earlier_release_says_nothing_beside_its_value(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.engine.connect() as connection:
+        command.upgrade(_alembic(connection), BEFORE)
+        connection.execute(text(INSERT), {"at": 7})
+        connection.commit()
+    database.migrate()
+    with database.transaction() as session:
+        same = Fact(7, 1, 1, "", 5, 0, "mqtt")
+        assert record(session, [same]).duplicates == 1
+        (set_id,) = property_set_ids(session, ['{"zone":"night"}'], {}).values()
+        assert [stands for _, stands in record(session, [same], {0: set_id}).conflicts] == [5]
+    database.dispose()
