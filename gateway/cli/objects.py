@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from billing.core.errors import BillingError
-from gateway.cli.changes import COMMANDS, DAY
+from gateway.cli.changes import COMMANDS, DAY, show_preview
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
 from gateway.cli.pairs import named_value
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from billing.activation import ObjectInfo
     from billing.registry import NewObject
 
 CHUNK = 2_000
@@ -43,6 +46,8 @@ def _refused(error: BillingError) -> int:
 @click.option("--activate", is_flag=True, help="Activate at once; needs customer, contract and subscription.")
 @click.option("--starts-on", type=DAY, help="First day of service, with --activate.")
 @click.option("--term-months", type=click.IntRange(1, 120), default=12, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Show what it would bill, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
 def create(
     reference: str,
     kind: str,
@@ -55,9 +60,12 @@ def create(
     activate: bool,
     starts_on: date | None,
     term_months: int,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Create one object by hand: a draft."""
     from billing import registry
+    from billing.preview import preview
 
     new = registry.NewObject(
         reference=reference,
@@ -71,12 +79,23 @@ def create(
         term_months=term_months,
     )
     with house() as parts, parts.database.transaction() as session:
-        (outcome,) = registry.create_objects(
-            session, [new], status="pending" if pending else "draft", now=parts.clock.now(), origin="cli"
-        )
-    if isinstance(outcome, BillingError):
-        return _refused(outcome)
-    click.echo(f"{reference} is {outcome.status}")
+        now = parts.clock.now()
+
+        def done(inside: "Session") -> "ObjectInfo":
+            (outcome,) = registry.create_objects(
+                inside, [new], status="pending" if pending else "draft", now=now, origin="cli"
+            )
+            if isinstance(outcome, BillingError):
+                raise outcome
+            return outcome
+
+        if dry_run:
+            named = {contract} if contract else set()
+            return show_preview(
+                preview(session, done, contracts=named, now=now, effective_on=starts_on), as_json=as_json
+            )
+        info = done(session)
+    click.echo(info.told())
     return 0
 
 
