@@ -24,52 +24,60 @@ def approve(session: Session, name: str, now: datetime, *, total: Fraction | Non
     `total` is what the approver saw, VAT included: another total is refused. Raises NotFound for a name that no draft
     has, and Refused for what was issued and for a draft whose contract changed since it was made.
     """
-    draft, waiting, contract = _waiting(session, name)
-    if contract.revision != waiting.revision:
-        raise Refused(f"{contract.name} changed since {name} was made; close again, which makes it anew")
+    draft, waiting = _waiting(session, name)
+    for each, contract in waiting:
+        if contract.revision != each.revision:
+            raise Refused(f"{contract.name} changed since {name} was made; close again, which makes it anew")
     if total is not None and total * 10**draft.minor_digits != draft.gross_minor:
         stated = format_minor(draft.gross_minor, draft.minor_digits)
         raise Refused(f"{name} is over {stated} {draft.currency} now; look at it again")
     found = drafts.of_month(session, draft.contract_id, draft.month_starts_on)
-    _close(session, waiting, contract, now)
-    measuring.store_boundaries(session, [tuple(row) for row in waiting.boundaries])
-    due.update_schedules(session, [tuple(row) for row in waiting.schedules])
+    lead = next(contract for _, contract in waiting if contract.id == draft.contract_id)
+    for each, contract in waiting:
+        _close(session, each, contract, now)
+        measuring.store_boundaries(session, [tuple(row) for row in each.boundaries])
+        due.update_schedules(session, [tuple(row) for row in each.schedules])
+        due.look_again(session, each.carried)
     numbers = []
-    for each in found:
-        terms = each.due_on - each.issued_on
-        each.issued_on = issue_day(session, contract, each.month_ends_on, now)
-        each.due_on = each.issued_on + terms
-        each.issued_at = now
-        numbers.append(_issue(session, each))
-    drafts.forget(session, waiting)
+    for invoice in found:
+        terms = invoice.due_on - invoice.issued_on
+        invoice.issued_on = issue_day(session, lead, invoice.month_ends_on, now)
+        invoice.due_on = invoice.issued_on + terms
+        invoice.issued_at = now
+        numbers.append(_issue(session, invoice))
+    drafts.forget(session, [each for each, _ in waiting])
     return tuple(numbers)
 
 
 def void(session: Session, name: str, now: datetime) -> None:
     """Close the month of a draft without a document: what was on it is due again, and goes on the next invoice.
 
-    Raises NotFound for a name that no draft has, and Refused for what was issued.
+    All drafts of its contract and month go with it. Raises NotFound for a name that no draft has, and Refused for what
+    was issued.
     """
-    draft, waiting, contract = _waiting(session, name)
+    draft, waiting = _waiting(session, name)
     contract_id, month = draft.contract_id, draft.month_starts_on
-    _close(session, waiting, contract, now)
-    due.look_again(session, [row[3] for row in waiting.schedules])
-    drafts.drop(session, contract_id, month)
+    for each, contract in waiting:
+        _close(session, each, contract, now)
+        due.look_again(session, [*(row[3] for row in each.schedules), *each.carried])
+    drafts.drop(session, [contract_id], month)
 
 
-def _waiting(session: Session, name: str) -> tuple[Invoice, DraftMonth, Contract]:
+def _waiting(session: Session, name: str) -> tuple[Invoice, list[tuple[DraftMonth, Contract]]]:
+    """The draft with what waits for it, its contracts held in order of id."""
     draft = drafts.find(session, name)
     if draft is None:
         if crediting.find(session, name) is not None:
             raise Refused(f"{name} was issued; only drafts are approved or voided, what was issued is credited")
         raise NotFound(f"no draft is called {name}; `metergate invoices drafts` lists those that wait")
-    contract = crediting.hold(session, draft.contract_id)
-    # A close may have made it anew, or approved it, before the contract was held.
+    found = drafts.waiting_with(session, draft.contract_id, draft.month_starts_on)
+    held = {each.contract_id: crediting.hold(session, each.contract_id) for each in found}
+    # A close may have made it anew, or approved it, before the contracts were held.
     draft = drafts.find(session, name)
-    waiting = None if draft is None else drafts.month(session, draft.contract_id, draft.month_starts_on)
-    if draft is None or waiting is None:
+    waiting = [] if draft is None else drafts.waiting_with(session, draft.contract_id, draft.month_starts_on)
+    if draft is None or {each.contract_id for each in waiting} != set(held):
         raise NotFound(f"no draft is called {name} any more; `metergate invoices drafts` lists those that wait")
-    return draft, waiting, contract
+    return draft, [(each, held[each.contract_id]) for each in waiting]
 
 
 def _close(session: Session, waiting: DraftMonth, contract: Contract, now: datetime) -> None:

@@ -89,6 +89,8 @@ def credit(session: Session, number: str, asked: Credit, now: datetime) -> str:
         purpose=purpose,
         status="draft",
         contract_id=invoice.contract_id,
+        part_attribute=invoice.part_attribute,
+        part=invoice.part,
         customer_id=invoice.customer_id,
         month_starts_on=month_starts_on,
         month_ends_on=add_months(month_starts_on, 1),
@@ -110,7 +112,7 @@ def credit(session: Session, number: str, asked: Credit, now: datetime) -> str:
     found = _issue(session, note, issued, draft)
     if asked.rebill:
         shares = ((share.schedule_id, share.amount) for line in draft.lines for share in line.shares)
-        stored.mark_for_billing_anew(session, invoice.contract_id, shares)
+        stored.mark_for_billing_anew(session, shares)
     return found
 
 

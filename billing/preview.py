@@ -157,7 +157,7 @@ def _taken_back(session: Session) -> Iterator[None]:
 def _changes(before: Sequence[InvoiceDocument], after: Sequence[InvoiceDocument]) -> Iterator[InvoiceChange]:
     was, now = _by_place(before), _by_place(after)
     for place in sorted(was.keys() | now.keys()):
-        contract, month, kind = place
+        contract, month, kind, _ = place
         change = InvoiceChange(
             contract=contract, kind=kind, month_starts_on=month, before=was.get(place), after=now.get(place)
         )
@@ -165,8 +165,8 @@ def _changes(before: Sequence[InvoiceDocument], after: Sequence[InvoiceDocument]
             yield change
 
 
-def _by_place(documents: Sequence[InvoiceDocument]) -> dict[tuple[str, date, str], InvoiceDocument]:
-    return {(each.contract, each.month_starts_on, each.kind): each for each in documents}
+def _by_place(documents: Sequence[InvoiceDocument]) -> dict[tuple[str, date, str, str], InvoiceDocument]:
+    return {(each.contract, each.month_starts_on, each.kind, each.part[1]): each for each in documents}
 
 
 def _line_key(line: LineDocument) -> tuple[object, ...]:

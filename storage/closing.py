@@ -1,8 +1,10 @@
 """The contracts that a close walks, each claimed by its revision, and the months that it leaves closed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
@@ -25,6 +27,20 @@ class ContractToClose:
     approval: str = "none"
     minimum_invoice: Fraction = Fraction(0)
     """Major units, VAT included."""
+    invoicing: str = "contract"
+    terms: tuple[object, ...] = ()
+    """What the contracts of one invoice have in common: customer, currency, zone, and what an invoice is issued by."""
+
+    @property
+    def account(self) -> tuple[object, ...]:
+        """Contracts of one account are on one invoice: a contract is alone, or with all of its customer's alike."""
+        return self.terms if self.invoicing == "customer" else (self.id,)
+
+    def part_of(self, attributes: Mapping[str, Any]) -> str:
+        """Which of the contract's invoices an object is on; without the attribute, the one without a value."""
+        if not self.invoicing.startswith("attribute:"):
+            return ""
+        return str(attributes.get(self.invoicing.removeprefix("attribute:"), ""))
 
 
 def contracts(session: Session) -> list[ContractToClose]:
@@ -50,6 +66,16 @@ def _contract(row: Contract) -> ContractToClose:
         revision=row.revision,
         approval=row.approval,
         minimum_invoice=row.minimum_invoice,
+        invoicing=row.invoicing,
+        terms=(
+            row.customer_id,
+            row.currency,
+            row.timezone,
+            row.payment_terms_days,
+            row.approval,
+            row.dating,
+            row.minimum_invoice,
+        ),
     )
 
 
@@ -61,6 +87,15 @@ def last_closed(session: Session, contract_id: int) -> date | None:
         .order_by(col(BillingMonth.month_starts_on).desc())
         .limit(1)
     ).first()
+
+
+def unchanged(session: Session, contracts: Sequence[ContractToClose]) -> bool:
+    """Whether every contract is still at the revision that was planned on."""
+    ids = [contract.id for contract in contracts]
+    rows = session.connection().execute(
+        select(col(Contract.id), col(Contract.revision)).where(col(Contract.id).in_(ids))
+    )
+    return {row[0]: row[1] for row in rows} == {contract.id: contract.revision for contract in contracts}
 
 
 def claim(session: Session, *, contract_id: int, revision: int) -> bool:

@@ -7,8 +7,9 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from sqlalchemy import text
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, select
 
+from storage.catalogue import raise_revisions
 from storage.sets import in_chunks, write_columns
 from storage.tables import Contract, Invoice, InvoiceLine, InvoiceVat, InvoicingSchedule
 
@@ -126,18 +127,18 @@ def read(session: Session, invoice: Invoice) -> IssuedInvoice:
     )
 
 
-def mark_for_billing_anew(session: Session, contract_id: int, credited: Iterable[tuple[int, Fraction]]) -> None:
+def mark_for_billing_anew(session: Session, credited: Iterable[tuple[int, Fraction]]) -> None:
     """Take what was credited from the stored worth of the schedules, so that the next close charges them anew.
 
-    It raises the contract's revision: a close that planned the contract before plans it again.
+    It raises the revision of their contracts: a close that planned one before plans it again.
     """
     amounts: dict[int, Fraction] = defaultdict(Fraction)
     for schedule_id, amount in credited:
         amounts[schedule_id] += amount
-    rows = [
-        (str(schedule.amount - amounts[schedule.id or 0]), schedule.id)
-        for schedule in in_chunks(session, amounts, InvoicingSchedule, InvoicingSchedule.id)
-    ]
+    rows, contract_ids = [], set()
+    for schedule in in_chunks(session, amounts, InvoicingSchedule, InvoicingSchedule.id):
+        rows.append((str(schedule.amount - amounts[schedule.id or 0]), schedule.id))
+        contract_ids.add(schedule.contract_id)
     session.expunge_all()
     write_columns(
         session.connection(),
@@ -146,4 +147,4 @@ def mark_for_billing_anew(session: Session, contract_id: int, credited: Iterable
         "FROM unnest(%s::text[], %s::int[]) AS v (amount, id) WHERE s.id = v.id",
         rows=rows,
     )
-    session.exec(update(Contract).where(col(Contract.id) == contract_id).values(revision=Contract.revision + 1))
+    raise_revisions(session, contract_ids)

@@ -8,14 +8,14 @@ from sqlmodel import Session, col, select
 
 from storage.tables import DraftMonth, Invoice
 
-OF_DRAFTS = "SELECT id FROM invoice WHERE contract_id = :contract_id AND month_starts_on = :month AND status = 'draft'"
+OF_DRAFTS = "SELECT id FROM invoice WHERE contract_id = :lead_id AND month_starts_on = :month AND status = 'draft'"
 DROPPED = (
     f"DELETE FROM object_share WHERE line_id IN (SELECT id FROM invoice_line WHERE invoice_id IN ({OF_DRAFTS}))",
     f"DELETE FROM line_share WHERE line_id IN (SELECT id FROM invoice_line WHERE invoice_id IN ({OF_DRAFTS}))",
     f"DELETE FROM invoice_line WHERE invoice_id IN ({OF_DRAFTS})",
     f"DELETE FROM invoice_vat WHERE invoice_id IN ({OF_DRAFTS})",
     f"DELETE FROM invoice WHERE id IN ({OF_DRAFTS})",
-    "DELETE FROM draft_month WHERE contract_id = :contract_id AND month_starts_on = :month",
+    "DELETE FROM draft_month WHERE lead_id = :lead_id AND month_starts_on = :month",
 )
 
 
@@ -25,9 +25,10 @@ def find(session: Session, name: str) -> Invoice | None:
     return session.exec(query).first()
 
 
-def month(session: Session, contract_id: int, month_starts_on: date) -> DraftMonth | None:
-    """What waits for a month of a contract."""
-    return session.get(DraftMonth, (contract_id, month_starts_on), populate_existing=True)
+def waiting_with(session: Session, lead_id: int, month_starts_on: date) -> Sequence[DraftMonth]:
+    """What waits with the drafts of a contract: its month, and those of the contracts on the same documents."""
+    query = select(DraftMonth).where(DraftMonth.lead_id == lead_id, DraftMonth.month_starts_on == month_starts_on)
+    return session.exec(query.order_by(col(DraftMonth.contract_id)).execution_options(populate_existing=True)).all()
 
 
 def of_month(session: Session, contract_id: int, month_starts_on: date) -> Sequence[Invoice]:
@@ -44,18 +45,22 @@ def keep(session: Session, waiting: DraftMonth) -> None:
     session.flush()
 
 
-def forget(session: Session, waiting: DraftMonth) -> None:
+def forget(session: Session, waiting: Sequence[DraftMonth]) -> None:
     """Nothing waits any more: the month was approved."""
-    session.delete(waiting)
+    for each in waiting:
+        session.delete(each)
     session.flush()
 
 
-def drop(session: Session, contract_id: int, month_starts_on: date) -> None:
-    """Take the drafts of a month away, with all that is on them; nothing where none wait."""
-    if month(session, contract_id, month_starts_on) is None:
-        return
-    values = {"contract_id": contract_id, "month": month_starts_on.isoformat()}
+def drop(session: Session, contract_ids: Sequence[int], month_starts_on: date) -> None:
+    """Take the drafts of a month of contracts away, with all that is on them; nothing where none wait."""
+    query = select(DraftMonth.lead_id).where(
+        col(DraftMonth.contract_id).in_(contract_ids), DraftMonth.month_starts_on == month_starts_on
+    )
+    leads = set(session.exec(query))
     connection = session.connection()
-    for statement in DROPPED:
-        connection.execute(text(statement), values)
-    session.expunge_all()
+    for lead_id in sorted(leads):
+        for statement in DROPPED:
+            connection.execute(text(statement), {"lead_id": lead_id, "month": month_starts_on.isoformat()})
+    if leads:
+        session.expunge_all()

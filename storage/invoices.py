@@ -28,6 +28,7 @@ class InvoiceSummary:
     kind: str
     purpose: str
     contract: str
+    part: tuple[str, str]
     customer: str
     issued_on: date
     due_on: date
@@ -81,6 +82,8 @@ class InvoiceDocument:
     kind: str
     purpose: str
     contract: str
+    part: tuple[str, str]
+    """The attribute that the contract is invoiced by and its value, or two empty texts."""
     seller: Mapping[str, Any]
     buyer: Mapping[str, Any]
     month_starts_on: date
@@ -113,6 +116,7 @@ def list_invoices(session: Session, *, status: str = "issued") -> list[InvoiceSu
             kind=invoice.kind,
             purpose=invoice.purpose,
             contract=contract,
+            part=(invoice.part_attribute, invoice.part),
             customer=str(invoice.buyer.get("name", invoice.buyer.get("reference", ""))),
             issued_on=invoice.issued_on,
             due_on=invoice.due_on,
@@ -136,6 +140,7 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
         kind=invoice.kind,
         purpose=invoice.purpose,
         contract=contract,
+        part=(invoice.part_attribute, invoice.part),
         seller=invoice.seller,
         buyer=invoice.buyer,
         month_starts_on=invoice.month_starts_on,

@@ -205,6 +205,7 @@ class _Application:
             "approval": contract.approval,
             "dating": contract.dating,
             "minimum_invoice": contract.minimum_invoice,
+            "invoicing": contract.invoicing,
             "renewal": contract.renewal,
             "notice_days": contract.notice_days,
         }

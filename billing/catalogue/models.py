@@ -71,6 +71,7 @@ Day = Annotated[date, BeforeValidator(_day)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Invoicing = Annotated[str, StringConstraints(pattern=r"^(contract|customer|attribute:.{1,100})$")]
 Group = Annotated[str, StringConstraints(pattern=r"^(subscription|charge|object|attribute:.{1,100})$")]
 
 
@@ -137,6 +138,7 @@ class ContractModel(Model):
     approval: Literal["none", "required"] = "none"
     dating: Literal["period_end", "issue_day"] = "period_end"
     minimum_invoice: Amount = Fraction(0)
+    invoicing: Invoicing = "contract"
     renewal: Literal["none", "automatic"] = "none"
     notice_days: int = Field(default=0, ge=0, le=366)
     subscriptions: list[str] = Field(default_factory=list)

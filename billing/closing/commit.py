@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from sqlmodel import Session
 
-from billing.closing.plan import InvoicePlan
-from billing.core.invoicing import InvoiceDraft
+from billing.closing.plan import MonthPlan, PlannedContract, PlannedInvoice
 from billing.core.linebook import Line
 from billing.core.money import minor_digits
 from billing.core.numbering import number, series
@@ -16,54 +16,65 @@ from storage.pools import ObjectPart
 from storage.tables import BillingMonth, DraftMonth, Invoice, InvoiceLine, InvoiceVat
 
 
-def commit_plan(session: Session, plan: InvoicePlan, now: datetime) -> tuple[str, ...] | None:
+def commit_plan(session: Session, plan: MonthPlan, now: datetime) -> tuple[str, ...] | None:
     """Write a planned month in the session's transaction; the numbers issued (none when nothing was due).
 
-    Where the contract asks for approval, the month stays open and the names of its drafts are returned. None, and
-    nothing written, when the contract changed after it was planned.
+    Where the contracts ask for approval, the month stays open and the names of its drafts are returned. None, and
+    nothing written, when a contract changed after it was planned.
     """
-    contract = plan.contract
-    if not closing.claim(session, contract_id=contract.id, revision=contract.revision):
+    contracts = [planned.contract for planned in plan.contracts]
+    if not closing.unchanged(session, contracts):
         return None
-    drafts.drop(session, contract.id, plan.month_starts_on)
-    if plan.draft is not None and contract.approval == "required":
-        drafts.keep(
-            session,
-            DraftMonth(
-                contract_id=contract.id,
-                month_starts_on=plan.month_starts_on,
-                revision=contract.revision + 1,
-                usage_mark=plan.usage_mark,
-                drafted_at=now,
-                schedules=list(plan.schedules),
-                boundaries=list(plan.boundaries),
-            ),
-        )
-        return (_issue(session, plan, plan.draft, now),)
-    closing.close_month(
-        session,
-        BillingMonth(
-            contract_id=contract.id,
-            month_starts_on=plan.month_starts_on,
-            usage_mark=plan.usage_mark,
-            closed_at=now,
-        ),
+    for contract in sorted(contracts, key=attrgetter("id")):
+        # On SQLite this transaction is the only writer, elsewhere it holds the contracts: no other was in between.
+        claimed = closing.claim(session, contract_id=contract.id, revision=contract.revision)
+        assert claimed, f"{contract.name} changed while it was held"  # noqa: S101 - a broken invariant
+    drafts.drop(session, [contract.id for contract in contracts], plan.month_starts_on)
+    asked = bool(plan.invoices) and plan.lead.approval == "required"
+    for planned in plan.contracts:
+        if asked:
+            drafts.keep(session, _waiting(plan, planned, now))
+        else:
+            _close(session, plan, planned, now)
+    return tuple(_issue(session, plan, planned, place, now) for place, planned in enumerate(plan.invoices, start=1))
+
+
+def _waiting(plan: MonthPlan, planned: PlannedContract, now: datetime) -> DraftMonth:
+    return DraftMonth(
+        contract_id=planned.contract.id,
+        lead_id=plan.lead.id,
+        month_starts_on=plan.month_starts_on,
+        revision=planned.contract.revision + 1,
+        usage_mark=plan.usage_mark,
+        drafted_at=now,
+        schedules=list(planned.schedules),
+        boundaries=list(planned.boundaries),
+        carried=list(planned.carried),
     )
-    measuring.store_boundaries(session, plan.boundaries)
-    due.update_schedules(session, plan.schedules)
-    due.look_again(session, plan.carried)
-    if plan.draft is None:
-        return ()
-    return (_issue(session, plan, plan.draft, now),)
 
 
-def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: datetime) -> str:
-    contract, customer, seller = issuing.parties(session, plan.contract.id)
-    issued_on = issue_day(session, contract, plan.month_ends_on, now)
+def _close(session: Session, plan: MonthPlan, planned: PlannedContract, now: datetime) -> None:
+    month = BillingMonth(
+        contract_id=planned.contract.id,
+        month_starts_on=plan.month_starts_on,
+        usage_mark=plan.usage_mark,
+        closed_at=now,
+    )
+    closing.close_month(session, month)
+    measuring.store_boundaries(session, planned.boundaries)
+    due.update_schedules(session, planned.schedules)
+    due.look_again(session, planned.carried)
+
+
+def _issue(session: Session, plan: MonthPlan, planned: PlannedInvoice, place: int, now: datetime) -> str:
+    contract, customer, seller = issuing.parties(session, plan.lead.id)
+    issued_on, draft = issue_day(session, contract, plan.month_ends_on, now), planned.draft
     invoice = Invoice(
         kind=draft.kind,
         status="draft",
-        contract_id=plan.contract.id,
+        contract_id=plan.lead.id,
+        part=planned.part,
+        part_attribute=plan.lead.invoicing.removeprefix("attribute:") if planned.part else "",
         customer_id=contract.customer_id,
         month_starts_on=plan.month_starts_on,
         month_ends_on=plan.month_ends_on,
@@ -76,11 +87,11 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
         gross_minor=draft.gross_minor,
         seller={} if seller is None else seller.party,
         buyer={"reference": customer.reference, **customer.party},
-        corrects=list(plan.corrects),
+        corrects=list(planned.corrects),
         issued_at=now,
     )
     lines = [
-        (_invoice_line(line, place + 1, plan.object_shares.get(place, ())), line.shares.rows())
+        (_invoice_line(line, place + 1, planned.object_shares.get(place, ())), line.shares.rows())
         for place, line in enumerate(draft.lines)
     ]
     vat = [
@@ -95,9 +106,10 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
         )
         for total in draft.vat
     ]
-    if plan.contract.approval == "required":
-        invoice.draft_name = f"DRAFT/{plan.month_starts_on:%Y/%m}/{plan.contract.id}"
-        return issuing.issue(session, invoice, lines, vat, None, object_shares=plan.object_shares)
+    if plan.lead.approval == "required":
+        which = f"/{place}" if place > 1 else ""
+        invoice.draft_name = f"DRAFT/{plan.month_starts_on:%Y/%m}/{plan.lead.id}{which}"
+        return issuing.issue(session, invoice, lines, vat, None, object_shares=planned.object_shares)
     name = series(draft.kind, issued_on)
     return issuing.issue(
         session,
@@ -105,7 +117,7 @@ def _issue(session: Session, plan: InvoicePlan, draft: InvoiceDraft, now: dateti
         lines,
         vat,
         lambda: number(name, issuing.next_number(session, name)),
-        object_shares=plan.object_shares,
+        object_shares=planned.object_shares,
     )
 
 

@@ -1,15 +1,20 @@
-"""One month of one contract, closed by one of several closers: claimed, planned, committed.
+"""One month of the contracts of one account, closed by one of several closers: claimed, planned, committed.
 
-The law: no month is closed twice. Where the database keeps claims, a closer holds the contract while it plans and
-commits, and what another holds is put off; where not, the commit is conditional on what was planned.
+The law: no month is closed twice. Where the database keeps claims, a closer holds the contracts while it plans and
+commits, and what another holds is put off; where not, the commit is conditional on what was planned. An account is one
+contract, or all contracts of a customer that are invoiced together: they are closed together or not at all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
+from operator import attrgetter
+
+from sqlmodel import Session
 
 from billing.closing.commit import commit_plan
-from billing.closing.plan import InvoicePlan, plan_contract_month
+from billing.closing.plan import MonthPlan, plan_month
 from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import DatabaseLike
 from billing.core.errors import Conflict
@@ -23,6 +28,8 @@ BUSY_ATTEMPTS = 5
 """How often a contract is tried whose transaction crossed another one, before that is a failure."""
 
 Month = tuple[date, date]
+Account = Sequence[ContractToClose]
+"""Contracts that are invoiced together, in order of name."""
 
 
 class Skipped(Enum):
@@ -37,51 +44,53 @@ Outcome = list[invoices.InvoiceDocument] | Skipped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractCloser:
-    """Closes one month, contract after contract; all that they read only once is in the reader."""
+    """Closes one month, account after account; all that they read only once is in the reader."""
 
     database: DatabaseLike
     reader: MonthReader
     month: Month
     now: datetime
 
-    def close(self, contract: ContractToClose, *, wait: bool) -> Outcome:
-        """The invoices issued for the contract; with `wait`, it is never skipped because another holds it."""
+    def close(self, account: Account, *, wait: bool) -> Outcome:
+        """The invoices issued for the account; with `wait`, it is never skipped because another holds it."""
         for _ in range(BUSY_ATTEMPTS - 1):
             try:
-                return self._try(contract, wait=wait)
+                return self._try(account, wait=wait)
             except DatabaseBusy:
                 continue
-        return self._try(contract, wait=wait)
+        return self._try(account, wait=wait)
 
-    def _try(self, contract: ContractToClose, *, wait: bool) -> Outcome:
+    def _try(self, account: Account, *, wait: bool) -> Outcome:
         if claims.are_kept(self.reader.session):
-            return self._claimed(contract, wait=wait)
-        return self._conditional(contract)
+            return self._claimed(account, wait=wait)
+        return self._conditional(account)
 
-    def _claimed(self, contract: ContractToClose, *, wait: bool) -> Outcome:
+    def _claimed(self, account: Account, *, wait: bool) -> Outcome:
         with self.database.transaction() as session:
-            if not claims.claim(session, contract.id, wait=wait):
-                return Skipped.HELD
+            # In order of id, as all that claim several: two closers never wait for each other.
+            for contract in sorted(account, key=attrgetter("id")):
+                if not claims.claim(session, contract.id, wait=wait):
+                    return Skipped.HELD
             # In this transaction and not in the reader's snapshot, which may be older than another's commit.
-            last = closing.last_closed(session, contract.id)
-            if last is not None and last >= self.month[0]:
+            still_open = self._still_open(session, account)
+            if not still_open:
                 return Skipped.CLOSED
-            plan = self._planned(contract, self.reader)
+            plan = self._planned(still_open, self.reader)
             numbers = None if plan is None else commit_plan(session, plan, self.now)
             if numbers is None:
                 with self.database.snapshot() as fresh:
-                    plan = self._planned(contract, MonthReader(fresh))
+                    plan = self._planned(still_open, MonthReader(fresh))
                 numbers = None if plan is None else commit_plan(session, plan, self.now)
             if numbers is not None:
                 return [invoices.invoice_document(session, number) for number in numbers]
-        raise Conflict(f"{contract.name} changed although it was held; close again")
+        raise Conflict(f"{account[0].name} changed although it was held; close again")
 
-    def _conditional(self, contract: ContractToClose) -> Outcome:
+    def _conditional(self, account: Account) -> Outcome:
         with self.database.snapshot() as session:
-            last = closing.last_closed(session, contract.id)
-        if last is not None and last >= self.month[0]:
+            still_open = self._still_open(session, account)
+        if not still_open:
             return Skipped.CLOSED
-        plan = self._planned(contract, self.reader)
+        plan = self._planned(still_open, self.reader)
         for _ in range(PLAN_ATTEMPTS):
             if plan is None:
                 return Skipped.CLOSED
@@ -90,8 +99,13 @@ class ContractCloser:
                 if numbers is not None:
                     return [invoices.invoice_document(session, number) for number in numbers]
             with self.database.snapshot() as session:
-                plan = self._planned(contract, MonthReader(session))
-        raise Conflict(f"{contract.name} kept changing while it was closed; close again")
+                plan = self._planned(still_open, MonthReader(session))
+        raise Conflict(f"{account[0].name} kept changing while it was closed; close again")
 
-    def _planned(self, contract: ContractToClose, reader: MonthReader) -> InvoicePlan | None:
-        return plan_contract_month(reader, closing.contract(reader.session, contract.id), self.month)
+    def _still_open(self, session: Session, account: Account) -> Account:
+        last = {contract.id: closing.last_closed(session, contract.id) for contract in account}
+        return [it for it in account if (closed := last[it.id]) is None or closed < self.month[0]]
+
+    def _planned(self, account: Account, reader: MonthReader) -> MonthPlan | None:
+        contracts = [closing.contract(reader.session, contract.id) for contract in account]
+        return plan_month(reader, contracts, self.month)

@@ -1,6 +1,7 @@
-"""What closing one month of one contract will write, decided on one snapshot: the difference of worth and charged."""
+"""What closing a month of the contracts of one account will write, decided on one snapshot: worth less charged."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
 from billing.closing.waiting import Row, carry, waits
 from billing.core.charges import Charge, Event, Recurring, Usage
+from billing.core.errors import BillingError, Refused
 from billing.core.invoicing import InvoiceDraft, close_book, difference
 from billing.core.linebook import Entry, Heading, LineBook
 from billing.core.periods import Every
@@ -38,35 +40,96 @@ COMPONENT_UNITS: Mapping[str, tuple[str, str]] = {
     "amount": ("amount", "C62"),
 }
 """Units of components that do not count the metric's unit."""
+Books = dict[str, LineBook]
+"""The lines of a month's documents, by part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvoicePlan:
-    """All that closing one month of one contract will write; decided on one snapshot."""
+class PlannedInvoice:
+    """One document of a month; `part` is the value of the attribute that the contract is invoiced by, or empty."""
+
+    draft: InvoiceDraft
+    part: str
+    corrects: tuple[str, ...]
+    object_shares: Mapping[int, Sequence[ObjectPart]]
+    """By the place of a line, what the objects of pools have of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedContract:
+    """What closing writes for one contract, besides the documents."""
 
     contract: ContractToClose
-    month_starts_on: date
-    month_ends_on: date
-    usage_mark: int
-    draft: InvoiceDraft | None
-    corrects: tuple[str, ...]
     schedules: tuple[Row, ...]
     boundaries: tuple[tuple[int, int, int, int, str], ...]
     carried: tuple[int, ...] = ()
     """Schedules that were charged before and whose difference waits for the next invoice."""
-    object_shares: Mapping[int, Sequence[ObjectPart]] = field(default_factory=dict)
-    """By the place of a line, what the objects of pools have of it."""
 
 
-def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: tuple[date, date]) -> InvoicePlan | None:
-    """What closing the month `[start, end)` of a contract will write, decided on the reader's snapshot.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthPlan:
+    """All that closing one month of the contracts of one account will write; decided on one snapshot."""
 
-    None when the month is closed already.
+    contracts: tuple[PlannedContract, ...]
+    month_starts_on: date
+    month_ends_on: date
+    usage_mark: int
+    invoices: tuple[PlannedInvoice, ...]
+
+    @property
+    def lead(self) -> ContractToClose:
+        """The contract whose terms the documents have: all contracts of an account have the same."""
+        return self.contracts[0].contract
+
+
+@dataclass(frozen=True, slots=True)
+class _Valued:
+    """A contract with what its schedules are worth, before it is known which documents are issued."""
+
+    contract: ContractToClose
+    worths: list[Worth]
+    rows: list[Row]
+    corrected: dict[int, set[str]]
+    """By schedule, the invoices that charged what is taken back now."""
+    boundaries: tuple[tuple[int, int, int, int, str], ...]
+
+
+def plan_month(reader: MonthReader, contracts: Sequence[ContractToClose], month: tuple[date, date]) -> MonthPlan | None:
+    """What closing the month `[start, end)` of an account's contracts will write, decided on the reader's snapshot.
+
+    None when the month of all of them is closed already; those of which it is closed are left out.
     """
-    session = reader.session
-    last = closing.last_closed(session, contract.id)
-    if last is not None and last >= month[0]:
+    last = {contract.id: closing.last_closed(reader.session, contract.id) for contract in contracts}
+    still_open = [it for it in contracts if (closed := last[it.id]) is None or closed < month[0]]
+    if not still_open:
         return None
+    books: Books = defaultdict(LineBook)
+    valued = [_value_one_of(reader, contract, month, books, alone=len(contracts) == 1) for contract in still_open]
+    invoices, waiting = _documents(reader, valued, books, month[1])
+    return MonthPlan(
+        contracts=tuple(_planned(each, waiting) for each in valued),
+        month_starts_on=month[0],
+        month_ends_on=month[1],
+        usage_mark=reader.mark,
+        invoices=tuple(invoices),
+    )
+
+
+def _value_one_of(
+    reader: MonthReader, contract: ContractToClose, month: tuple[date, date], books: Books, *, alone: bool
+) -> _Valued:
+    """The contract valued; what is wrong with it is said with its name where others are on the same invoice."""
+    try:
+        return _value(reader, contract, month, books)
+    except BillingError as error:
+        if alone:
+            raise
+        raise Refused(f"{contract.name}: {error.message}") from error
+
+
+def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, date], books: Books) -> _Valued:
+    """The contract's schedules valued, and what they put on the lines of the documents."""
+    session = reader.session
     schedules = due.schedules_to_value(
         session, contract_id=contract.id, due_through=month[1] - DAY, late=reader.late.get(contract.id, [])
     )
@@ -80,36 +143,55 @@ def plan_contract_month(reader: MonthReader, contract: ContractToClose, month: t
     inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
     worths = value_schedules(schedules, inputs, charges, reader.metrics)
     charged = issuing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
-    book, headings = LineBook(), Headings(reader, contract)
-    corrected: set[str] = set()
+    headings = Headings(reader, contract)
+    corrected: dict[int, set[str]] = {}
     rows: list[Row] = []
     for worth in worths:
         before = charged.get(worth.schedule.id, [])
         adjustment = worth.schedule.status not in {"planned", "valued"}
         components = difference(worth.components, charged_components(before)) if before else worth.components
         if components and before:
-            corrected.update(row.number for row in before if row.kind == "invoice")
+            corrected[worth.schedule.id] = {row.number for row in before if row.kind == "invoice"}
+        book = books[contract.part_of(worth.schedule.attributes)]
         for component in components:
             heading = headings.of(worth.schedule, component, adjustment=adjustment)
             book.add(Entry(worth.schedule.id, worth.schedule.reference, component, heading))
         rows.append(_row(worth, invoiced=bool(components or before)))
-    draft = close_book(book, contract.currency)
-    carried: list[int] = []
-    if draft is not None and waits(session, contract, draft, month[1]):
-        draft, rows, carried = None, *carry(rows, book.schedules(), worths)
-    return InvoicePlan(
-        contract=contract,
-        month_starts_on=month[0],
-        month_ends_on=month[1],
-        usage_mark=reader.mark,
-        draft=draft,
-        corrects=tuple(sorted(corrected)) if draft is not None and draft.kind == "credit_note" else (),
-        schedules=tuple(rows),
-        boundaries=inputs.registers.rows(),
-        carried=tuple(carried),
-        object_shares=shares_of_objects(
-            reader, draft, {it.schedule.id: it.pool for it in worths if it.pool is not None}, contract.currency
-        ),
+    return _Valued(contract, worths, rows, corrected, inputs.registers.rows())
+
+
+def _documents(
+    reader: MonthReader, valued: Sequence[_Valued], books: Mapping[str, LineBook], month_ends_on: date
+) -> tuple[list[PlannedInvoice], set[int]]:
+    """The documents of the month by part, and the schedules whose invoice is too small to be issued."""
+    contracts = [each.contract for each in valued]
+    pooled = {it.schedule.id: it.pool for each in valued for it in each.worths if it.pool is not None}
+    corrected = ChainMap(*(each.corrected for each in valued))
+    found: list[PlannedInvoice] = []
+    waiting: set[int] = set()
+    for part, book in sorted(books.items()):
+        draft = close_book(book, contracts[0].currency)
+        if draft is None:
+            continue
+        if waits(reader.session, contracts, draft, month_ends_on):
+            waiting |= book.schedules()
+            continue
+        taken_back = book.schedules() if draft.kind == "credit_note" else ()
+        found.append(
+            PlannedInvoice(
+                draft=draft,
+                part=part,
+                corrects=tuple(sorted({number for it in taken_back for number in corrected.get(it, ())})),
+                object_shares=shares_of_objects(reader, draft, pooled, contracts[0].currency),
+            )
+        )
+    return found, waiting
+
+
+def _planned(valued: _Valued, waiting: Collection[int]) -> PlannedContract:
+    rows, carried = carry(valued.rows, waiting, valued.worths) if waiting else (valued.rows, [])
+    return PlannedContract(
+        contract=valued.contract, schedules=tuple(rows), boundaries=valued.boundaries, carried=tuple(carried)
     )
 
 
@@ -144,7 +226,7 @@ class Headings:
 
     def of(self, schedule: ScheduleToValue, component: Component, *, adjustment: bool) -> Heading:
         """The heading of a component of a schedule."""
-        group = tuple(_group(self.contract.grouping, schedule))
+        group = tuple(_group(self.contract, schedule))
         key = (
             schedule.charge_id,
             schedule.subscription,
@@ -196,8 +278,10 @@ def _unit(reader: MonthReader, schedule: ScheduleToValue, charge: Charge, compon
     return metric.unit, metric.unit_code
 
 
-def _group(grouping: Iterable[str], schedule: ScheduleToValue) -> Iterator[tuple[str, str]]:
-    for key in grouping:
+def _group(contract: ContractToClose, schedule: ScheduleToValue) -> Iterator[tuple[str, str]]:
+    if contract.invoicing == "customer":
+        yield "contract", contract.name
+    for key in contract.grouping:
         if key == "object":
             yield key, schedule.reference
         elif key.startswith("attribute:"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from billing.closing.contract import BUSY_ATTEMPTS, ContractCloser, Month, Outcome, Skipped
+from billing.closing.contract import BUSY_ATTEMPTS, Account, ContractCloser, Month, Outcome, Skipped
 from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import Crossed, DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
@@ -158,7 +158,10 @@ class _Run:
     def find_due(self, until: date, only: Collection[str] | None) -> dict[Month, list[ContractToClose]]:
         due: dict[Month, list[ContractToClose]] = {}
         with self.database.snapshot() as session:
-            contracts = [it for it in closing.contracts(session) if only is None or it.name in only]
+            contracts = closing.contracts(session)
+            if only is not None:
+                accounts = {it.account for it in contracts if it.name in only}
+                contracts = [it for it in contracts if it.account in accounts]
             for contract in contracts:
                 if local_midnight(until + DAY, ZoneInfo(contract.timezone)) > self.now:
                     message = f"{until} has not ended in {contract.timezone}; choose an earlier day or wait"
@@ -176,34 +179,46 @@ class _Run:
         """Close what no other closer holds, then wait for the rest: it is closed by then, or left by one that died."""
         with self.database.snapshot() as session:
             closer = ContractCloser(database=self.database, reader=MonthReader(session), month=month, now=self.now)
-            held = [contract for contract in members if self._close(closer, contract, wait=False) is Skipped.HELD]
-            for contract in held:
-                self._close(closer, contract, wait=True)
+            accounts: dict[tuple[object, ...], list[ContractToClose]] = {}
+            for contract in members:
+                accounts.setdefault(contract.account, []).append(contract)
+            held = [it for it in accounts.values() if self._close(closer, it, wait=False) is Skipped.HELD]
+            for account in held:
+                self._close(closer, account, wait=True)
         closed = [contract.id for contract in members if contract.id not in self.failures]
         with self.database.snapshot() as session:
             self.unbilled += unbilled(session, words=("report",), contracts=closed, month=month)
 
-    def _close(self, closer: ContractCloser, contract: ContractToClose, *, wait: bool) -> Outcome | None:
-        if contract.id in self.failures or contract.id in self.waiting:
+    def _close(self, closer: ContractCloser, account: Account, *, wait: bool) -> Outcome | None:
+        if any(contract.id in self.waiting for contract in account):
+            self.waiting.update(contract.id for contract in account)
+            return None
+        failed = next((contract for contract in account if contract.id in self.failures), None)
+        if failed is not None:
+            self._fail(account, closer.month, f"{failed.name} is on the same invoice and could not be closed")
             return None
         try:
             with uncollected():
-                found = closer.close(contract, wait=wait)
+                found = closer.close(account, wait=wait)
         except Crossed:
             raise
         except Exception as error:
             if not isinstance(error, BillingError | StorageError):
-                logger.exception("closing %s failed", contract.name)
-            self.failures[contract.id] = Failure(
-                contract=contract.name, month_starts_on=closer.month[0], message=str(error) or type(error).__name__
-            )
+                logger.exception("closing %s failed", account[0].name)
+            self._fail(account, closer.month, str(error) or type(error).__name__)
             return None
         if isinstance(found, Skipped):
             return found
         if any(document.status == "draft" for document in found):
-            self.waiting.add(contract.id)
+            self.waiting.update(contract.id for contract in account)
             self.drafts.extend(found)
         else:
-            self.months += 1
+            self.months += len(account)
             self.issued.extend(found)
         return found
+
+    def _fail(self, account: Account, month: Month, message: str) -> None:
+        """Report every contract of the account; what failed before keeps its first reason."""
+        for contract in account:
+            failure = Failure(contract=contract.name, month_starts_on=month[0], message=message)
+            self.failures.setdefault(contract.id, failure)

@@ -19,11 +19,12 @@ Row = tuple[str, str, str, int]
 """Status, quantity and amount (exact text) and id of a schedule."""
 
 
-def waits(session: Session, contract: ContractToClose, draft: InvoiceDraft, month_ends_on: date) -> bool:
+def waits(session: Session, contracts: Sequence[ContractToClose], draft: InvoiceDraft, month_ends_on: date) -> bool:
     """Whether an invoice is too small to be issued; the last one is not, since nothing follows it."""
-    if draft.kind != "invoice" or draft.gross_minor >= contract.minimum_invoice * 10 ** minor_digits(contract.currency):
+    lead = contracts[0]
+    if draft.kind != "invoice" or draft.gross_minor >= lead.minimum_invoice * 10 ** minor_digits(lead.currency):
         return False
-    return due.follows(session, contract.id, month_ends_on - DAY)
+    return any(due.follows(session, contract.id, month_ends_on - DAY) for contract in contracts)
 
 
 def carry(rows: Sequence[Row], billed: Collection[int], worths: Sequence[Worth]) -> tuple[list[Row], list[int]]:
@@ -37,4 +38,4 @@ def carry(rows: Sequence[Row], billed: Collection[int], worths: Sequence[Worth])
         for status, quantity, amount, identity in rows
         if identity not in billed or identity not in charged
     ]
-    return kept, sorted(charged & set(billed))
+    return kept, sorted(identity for identity in charged if identity in billed)

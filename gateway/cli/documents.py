@@ -24,6 +24,7 @@ def summary(invoice: "InvoiceDocument | InvoiceSummary") -> dict[str, object]:
         "number": invoice.number,
         "kind": invoice.kind,
         "contract": invoice.contract,
+        "part": ": ".join(filter(None, invoice.part)),
         "issued_on": invoice.issued_on,
         "due_on": invoice.due_on,
         "currency": invoice.currency,
@@ -38,6 +39,10 @@ def price_text(price: Fraction, digits: int) -> str:
     text = exact_text(price)
     whole, _, decimals = text.partition(".")
     return text if "/" in text or not digits else f"{whole}.{decimals.ljust(digits, '0')}"
+
+
+def _part(document: "InvoiceDocument") -> str:
+    return f", {': '.join(document.part)}" if document.part[1] else ""
 
 
 def line_rows(document: "InvoiceDocument") -> list[dict[str, Any]]:
@@ -94,7 +99,7 @@ def document_json(document: "InvoiceDocument", balance: "Balance | None") -> dic
 
 def show_document(document: "InvoiceDocument", balance: "Balance | None") -> None:
     """The whole document for a person; a draft has no balance."""
-    click.echo(f"{document.number} ({document.kind.replace('_', ' ')}), {document.contract}")
+    click.echo(f"{document.number} ({document.kind.replace('_', ' ')}), {document.contract}{_part(document)}")
     issued = "issued" if document.status == "issued" else "a draft that waits for approval, to be issued"
     click.echo(f"{issued} on {document.issued_on}, due on {document.due_on}")
     click.echo(f"{document.seller.get('name', '')} -> {document.buyer.get('name', '')}")

@@ -104,6 +104,9 @@ class Contract(Table, table=True):
     """The day that an invoice bears: the last of its billing month, or the `issue_day`, on which it got its number."""
     minimum_invoice: Fraction = Field(default=Fraction(0), sa_type=Exact)
     """What an invoice below this total (VAT included, major units) waits for, with what follows."""
+    invoicing: str = "contract"
+    """`contract`: an invoice of its own; `customer`: one with the customer's other such contracts of the same terms;
+    `attribute:NAME`: one for each value of an attribute of its objects."""
     renewal: str = Field(default="none", sa_type=Word)
     """`none` or `automatic`: what the end of a term does to items that are activated without their own word."""
     notice_days: int = 0

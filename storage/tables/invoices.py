@@ -39,6 +39,8 @@ class DraftMonth(Table, table=True):
     __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("contract_id", "month_starts_on"),)
     contract_id: int = Field(foreign_key="contract.id")
     month_starts_on: date
+    lead_id: int
+    """The contract that the drafts are named after: another one where a customer's contracts are on one document."""
     revision: int
     """The contract's after the drafts were made; when it has risen since, they have to be made anew."""
     usage_mark: int = Field(sa_type=BigInteger)
@@ -47,6 +49,8 @@ class DraftMonth(Table, table=True):
     """Status, quantity and amount (exact text) and id of each schedule."""
     boundaries: list[Any] = Field(sa_column=Column(Json, nullable=False))
     """Object, metric, microseconds, quantity and quality of each register value."""
+    carried: list[Any] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    """Ids of schedules whose difference is on no document yet: it was too small."""
 
 
 class LockedMonth(Table, table=True):
@@ -81,6 +85,7 @@ class Invoice(Table, table=True):
             "contract_id",
             "month_starts_on",
             "kind",
+            "part",
             unique=True,
             sqlite_where=Column("purpose") == "period",
             postgresql_where=Column("purpose") == "period",
@@ -92,10 +97,14 @@ class Invoice(Table, table=True):
     """What a draft is called while it waits for approval, instead of a number."""
     kind: str = Field(sa_type=Word)
     purpose: str = Field(default="period", sa_type=Word)
-    """`period`: what a close charges or takes back, one a kind and month; by hand: `gesture`, which leaves what was
-    charged as it is, and `cancellation`, after which the next close charges anew."""
+    """`period`: what a close charges or takes back, one a kind, month and part; by hand: `gesture`, which leaves what
+    was charged as it is, and `cancellation`, after which the next close charges anew."""
     status: str = Field(sa_type=Word)
     contract_id: int = Field(foreign_key="contract.id")
+    """Of an invoice for several contracts, the first of them by name."""
+    part_attribute: str = ""
+    """The attribute of objects that the contract is invoiced by, and below its value: a site, a cost centre."""
+    part: str = ""
     customer_id: int = Field(foreign_key="customer.id", index=True)
     month_starts_on: date
     month_ends_on: date

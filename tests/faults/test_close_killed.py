@@ -92,3 +92,36 @@ def test_a_close_killed_before_any_statement_is_completed_by_the_next(prepared: 
             assert killed(url, UNTIL, MUCH_LATER, step) == KILLED
             close_watched(url, UNTIL, MUCH_LATER, lambda _statement: None)
             assert books(url) == undisturbed, f"killed before step {step}: {steps[step][:80]}"
+
+
+def test_a_close_killed_between_joint_invoices_and_drafts_is_completed_by_the_next(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    database.migrate()
+    for name, terms in (
+        ("A", {"invoicing": "customer"}),
+        ("B", {"invoicing": "customer"}),
+        ("C", {"invoicing": "attribute:site", "approval": "required"}),
+    ):
+        fleet = Fleet(database, contract=name, terms=terms)
+        for site in ("Lyon", "Nice"):
+            fleet.activate(f"{name}_{site}", attributes={"site": site})
+            fleet.uses(f"{name}_{site}", 12, "2022-04-14T10:00:00Z")
+    database.dispose()
+    with copy_of(sqlite_url) as url:
+        steps = steps_of(url)
+        undisturbed = books(url), drafts_of(url)
+    assert [len(undisturbed[0]["documents"]), len(undisturbed[1])] == [1, 2]
+
+    for step in chosen(steps, every=False)[::3]:
+        with copy_of(sqlite_url) as url:
+            assert killed(url, UNTIL, MUCH_LATER, step) == KILLED
+            close_watched(url, UNTIL, MUCH_LATER, lambda _statement: None)
+            assert (books(url), drafts_of(url)) == undisturbed, f"killed before step {step}: {steps[step][:80]}"
+
+
+def drafts_of(url: str) -> list[tuple[str, tuple[str, str], int]]:
+    database = Database(url)
+    with database.snapshot() as session:
+        found = [(it.number, it.part, it.gross_minor) for it in list_invoices(session, status="draft")]
+    database.dispose()
+    return found
