@@ -25,7 +25,7 @@ COMMANDS = {
     "run": ("gateway.cli.running", "Run the gateway with its alarms."),
     "sessions": ("gateway.cli.sessions", "The ingest members and what waits for them: list, drain."),
     "simulate": ("gateway.cli.simulate", "Play random histories with crashes; an auditor judges the invoices."),
-    "sources": ("gateway.cli.sources", "How messages of foreign formats are read: list, presets, try, acl."),
+    "sources": ("gateway.cli.sources", "How messages of foreign formats are read: list, presets, try, feed, acl."),
     "usage": ("gateway.cli.usage", "Usage entered by hand or in bulk, and listed."),
     "verify": ("gateway.cli.verify", "Compute every stored total again and tell what differs."),
     "demo": ("gateway.cli.demo", "A virtual fleet through the whole journey, in under a minute."),

@@ -28,7 +28,7 @@ CATALOGUE = click.option(
 
 @click.group()
 def sources() -> None:
-    """How messages of foreign formats are read: list, presets, try, acl."""
+    """How messages of foreign formats are read: list, presets, try, feed, acl."""
 
 
 @sources.command("list")
@@ -173,8 +173,42 @@ def _samples(path: Path, topic: str | None, now: datetime, *, retained: bool) ->
         return
     for line in content.splitlines():
         named, _, payload = line.partition(b" ")
-        if named:
+        if named and named != b"#":
             yield Heard(topic=named.decode("utf-8", "replace"), payload=payload, at=now, retained=retained)
+
+
+@sources.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--topic", help="The topic of the whole file; without it, each of its lines is `TOPIC PAYLOAD`.")
+def feed(file: Path, *, topic: str | None) -> int:
+    """Take in messages that were recorded, as if they arrived now: what `mosquitto_sub -v` printed, say.
+
+    What has a key of its own changes nothing when it is there already; what does not fit goes to quarantine.
+    """
+    from gateway.ingest import Applied, Message, Rules, ingest_batch
+    from gateway.sources.stored import load
+
+    total = Applied()
+    with house() as parts:
+        now = parts.clock.now()
+        with parts.database.snapshot() as session:
+            rules = Rules.of(parts.settings, load(session))
+        recorded = _samples(file, topic, now, retained=False)
+        while batch := list(islice(recorded, parts.settings.batch_max)):
+            messages = [Message(topic=it.topic, payload=it.payload, received_at=now, origin="import") for it in batch]
+            applied = ingest_batch(parts.database, messages, rules, now=now)
+            total.records += applied.records
+            total.duplicates += applied.duplicates
+            total.events += applied.events
+            total.ignored += applied.ignored
+            total.refused += applied.refused
+    click.echo(
+        f"{total.records} usage records added, {total.duplicates} already there, {total.events} events, "
+        f"{total.ignored} messages with nothing that is asked for"
+    )
+    for reason, count in total.refused.items():
+        click.echo(f"{count} in quarantine: {reason}", err=True)
+    return 1 if total.refused else 0
 
 
 @sources.command()

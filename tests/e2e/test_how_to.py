@@ -47,7 +47,7 @@ def test_a_page_does_what_it_says(
     asked = 0
     for source in (DOCS / "README.md", page):
         for kind, text in BLOCK.findall(source.read_text(encoding="utf-8")):
-            if kind == "yaml":
+            if kind in {"yaml", "messages"}:
                 Path(text.split("\n", 1)[0].removeprefix("# ")).write_text(text, encoding="utf-8")
             elif kind == "sh":
                 said = type_commands(text, monkeypatch, capsys)
