@@ -25,6 +25,7 @@ from billing.core.numbering import series as series_of
 from billing.core.quantity import unscale
 from billing.recomputing import Unreadable, recompute
 from billing.unbilled import unbilled
+from billing.verify_dates import date_differences
 from storage import partitions, sealing, usage, verifying
 from storage.types import DAY_MICROS, from_micros, to_micros
 from storage.verifying import InvoiceRow, LineRow, ScheduleRow
@@ -341,6 +342,11 @@ def _pools(books: _Books) -> Iterator[Finding]:
         yield Finding(check="pools", subject=subject, message=message)
 
 
+def _dates(books: _Books) -> Iterator[Finding]:
+    for subject, message in date_differences(books.session):
+        yield Finding(check="dates", subject=subject, message=message)
+
+
 def _pauses(schedule: ScheduleRow) -> bool:
     """Whether suspended days are left out: what it is worth is then checked by valuing it once more."""
     return bool(schedule.definition.get("usage_while_suspended", "bill") != "bill")
@@ -465,6 +471,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "worth": ("each closed schedule is worth, by the plan and the usage, what was charged", _worth),
         "seals": ("every issued invoice says what it said when it was issued", _seals),
         "pools": ("pools cover the days of their items, and the parts of objects add up to their shares", _pools),
+        "dates": ("local days and instants agree, due days can be, closed months follow one another", _dates),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", _tiles),
         "lines": ("contract items that follow one another leave no instant out, and none twice", _lines),
         "archived": ("months whose usage records are archived are named", _archived),

@@ -19,6 +19,7 @@ from sqlmodel import Session
 
 from storage.errors import DatabaseBusy, DatabaseUnreachable, SchemaOutdated, StorageError
 from storage.known import Known
+from storage.sealing import seal_all
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 10_000
@@ -66,8 +67,11 @@ class Database:
         """Bring the tables to this release; nothing happens when they are."""
         with self._faults(), self.engine.connect() as connection:
             config = _alembic(connection)
+            before = MigrationContext.configure(connection).get_current_revision()
             with self._tables_may_be_rebuilt(connection):
                 command.upgrade(config, "head")
+                if before != ScriptDirectory(str(MIGRATIONS)).get_current_head():
+                    seal_all(connection)
                 connection.commit()
 
     @contextmanager

@@ -5,7 +5,7 @@ The law: an invoice is sealed in the transaction that issues it, from the stored
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -33,7 +33,7 @@ PARTS_OF_OBJECTS = """
     WHERE {of_which} ORDER BY l.invoice_id, l.position, p.schedule_id, p.object_id
 """
 VAT = """
-    SELECT invoice_id, category, rate, base_minor, vat_minor FROM invoice_vat
+    SELECT invoice_id, category, rate, base_minor, vat_minor, exemption_reason, exemption_code FROM invoice_vat
     WHERE {of_which} ORDER BY invoice_id, category, rate
 """
 PARTS = (
@@ -54,18 +54,18 @@ def seal(session: Session, invoice_id: int) -> None:
     connection.execute(statement, {"id": invoice_id, "digest": digest})
 
 
-def seal_all(connection: Connection, parts: Sequence[str] = PARTS) -> None:
-    """Seal every issued invoice that has no seal yet; a migration names the parts that there are by then."""
+def seal_all(connection: Connection) -> None:
+    """Seal every issued invoice that has no seal, once the tables are those of this release."""
     sealed = {row[0] for row in connection.execute(text("SELECT invoice_id FROM invoice_seal"))}
-    rows = [{"id": key, "digest": digest} for key, digest in issued_digests(connection, parts) if key not in sealed]
+    rows = [{"id": key, "digest": digest} for key, digest in issued_digests(connection) if key not in sealed]
     if rows:
         connection.execute(text("INSERT INTO invoice_seal (invoice_id, digest) VALUES (:id, :digest)"), rows)
 
 
-def issued_digests(connection: Connection, parts: Sequence[str] = PARTS) -> Iterator[tuple[int, str]]:
+def issued_digests(connection: Connection) -> Iterator[tuple[int, str]]:
     """What every issued invoice says now, by its id."""
     issued = "status = 'issued'"
-    return _digests(connection, issued, f"invoice_id IN (SELECT id FROM invoice WHERE {issued})", {}, parts)
+    return _digests(connection, issued, f"invoice_id IN (SELECT id FROM invoice WHERE {issued})", {})
 
 
 def seals(connection: Connection) -> dict[int, str]:
@@ -73,11 +73,9 @@ def seals(connection: Connection) -> dict[int, str]:
     return {row[0]: row[1] for row in connection.execute(text("SELECT invoice_id, digest FROM invoice_seal"))}
 
 
-def _digests(
-    connection: Connection, which: str, of_which: str, values: dict[str, Any], parts: Sequence[str] = PARTS
-) -> Iterator[tuple[int, str]]:
+def _digests(connection: Connection, which: str, of_which: str, values: dict[str, Any]) -> Iterator[tuple[int, str]]:
     found: dict[int, Any] = {}
-    for place, part in enumerate(parts):
+    for place, part in enumerate(PARTS):
         query = text(part.format(which=which, of_which=of_which))
         for invoice_id, *row in connection.execute(query, values, execution_options={"yield_per": ROWS_AT_ONCE}):
             content = _encode([place, *(None if it is None else str(it) for it in row)])

@@ -7,8 +7,6 @@ Revises: 0012
 import sqlalchemy as sa
 from alembic import op
 
-from storage.sealing import PARTS, seal_all
-
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -23,7 +21,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_invoice_seal_invoice_id")),
         sa.PrimaryKeyConstraint("invoice_id", name=op.f("pk_invoice_seal")),
     )
-    seal_all(op.get_bind(), PARTS[:4])
 
 
 def downgrade() -> None:

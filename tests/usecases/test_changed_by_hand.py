@@ -1,0 +1,168 @@
+"""Every figure and date of the billing tables, changed by hand in a closed fleet, is found by the verification."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import BigInteger, Column, Date, Integer, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
+
+from billing.verify import Finding, verify
+from storage.database import Database
+from storage.types import Exact, Instant
+from tests.usecases.changing import SELLER, World
+
+TEXT = """
+plans:
+  - name: Fleet
+    charges:
+      - {name: Fee, type: recurring, timing: advance, amount: "10.333", vat_rate: "20", while_suspended: stop}
+      - {name: Set-up, type: one_time, amount: "15", vat_rate: "20"}
+      - name: Usage
+        type: usage
+        vat_rate: "20"
+        minimum: "5"
+        calculator: {metric: usage, price: {model: per_unit, unit_price: "2.50"}}
+      - name: Energy
+        type: usage
+        vat_rate: "5.5"
+        calculator: {metric: energy, price: {model: per_unit, unit_price: "0.20"}}
+      - {name: Calls, type: event, event: suspended, vat_rate: "20", price: {model: per_unit, unit_price: "3"}}
+      - name: Peak
+        type: usage
+        vat_rate: "20"
+        calculator: {metric: usage, aggregation: percentile, price: {model: rule, expression: "quantity * 0.10 + part"}}
+      - name: Pool
+        type: usage
+        scope: subscription
+        vat_rate: "20"
+        calculator: {metric: usage, price: {model: per_unit, unit_price: "0.01", included: "3"}}
+  - {name: Other, charges: [{name: Fee, type: recurring, timing: arrears, amount: "7", vat_rate: "20"}]}
+contracts:
+  - {name: C, customer: FLEET, starts_on: 2022-01-01, subscriptions: [Fleet, Other]}
+"""
+METRICS = SELLER.replace(
+    "customers:", "  - {name: energy, unit: kWh, unit_code: KWH, kind: cumulative, decimals: 3}\ncustomers:"
+)
+MARCH = date(2022, 3, 31)
+TABLES = (
+    "invoice",
+    "invoice_line",
+    "invoice_vat",
+    "line_share",
+    "object_share",
+    "invoicing_schedule",
+    "contract_item",
+    "suspension",
+    "billing_month",
+    "number_series",
+    "boundary_value",
+    "usage_record",
+    "usage_rollup",
+    "charge",
+    "object_event",
+)
+PLACE = {"billing_month": -1, "boundary_value": 2}
+"""Which row is changed, where the first one is read no more, or charged nothing."""
+FREE = {
+    ("billing_month", "closed_at"): "when it was closed is told by nothing else; nothing is billed by it",
+    ("object_event", "recorded_at"): "when an event was told; what is billed is when it happened",
+    ("usage_record", "received_at"): "when a record came; what is billed is when it was measured",
+    ("usage_record", "unkeyed"): "a remark on how a record came",
+    ("invoicing_schedule", "revalue"): "asks the next close to look once more, which changes nothing",
+    ("contract_item", "term_months"): "the length of the next term, which has no schedules yet",
+    ("contract_item", "term_starts_on"): "where the next term is counted from",
+    ("contract_item", "notice_on"): "decides whether a term to come is renewed",
+    ("contract_item", "notice_days"): "what the next end of a term asks for",
+}
+"""Columns that no check can find, each with its reason."""
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three months of two objects: suspended, late, in a pool, on a register."""
+    path = tmp_path_factory.mktemp("books") / "books.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    world = World(database, TEXT, seller=METRICS)
+    for reference, day in (("IOT_1", 1), ("IOT_2", 11)):
+        world.active("Fleet", date(2022, 1, day), reference)
+        world.uses(12, "2022-01-14T10:00:00+00:00", reference)
+        world.uses(100_000, "2022-01-12T10:00:00+00:00", reference, metric_id=2)
+        world.uses(130_000, "2022-02-12T10:00:00+00:00", reference, metric_id=2)
+    world.do("suspend", date(2022, 1, 20))
+    world.do("resume", date(2022, 1, 25))
+    world.active("Fleet", date(2022, 1, 5), "IOT_3", term_months=4, renewal="automatic", notice_days=30)
+    world.do("no_renew", date(2022, 1, 28), "IOT_3")
+    world.close(date(2022, 1, 31))
+    world.active("Fleet", date(2022, 2, 1), "IOT_4", term_months=2)
+    world.do("change_plan", date(2022, 2, 5), "IOT_4", subscription="Other")
+    world.do("terminate", date(2022, 2, 10), "IOT_4", fee="rest_of_term")
+    world.uses(3, "2022-01-31T10:00:00+00:00", "IOT_2")
+    world.uses(7, "2022-02-28T22:59:59+00:00", "IOT_2")
+    world.close(MARCH)
+    database.dispose()
+    return path
+
+
+def columns() -> Iterator[Any]:
+    """Quantities, amounts, days and instants, not what names another row."""
+    for name in TABLES:
+        for column in SQLModel.metadata.tables[name].columns:
+            figure = isinstance(column.type, Date | Instant | Exact | BigInteger | Integer)
+            if figure and column.name != "id" and not column.name.endswith("_id"):
+                yield pytest.param(column, id=f"{name}.{column.name}")
+
+
+def other(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value + timedelta(days=40)
+        case date():
+            return value + timedelta(days=1)
+        case Fraction():
+            return value + Fraction(1, 100)
+        case _:
+            return value + 1
+
+
+def findings(database: Database) -> list[Finding]:
+    with database.snapshot() as session:
+        return [finding for finding in verify(session) if finding.severity == "difference"]
+
+
+def test_the_books_agree_before(closed: Path) -> None:
+    database = Database(f"sqlite:///{closed}")
+    assert findings(database) == []
+    database.dispose()
+
+
+@pytest.mark.parametrize("column", list(columns()))
+def test_a_figure_that_is_changed_is_found(closed: Path, tmp_path: Path, column: "Column[Any]") -> None:
+    path = tmp_path / "changed.db"
+    shutil.copy(closed, path)
+    database = Database(f"sqlite:///{path}")
+    table = column.table
+    keys = list(table.primary_key.columns)
+    try:
+        with database.transaction() as session:
+            query = select(*keys, column.label("found")).where(column.is_not(None)).order_by(*keys)
+            if table.name == "object_event":
+                query = query.where(table.c.kind == "suspended")
+            rows = session.connection().execute(query).all()
+            assert rows, "the closed fleet has none; give it one"
+            row = rows[PLACE.get(table.name, 0)]
+            where = [key == row[place] for place, key in enumerate(keys)]
+            session.connection().execute(update(table).where(*where).values({column.name: other(row.found)}))
+    except IntegrityError:
+        return  # the database itself refuses it
+    else:
+        seen = findings(database)
+        assert bool(seen) is ((table.name, column.name) not in FREE), [finding.message for finding in seen]
+    finally:
+        database.dispose()
