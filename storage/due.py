@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Date, bindparam, text
@@ -17,6 +18,8 @@ from storage.tables import (
     Suspension,
 )
 
+ROWS_AT_ONCE = 5000
+NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 SCHEDULES = """
     SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
            s.starts_on, s.ends_on, s.nominal_starts_on, s.nominal_ends_on, s.start_at, s.end_at,
@@ -86,7 +89,10 @@ def _schedules(connection: Connection, condition: str, values: Mapping[str, Any]
     for part in ("due_through",) if "due_through" in values else ():
         statement = statement.bindparams(bindparam(part, type_=Date))
     day, attributes = lru_cache(maxsize=None)(day_of), lru_cache(maxsize=CHUNK)(json.loads)
-    for row in connection.execute(statement, values).all():
+    # A fleet's schedules have the same few names and instants: each is kept once, and rows come in portions.
+    known: dict[Any, Any] = {}
+    same = known.setdefault
+    for row in connection.execute(statement, values, execution_options={"yield_per": ROWS_AT_ONCE}):
         (
             schedule_id,
             status,
@@ -108,21 +114,21 @@ def _schedules(connection: Connection, condition: str, values: Mapping[str, Any]
         starts_on, ends_on, nominal_starts_on, nominal_ends_on = map(day, days)
         yield ScheduleToValue(
             schedule_id,
-            status,
+            same(status, status),
             status == "cancelled" or (owed_until is not None and day(owed_until) <= starts_on),
             item,
             obj,
             metric,
             charge,
             reference or "",
-            attributes(attrs) if attrs else {},
-            name,
+            attributes(attrs) if attrs else NO_ATTRIBUTES,
+            same(name, name),
             starts_on,
             ends_on,
             nominal_starts_on,
             nominal_ends_on,
-            start,
-            end,
+            same(start, start),
+            same(end, end),
             None if item_start is None else day(item_start),
             None if item_end is None else day(item_end),
             subscription_id,

@@ -22,8 +22,10 @@ LINE = (
     "position, label, subscription_name, charge_name, component, group_values, period_starts_on, period_ends_on, "
     "adjustment, quantity, unit, unit_code, unit_price, vat_category, vat_rate, amount, net_minor, object_count"
 )
+# A fleet has many: the values, which need no escapes, come as the rest of their row's JSON, one text each.
 SHARES = """
-    SELECT l.invoice_id, l.position, s.schedule_id, s.quantity, s.amount, s.share_minor
+    SELECT l.invoice_id, l.position || '", "' || s.schedule_id || '", "' || s.quantity || '", "' || s.amount
+           || '", "' || s.share_minor
     FROM line_share s JOIN invoice_line l ON l.id = s.line_id
     WHERE {of_which} ORDER BY l.invoice_id, l.position, s.schedule_id
 """
@@ -78,6 +80,9 @@ def _digests(connection: Connection, which: str, of_which: str, values: dict[str
     for place, part in enumerate(PARTS):
         query = text(part.format(which=which, of_which=of_which))
         for invoice_id, *row in connection.execute(query, values, execution_options={"yield_per": ROWS_AT_ONCE}):
-            content = _encode([place, *(None if it is None else str(it) for it in row)])
+            if part is SHARES:
+                content = f'[{place}, "{row[0]}"]'
+            else:
+                content = _encode([place, *(None if it is None else str(it) for it in row)])
             found.setdefault(invoice_id, hashlib.sha256()).update(content.encode())
     return ((invoice_id, digest.hexdigest()) for invoice_id, digest in found.items())

@@ -16,14 +16,14 @@ from billing.closing.pools import NO_POOLS, Pool
 from billing.closing.reader import MonthReader
 from billing.closing.records import measure_by_record, measure_members
 from billing.closing.registers import Registers, read_registers
+from billing.closing.spans import measure_span
 from billing.core import measured as core
 from billing.core.charges import Charge, Commitment, Event, Usage
-from storage import due, events, measuring
+from storage import due, events
 from storage.commitments import Counted
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
 from storage.pools import event_counts
-from storage.types import DAY_MICROS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,9 @@ def measure_schedules(
             spans[Span(schedule.metric_id, schedule.start_at, schedule.end_at, ends)].append(schedule)
     totals: dict[int, Measured] = {}
     for span, found in spans.items():
-        _measure_span(reader, span, found, totals)
+        sums = all(adds_up(charges[charge_id][1]) for charge_id in {it.charge_id for it in found})
+        objects = dict(measure_span(reader, span, {cast("int", it.object_id) for it in found}, adds_up=sums))
+        totals.update({it.id: used for it in found if (used := objects.get(cast("int", it.object_id)))})
     cumulative = {span: inside for span, inside in spans.items() if reader.metrics[span.metric_id].kind == "cumulative"}
     registers = read_registers(reader, cumulative, totals)
     if pauses := pauses_of(reader, schedules, charges, zone):
@@ -122,24 +124,6 @@ def needs_ends(charge: Charge, metric_kind: str) -> bool:
     return metric_kind == "cumulative" or (isinstance(charge, Usage) and charge.calculator.aggregation == "latest")
 
 
-def _measure_span(
-    reader: MonthReader, span: Span, schedules: Sequence[ScheduleToValue], totals: dict[int, Measured]
-) -> None:
-    """Whole UTC days from the rollup, the rest from the records."""
-    parts = [
-        measuring.whole_days(reader.session, span, {cast("int", schedule.object_id) for schedule in schedules}),
-        *(reader.window(edge) for edge in _edges(span)),
-    ]
-    for schedule in schedules:
-        object_id = cast("int", schedule.object_id)
-        found = measuring.merged([part.get(object_id) for part in parts])
-        if found is not None:
-            totals[schedule.id] = found
-
-
-def _edges(span: Span) -> list[Span]:
-    """The windows of a span that are not whole UTC days."""
-    first_day, last_day = -(-span.start // DAY_MICROS) * DAY_MICROS, span.end // DAY_MICROS * DAY_MICROS
-    if first_day > last_day:
-        return [span]
-    return [span._replace(end=first_day), span._replace(start=last_day)]
+def adds_up(charge: Charge) -> bool:
+    """Whether a count and a sum say all that a charge asks for."""
+    return isinstance(charge, Usage) and charge.calculator.aggregation in {"sum", "count", "mean"}

@@ -4,11 +4,12 @@ from collections import ChainMap, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from billing.closing.commitments import reached_by
 from billing.closing.measure import measure_schedules
-from billing.closing.pools import find_pools, shares_of_objects
+from billing.closing.pools import PoolWorth, find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
 from billing.closing.value import Worth, value_schedules
 from billing.closing.waiting import Row, carry, waits
@@ -22,8 +23,11 @@ from storage import closing, due, issuing
 from storage.closing import ContractToClose
 from storage.due import ScheduleToValue
 from storage.pools import ObjectPart
+from storage.sets import batched
 
 DAY = timedelta(days=1)
+VALUED_AT_ONCE = 5000
+"""Schedules whose worth is held at once: few beside what a line keeps of each."""
 PERIOD_UNITS = {
     Every(weeks=1): ("week", "WEE"),
     Every(months=1): ("month", "MON"),
@@ -87,7 +91,10 @@ class _Valued:
     """A contract with what its schedules are worth, before it is known which documents are issued."""
 
     contract: ContractToClose
-    worths: list[Worth]
+    pooled: dict[int, PoolWorth]
+    """Of pools, by schedule, what each of their objects used."""
+    charged: set[int]
+    """The schedules that were charged before."""
     rows: list[Row]
     corrected: dict[int, set[str]]
     """By schedule, the invoices that charged what is taken back now."""
@@ -141,12 +148,17 @@ def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, da
     charges = reader.charges_of(schedules)
     pools = find_pools(reader, contract, schedules)
     inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
-    worths = value_schedules(schedules, inputs, charges, reader.metrics)
-    charged = issuing.charged(session, [s.id for s in schedules if s.status not in {"planned", "valued"}])
+    # What commitments count has to be valued with them; else a part is valued, put on its lines and let go.
+    parts = [schedules] if inputs.counted else batched(schedules, VALUED_AT_ONCE)
+    pooled: dict[int, PoolWorth] = {}
+    charged_before = {it.id for it in schedules if it.status not in {"planned", "valued"}}
+    charged = issuing.charged(session, charged_before)
     headings = Headings(reader, contract)
     corrected: dict[int, set[str]] = {}
     rows: list[Row] = []
-    for worth in worths:
+    for worth in chain.from_iterable(value_schedules(part, inputs, charges, reader.metrics) for part in parts):
+        if worth.pool is not None:
+            pooled[worth.schedule.id] = worth.pool
         before = charged.get(worth.schedule.id, [])
         adjustment = worth.schedule.status not in {"planned", "valued"}
         components = difference(worth.components, charged_components(before)) if before else worth.components
@@ -157,7 +169,7 @@ def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, da
             heading = headings.of(worth.schedule, component, adjustment=adjustment)
             book.add(Entry(worth.schedule.id, worth.schedule.reference, component, heading))
         rows.append(_row(worth, invoiced=bool(components or before)))
-    return _Valued(contract, worths, rows, corrected, inputs.registers.rows())
+    return _Valued(contract, pooled, charged_before, rows, corrected, inputs.registers.rows())
 
 
 def _documents(
@@ -165,7 +177,7 @@ def _documents(
 ) -> tuple[list[PlannedInvoice], set[int]]:
     """The documents of the month by part, and the schedules whose invoice is too small to be issued."""
     contracts = [each.contract for each in valued]
-    pooled = {it.schedule.id: it.pool for each in valued for it in each.worths if it.pool is not None}
+    pooled = ChainMap(*(each.pooled for each in valued))
     corrected = ChainMap(*(each.corrected for each in valued))
     found: list[PlannedInvoice] = []
     waiting: set[int] = set()
@@ -189,7 +201,7 @@ def _documents(
 
 
 def _planned(valued: _Valued, waiting: Collection[int]) -> PlannedContract:
-    rows, carried = carry(valued.rows, waiting, valued.worths) if waiting else (valued.rows, [])
+    rows, carried = carry(valued.rows, waiting, valued.charged) if waiting else (valued.rows, [])
     return PlannedContract(
         contract=valued.contract, schedules=tuple(rows), boundaries=valued.boundaries, carried=tuple(carried)
     )

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 
 from sqlmodel import Session
 
-from billing.closing.value import Worth
 from billing.core.invoicing import InvoiceDraft
 from billing.core.money import minor_digits
 from storage import due
@@ -27,12 +26,11 @@ def waits(session: Session, contracts: Sequence[ContractToClose], draft: Invoice
     return any(due.follows(session, contract.id, month_ends_on - DAY) for contract in contracts)
 
 
-def carry(rows: Sequence[Row], billed: Collection[int], worths: Sequence[Worth]) -> tuple[list[Row], list[int]]:
+def carry(rows: Sequence[Row], billed: Collection[int], charged: Collection[int]) -> tuple[list[Row], list[int]]:
     """What is written when the invoice waits: what was to be on it is valued and still due, the rest is settled.
 
-    What was charged before is looked at again by the next close, so its row is left as it is.
+    What was `charged` before is looked at again by the next close, so its row is left as it is.
     """
-    charged = {worth.schedule.id for worth in worths if worth.schedule.status not in {"planned", "valued"}}
     kept = [
         ("valued" if identity in billed else status, quantity, amount, identity)
         for status, quantity, amount, identity in rows
