@@ -17,10 +17,10 @@ import yaml
 from sqlmodel import Session
 
 from billing import catalogue, control, lifecycle, registry
-from billing import close as closing
 from billing.core.errors import BillingError
 from config.settings import Settings
 from gateway.ingest import Message, Rules, ingest_batch
+from gateway.simulation.bookkeeper import Bookkeeper
 from gateway.simulation.history import History
 from gateway.simulation.history import Message as Sent
 from storage.database import Database
@@ -79,6 +79,7 @@ class Player:
         self._chance = random.Random(-1 - history.seed)  # noqa: S311 - repeatable is the point
         self._rules = Rules.of(Settings.model_construct())
         self._database = MortalDatabase(url, self._chance, 0)
+        self._bookkeeper = Bookkeeper(history.seed)
         self.played = Played()
 
     def play(self) -> Played:
@@ -110,7 +111,9 @@ class Player:
 
     def _begin(self) -> None:
         now = self._history.devices[0].commands[0].at - timedelta(days=60)
-        text = yaml.safe_dump(json.loads(json.dumps(self._history.catalogue)), sort_keys=False)
+        declared = json.loads(json.dumps(self._history.catalogue))
+        declared["contracts"] = self._bookkeeper.contracts(declared["contracts"])
+        text = yaml.safe_dump(declared, sort_keys=False)
         with self._database.transaction() as session:
             catalogue.apply(session, catalogue.load(text, "simulated.yaml"), now)
             created = registry.create_objects(
@@ -175,8 +178,8 @@ class Player:
 
     def _closing(self, until: date) -> Callable[[datetime], None]:
         def step(at: datetime) -> None:
-            report = closing.close(self._database, until, at)
-            self.played.refused += [f"{failure.contract}: {failure.message}" for failure in report.failures]
+            last = until == max(day for _, day in self._history.closes)
+            self.played.refused += self._bookkeeper.close(self._database, until, at, last=last)
 
         return step
 
