@@ -134,7 +134,10 @@ def _usage(charge: Usage | Event, question: Question) -> Valued:
         if isinstance(charge, Usage) and charge.calculator.by is not None:
             raise Invalid(f"the usage is broken down by {charge.calculator.by}; give --events with that property")
         count = int(question.quantity) if isinstance(charge, Event) else 1
-        measured = Measured(quantity=question.quantity, count=count, values=(question.quantity,))
+        used = question.quantity
+        if isinstance(charge, Usage) and charge.calculator.convert and charge.calculator.converts_records():
+            used = charge.calculator.convert.apply_to_record(used)  # the quantity of one record
+        measured = Measured(quantity=used, count=count, values=(used,))
     else:
         records = once(question.events)
         if question.period is None:

@@ -131,12 +131,18 @@ class Calculator:
             raise Invalid("recurring goes with sum and unique_count; weighted aggregations always carry their level")
         if self.convert is not None and any(isinstance(price, Percentage | Dynamic) for price in self.all_prices()):
             raise Invalid("convert changes units, but this price is on an amount of money; remove one of them")
+        if self.converts_records() and self.carries():
+            raise Invalid("a level that is carried from period to period is converted per period; remove per: record")
 
     def all_prices(self) -> tuple[Price, ...]:
         """Every price in it."""
         if self.prices is not None:
             return tuple(price for _, price in self.prices.by_value)
         return () if self.price is None else (self.price,)
+
+    def converts_records(self) -> bool:
+        """Whether units are converted record by record, before they are added up."""
+        return self.convert is not None and self.convert.per == "record"
 
     def carries(self) -> bool:
         """Whether a level is carried in from before the period: a record changes every period after it."""
@@ -156,7 +162,8 @@ class Calculator:
 
     def from_groups(self) -> bool:
         """Whether the totals of each set of properties are enough, so that no record is looked at alone."""
-        return self.aggregation in FROM_GROUPS and not self.recurring and not self.reads_events()
+        plain = not self.recurring and not self.reads_events() and not self.converts_records()
+        return self.aggregation in FROM_GROUPS and plain
 
     def reads_records(self) -> bool:
         """Whether the totals of a period are not enough."""
@@ -166,6 +173,7 @@ class Calculator:
             or self.by is not None
             or self.aggregation not in FROM_TOTALS
             or self.reads_events()
+            or self.converts_records()
         )
 
     def value(self, measured: Measured, context: Context = NO_CONTEXT) -> tuple[Component, ...]:
@@ -204,7 +212,7 @@ class Calculator:
         return component == name or component.startswith(f"{name} / ")
 
     def _converted(self, measured: Measured) -> Measured:
-        if self.convert is None:
+        if self.convert is None or self.converts_records():
             return measured
         return Measured(quantity=self.convert.apply(measured.quantity), count=measured.count, values=measured.values)
 

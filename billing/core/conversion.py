@@ -12,13 +12,15 @@ Rounding = Literal["none", "up", "down", "half_up"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convert:
-    """The quantity divided by `divide_by`, then rounded to whole units as `round` says (`none`: exact).
+    """A quantity divided by `divide_by`, then rounded to whole units as `round` says (`none`: exact).
 
+    It is that of the `period`, once, or of each `record` before they are added up: a call of 61 seconds is 2 minutes.
     Raises Invalid for a divisor of zero.
     """
 
     divide_by: Fraction
     round: Rounding = "none"
+    per: Literal["period", "record"] = "period"
 
     def __post_init__(self) -> None:
         if not self.divide_by:
@@ -26,6 +28,10 @@ class Convert:
 
     def apply(self, quantity: Fraction) -> Fraction:
         return rounded(quantity / self.divide_by, self.round)
+
+    def apply_to_record(self, value: Fraction) -> Fraction:
+        """One record's value; what takes back a record is its mirror, so that both add up to nothing."""
+        return self.apply(value) if value >= 0 else -self.apply(-value)
 
 
 def rounded(quantity: Fraction, rounding: Rounding) -> Fraction:

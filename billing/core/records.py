@@ -5,7 +5,7 @@ level that was reached before the period is carried into it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal, assert_never
@@ -81,6 +81,8 @@ def measure_records(
         ),
         key=lambda it: (it.at, it.id),
     )
+    if calculator.convert is not None and calculator.converts_records():
+        taken = [replace(it, value=calculator.convert.apply_to_record(it.value)) for it in taken]
     whole = _measure(calculator, taken, window, prorate)
     if calculator.by is None:
         return whole

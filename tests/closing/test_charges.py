@@ -34,6 +34,10 @@ PER_UNIT = {"model": "per_unit", "unit_price": "1"}
         ),
         (usage({"model": "dynamic", "markup": "10"}), [("Amount", "26", 2860)]),
         (usage(PER_UNIT, calculator={"convert": {"divide_by": 10, "round": "up"}}), [("Units", "3", 300)]),
+        (
+            usage(PER_UNIT, calculator={"convert": {"divide_by": 12, "round": "up", "per": "record"}}),
+            [("Units", "3", 300)],
+        ),
         (usage(PER_UNIT, calculator={"aggregation": "mean"}), [("Units", "13", 1300)]),
         (usage(PER_UNIT, minimum="30"), [("Units", "26", 2600), ("Minimum commitment", "4", 400)]),
         (usage(PER_UNIT, maximum="20"), [("Units", "26", 2600), ("Maximum", "-6", -600)]),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from billing.core.charges import Charge, charge_from, charge_problems, definition_of
+from billing.core.conversion import Convert
 from billing.core.errors import Invalid
 from billing.core.invoicing import difference
 from billing.core.measured import Measured
@@ -205,3 +206,12 @@ def test_weeks_begin_on_monday_or_on_the_first_day() -> None:
     assert [(it.period.days, it.period.nominal_days) for it in planned] == [(4, 7), (7, 7), (4, 7)]
     own = plan_schedules([charge(**weekly, anchor="anniversary")], date(2023, 6, 15), date(2023, 6, 30))
     assert [it.period.days for it in own] == [7, 7, 1]
+
+
+def test_a_record_and_what_takes_it_back_are_converted_to_nothing() -> None:
+    convert = Convert(divide_by=Fraction(60), round="up", per="record")
+    assert [convert.apply_to_record(Fraction(value)) for value in (61, -61, 0, 60)] == [2, -2, 0, 1]
+    carried = {"aggregation": "weighted_mean", "convert": {"divide_by": 60, "per": "record"}}
+    price = {"model": "per_unit", "unit_price": "1"}
+    with pytest.raises(Invalid, match="converted per period"):
+        charge_from({"name": "U", "type": "usage", "vat_rate": "20", "calculator": {**carried, "price": price}})
