@@ -76,6 +76,7 @@ class Gateway:
             if parts == PARTS["ingest"]:
                 self._membership = Membership(database, clock, own.client_id, self._stored)
         self._sources = Watch(database, self._use_sources) if self._receiver is not None and parts.ingest else None
+        self._member = member
         self._share = f"$share/{settings.client_id}/" if parts == PARTS["ingest"] else ""
         self._replayer = Replayer(database, clock, settings)
         self._alarms = Alarms()
@@ -150,8 +151,17 @@ class Gateway:
             log.warning("what waits for new objects could not be taken in: %s", error)
 
     def _use_sources(self, sources: Sources, formerly: frozenset[str]) -> None:
-        if self._receiver is not None:
-            self._receiver.use(sources, formerly, share=self._share)
+        """Members share what can be read by any of them; what must be read in order is the first member's."""
+        if self._receiver is None:
+            return
+        join: list[str] = []
+        for source in sources.sources.values():
+            if not source.stateful:
+                join += [self._share + pattern for pattern in source.filters]
+            elif not self._share or self._member == 1:
+                join += source.filters
+        leave = {prefix + pattern for pattern in formerly for prefix in ("", self._share)}
+        self._receiver.use(sources, join=join, leave=sorted(leave - set(join)))
 
     def _look_at_members(self) -> None:
         """Hand usage over to the ingest members once one is at work; alone, say who of them is missed.

@@ -25,11 +25,12 @@ from billing.registry import NewObject, create_objects
 from config.settings import Settings
 from gateway.quick_batch import NEVER, Limits, Taken, take_quickly
 from gateway.quick_telemetry import decode_quickly
+from gateway.sources.codecs.sparkplug import rebirth
 from gateway.sources.mapping import Arrival
 from gateway.sources.quick import QuickSources
 from gateway.sources.source import NO_SOURCES, Sources
 from gateway.telemetry import LifecycleReport, Sample, Unreadable, decode_lifecycle
-from storage import partitions, presence, quarantine, usage
+from storage import births, outbox, partitions, presence, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
@@ -38,6 +39,8 @@ from storage.types import MICROSECOND, from_micros, to_micros
 
 log = logging.getLogger(__name__)
 
+REBIRTH_EXPIRES = timedelta(minutes=5)
+"""A rebirth that is asked for later was asked for again by then."""
 TOPIC_LEVELS = 2
 TOPICS_KEPT = 32_768
 """Topics whose parts are remembered: some 10 MB."""
@@ -169,6 +172,7 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
 def _commit(database: Database, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
     with database.transaction() as session:
         applied, learnt = _apply_and_keep(session, messages, rules, now=now, known=database.known)
+    rules.sources.births.settle()
     database.known.learn(learnt.objects, learnt.heard)
     database.known.learn_properties(learnt.property_sets)
     database.known.learn_topics(rules.topic_devices, learnt.topics)
@@ -283,6 +287,7 @@ def _apply(
     ]
     for object_id, received in door.heard.items():
         quick.heard[object_id] = max(received, quick.heard.get(object_id, NEVER))
+    _keep_births(session, rules, now)
     heard = known.news(quick.heard)
     heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"
@@ -351,6 +356,15 @@ def _objects(
     if len(found) < len(unknown) and rules.sources.registers:
         found |= _registered(session, [read for read in reads if read.reference in unknown - found.keys()], rules, now)
     return {**{read.reference: ids[read.reference] for read in reads if read.reference in ids}, **found}, found
+
+
+def _keep_births(session: Session, rules: Rules, now: datetime) -> None:
+    """Keep what Sparkplug births said, and ask for those that are missing."""
+    if rules.sources.births.changed:
+        births.keep(session, rules.sources.births.changed, now=now)
+    for topic in rules.sources.births.asked:
+        asking = rebirth(to_micros(now) // 1000)
+        outbox.put_bytes(session, topic, asking, now=now, expires_at=now + REBIRTH_EXPIRES)
 
 
 def _registered(session: Session, reads: Sequence[_Read], rules: Rules, now: datetime) -> dict[str, int]:

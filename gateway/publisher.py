@@ -98,4 +98,6 @@ class OutboxPublisher:
                 properties.CorrelationData = row.correlation_data
             if row.expires_at is not None:
                 properties.MessageExpiryInterval = max(1, int((row.expires_at - now).total_seconds()))
-        return self._client.publish(row.topic, row.payload, qos=1, retain=bool(row.retain), properties=properties)
+        return self._client.publish(
+            row.topic, outbox.content(row), qos=1, retain=bool(row.retain), properties=properties
+        )

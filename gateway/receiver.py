@@ -146,14 +146,10 @@ class Receiver:
             with contextlib.suppress(LinkError):  # the next connection leaves them again if it is asked to
                 link.leave(filters)
 
-    def use(self, sources: Sources, formerly: Iterable[str], *, share: str = "") -> None:
-        """Read these sources from now on and collect under their filters, no more under those of `formerly`.
-
-        `share` is put before each filter, where members of a group share the messages.
-        """
+    def use(self, sources: Sources, *, join: Iterable[str], leave: Iterable[str]) -> None:
+        """Read these sources from now on; collect under the filters `join`, no more under those of `leave`."""
         self._rules = replace(self._rules, sources=sources)
-        self._joined = tuple(share + pattern for pattern in sources.filters)
-        self._left = tuple(share + pattern for pattern in formerly)
+        self._joined, self._left = tuple(join), tuple(leave)
         self._collect(self._link)
 
     def _collect(self, link: Link | None) -> None:

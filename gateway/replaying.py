@@ -14,7 +14,7 @@ from config.clock import Clock
 from config.settings import Settings
 from gateway.ingest import Rules, replay
 from gateway.sources.stored import load
-from storage import quarantine
+from storage import births, quarantine
 from storage.database import Database
 from storage.errors import StorageError
 from storage.locks import claim
@@ -69,9 +69,26 @@ class Replayer:
         self._clock = clock
         self._settings = settings
         self._seen = -1
+        self._births = -1
 
     def look(self) -> int:
-        """Take in what waited for objects registered since the last look; how many messages. Raises StorageError."""
+        """Take in what waited for objects, or for Sparkplug births, that came since the last look; how many messages.
+
+        Raises StorageError.
+        """
+        return self._named() + self._registered()
+
+    def _named(self) -> int:
+        """What waited for the birth that names its values."""
+        with self._database.snapshot() as session:
+            revision = births.revision(session)
+        if revision == self._births:
+            return 0
+        came = replay_all(self._database, self._settings, Which(reason="no_birth"), now=self._clock.now())
+        self._births = revision
+        return came.done
+
+    def _registered(self) -> int:
         with self._database.snapshot() as session:
             newest = quarantine.newest_object(session)
             first = max(0, self._seen - OVERLAP)

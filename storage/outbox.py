@@ -12,6 +12,9 @@ from sqlmodel import Session, col, insert, select, update
 from storage.tables import Outbox
 from storage.types import canonical_json
 
+HEX = "hex:"
+"""Before a payload that is bytes; JSON never begins so."""
+
 
 def put(
     session: Session,
@@ -32,6 +35,18 @@ def put(
         expires_at=expires_at,
         correlation_data=correlation_data,
     )
+
+
+def put_bytes(session: Session, topic: str, payload: bytes, *, now: datetime, expires_at: datetime) -> None:
+    """Write one message of a format that is no text."""
+    row = Outbox(topic=topic, payload=HEX + payload.hex(), created_at=now, expires_at=expires_at)
+    session.add(row)
+    session.flush()
+
+
+def content(row: Outbox) -> str | bytes:
+    """What is to be published."""
+    return bytes.fromhex(row.payload.removeprefix(HEX)) if row.payload.startswith(HEX) else row.payload
 
 
 def put_many(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.sources.trying import Heard
     from storage.tables import Source
 
+HEX = b"hex:"
 CATALOGUE = click.option(
     "--catalogue",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -174,7 +175,18 @@ def _samples(path: Path, topic: str | None, now: datetime, *, retained: bool) ->
     for line in content.splitlines():
         named, _, payload = line.partition(b" ")
         if named and named != b"#":
-            yield Heard(topic=named.decode("utf-8", "replace"), payload=payload, at=now, retained=retained)
+            body = _bytes(payload)
+            yield Heard(topic=named.decode("utf-8", "replace"), payload=body, at=now, retained=retained)
+
+
+def _bytes(payload: bytes) -> bytes:
+    """The payload of a line; `hex:` stands before one that is no text."""
+    if not payload.startswith(HEX):
+        return payload
+    try:
+        return bytes.fromhex(payload.removeprefix(HEX).decode("ascii"))
+    except ValueError:
+        raise click.ClickException(f"{payload[:60]!r} is not hexadecimal") from None
 
 
 @sources.command()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gateway.sources.codecs import STATEFUL
 from gateway.sources.declaration import topics_of
 from gateway.sources.topics import compile_pattern
 
@@ -23,11 +24,23 @@ def lines(
     for name, definition in definitions.items():
         wanted = topics_of(definition)
         found += [Line(name, gateway, f"topic read {pattern}") for pattern in wanted]
+        found += [Line(name, gateway, f"topic write {pattern}") for pattern in _rebirths(definition)]
         for principal in principals:
             found += [Line(name, principal, f"topic write {pattern}") for pattern in wanted]
         if own:
             found += [Line(name, None, f"pattern write {topic}") for topic in _own_topics(definition)]
     return found
+
+
+def _rebirths(definition: Mapping[str, Any]) -> list[str]:
+    """Where edge nodes are asked for their births."""
+    asked = [
+        compile_pattern("/".join("NCMD" if it == "{type}" else it for it in levels)).filter
+        for message in definition["messages"]
+        if message.get("codec") == STATEFUL
+        for levels in [[it for it in message["topic"].split("/") if it != "{device}"]]
+    ]
+    return list(dict.fromkeys(asked))
 
 
 def _own_topics(definition: Mapping[str, Any]) -> list[str]:

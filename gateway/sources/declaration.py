@@ -18,7 +18,7 @@ from billing.core.lifecycle import check_reference
 from config.settings import Settings
 from gateway.roles import control_filter, usage_filters
 from gateway.sources import numbers
-from gateway.sources.codecs import CODECS
+from gateway.sources.codecs import CODECS, STATEFUL
 from gateway.sources.paths import PathInvalid, compile_path
 from gateway.sources.shipped import PresetUnknown, preset
 from gateway.sources.times import Fold, Format
@@ -207,6 +207,8 @@ class MessageModel(Model):
                     )
         if self.codec != "nothing" and not (self.metrics or self.values or self.named or self.events):
             raise ValueError("nothing is taken from the message; add metrics, values, named or events")
+        if self.codec == STATEFUL and not {"group", "type", "edge"} <= names:
+            raise ValueError("a Sparkplug topic has {group}, {type} and {edge}, and {device} for what is behind it")
         if self.named is None and any(rule.name is not None for rule in self.metrics):
             raise ValueError("metrics with a `name` need `named`, which says where values have their names")
         fed = [rule.metric for rule in self.metrics if rule.path is not None and rule.time is None]

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
+from gateway.sources.births import Births, Place
 from gateway.sources.codecs import Decode
 from gateway.sources.numbers import add, multiply, number, times
 from gateway.sources.paths import Find
@@ -169,11 +170,15 @@ class Route(NamedTuple):
     """The object, where the topic says it."""
     agree: tuple[tuple[Find, str], ...]
     captures: Mapping[str, str]
+    place: Place | None = None
+    """Where a message of a stateful codec is from."""
     refusal: Unreadable | None = None
     """Why no message on this topic can be read."""
 
 
-def translate(route: Route, payload: bytes, arrival: Arrival, check: Callable[[str], str]) -> list[Part]:
+def translate(
+    route: Route, payload: bytes, arrival: Arrival, check: Callable[[str], str], births: Births
+) -> list[Part]:
     """What a message says, object by object; nothing when it says nothing that is asked for.
 
     `check` gives back a reference that can be an object's. Raises Unreadable.
@@ -188,7 +193,7 @@ def translate(route: Route, payload: bytes, arrival: Arrival, check: Callable[[s
     samples: dict[str, list[Sample]] = {}
     reports: list[Part] = []
     position = 0
-    for document in _documents(mapping, payload):
+    for document in _documents(route, payload, births):
         reference = route.reference or _reference(mapping.object_path, document, check)
         _check_agreement(route, document)
         at, key = (None, "") if mapping.time is None else mapping.time.stated(document, arrival)
@@ -207,8 +212,9 @@ def translate(route: Route, payload: bytes, arrival: Arrival, check: Callable[[s
     return [*(Part(reference, _told_apart(mine)) for reference, mine in samples.items()), *reports]
 
 
-def _documents(mapping: MessageMapping, payload: bytes) -> list[Any]:
-    documents = mapping.decode(payload)
+def _documents(route: Route, payload: bytes, births: Births) -> list[Any]:
+    mapping = route.mapping
+    documents = mapping.decode(payload) if route.place is None else births.documents(route.place, payload)
     if mapping.each is not None:
         inner = [mapping.each(document) for document in documents]
         documents = [one for it in inner for one in (it if it.__class__ is list else [it]) if one is not None]
@@ -253,7 +259,7 @@ def _values(
     if mapping.values is not None:
         _add_all(mapping, mapping.values(document), values)
     if mapping.named is not None:
-        _add_named(mapping, mapping.named, route.captures, document, values)
+        _add_named(route, mapping.named, document, values)
     if len(values) > METRICS_MAX:
         raise Unreadable("bad_shape", f"{len(values)} metrics in one sample; send at most {METRICS_MAX}")
     if values:
@@ -274,12 +280,14 @@ def _flat(value: Mapping[str, Any], outer: str, depth: int) -> Iterator[tuple[st
             yield outer + name, inner
 
 
-def _add_named(
-    mapping: MessageMapping, named: Named, captures: Mapping[str, str], document: Any, values: Values
-) -> None:
+def _add_named(route: Route, named: Named, document: Any, values: Values) -> None:
+    mapping, captures = route.mapping, route.captures
     name = named.name.format_map(captures) if named.name is not None else named.find(document) if named.find else None
     value = named.value(document)
     if name.__class__ is str and value is not None:
+        rule = mapping.by_name.get(name.replace("/", "."))
+        if rule is not None and rule.fact.kind == "delta" and route.place is not None and document.get("born"):
+            return  # a birth repeats what was said: a reading again, but a delta twice
         _add(mapping.by_name, values, name.replace("/", "."), value, refuse=named.refuse)
 
 

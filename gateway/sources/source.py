@@ -12,7 +12,8 @@ from typing import Any, Literal
 from billing.core.errors import Invalid
 from billing.core.lifecycle import check_reference
 from gateway.sources import numbers
-from gateway.sources.codecs import CODECS
+from gateway.sources.births import Births, Place
+from gateway.sources.codecs import CODECS, STATEFUL
 from gateway.sources.mapping import (
     Arrival,
     Events,
@@ -42,6 +43,7 @@ class Message:
     pattern: Pattern
     object: str
     agree: tuple[tuple[Find, str], ...]
+    stateful: bool
     mapping: MessageMapping
 
 
@@ -59,12 +61,18 @@ class Source:
         """What it subscribes to."""
         return filters_of([message.pattern for message in self.messages])
 
+    @property
+    def stateful(self) -> bool:
+        """Whether one process must read all its messages, in their order."""
+        return any(message.stateful for message in self.messages)
+
 
 @dataclass(slots=True, eq=False)
 class Sources:
     """All sources in force; a topic's route is found once and remembered."""
 
     sources: Mapping[str, Source] = field(default_factory=dict)
+    births: Births = field(default_factory=Births)
     _routes: dict[str, Route | None] = field(default_factory=dict)
 
     @property
@@ -96,7 +104,7 @@ class Sources:
 
     def read(self, route: Route, payload: bytes, arrival: Arrival) -> list[Part]:
         """What a message on that route says. Raises Unreadable."""
-        return translate(route, payload, arrival, checked_reference)
+        return translate(route, payload, arrival, checked_reference, self.births)
 
     def _find(self, topic: str) -> Route | None:
         for source in self.sources.values():
@@ -136,7 +144,15 @@ def _route(source: str, message: Message, captures: Mapping[str, str]) -> Route:
             reference = _named_object(message.object, message.pattern, captures)
         except Unreadable as error:
             refusal = error
-    return Route(source, message.mapping, reference, agree, captures, refusal)
+    place = _place(source, message, captures) if message.stateful else None
+    return Route(source, message.mapping, reference, agree, captures, place, refusal)
+
+
+def _place(source: str, message: Message, captures: Mapping[str, str]) -> Place:
+    """Where a Sparkplug message is from, and where its edge node listens."""
+    levels = [level for level in message.pattern.text.split("/") if level != "{device}"]
+    topic = "/".join(levels).replace("{type}", "NCMD").format_map(captures)
+    return Place(source, captures["type"], captures["group"], captures["edge"], captures.get("device", ""), topic)
 
 
 def _named_object(template: str, pattern: Pattern, captures: Mapping[str, str]) -> str:
@@ -172,6 +188,7 @@ def _message(message: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> M
     return Message(
         pattern=compile_pattern(message["topic"]),
         object=template,
+        stateful=message.get("codec") == STATEFUL,
         agree=tuple((compile_path(path), expected) for path, expected in message.get("agree", {}).items()),
         mapping=MessageMapping(
             decode=CODECS[message.get("codec", "json")],

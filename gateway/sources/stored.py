@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from sqlmodel import Session
 
+from gateway.sources.births import Births
 from gateway.sources.declaration import topics_of
 from gateway.sources.source import Sources, compile_source
+from storage import births
 from storage import sources as stored
 from storage.database import Database
 
@@ -18,13 +20,12 @@ WATCH_SECONDS = 2
 def load(session: Session) -> Sources:
     """The sources in force that are switched on."""
     metrics = stored.metrics(session)
-    return Sources(
-        {
-            row.name: compile_source(row.name, row.definition, metrics)
-            for row in stored.in_force(session)
-            if row.definition.get("enabled", True)
-        }
-    )
+    compiled = {
+        row.name: compile_source(row.name, row.definition, metrics)
+        for row in stored.in_force(session)
+        if row.definition.get("enabled", True)
+    }
+    return Sources(compiled, Births(births.known(session)))
 
 
 class Watch:

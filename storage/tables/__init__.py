@@ -57,6 +57,7 @@ from storage.tables.messages import (
     Outbox,
     Quarantine,
     ReceptionGap,
+    SparkplugBirth,
 )
 from storage.tables.registry import (
     ConnectedObject,
@@ -134,6 +135,7 @@ __all__ = [
     "RegisterEpoch",
     "Seller",
     "Source",
+    "SparkplugBirth",
     "Subscription",
     "Suspension",
     "Table",

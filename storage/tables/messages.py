@@ -59,6 +59,17 @@ class Quarantine(Table, table=True):
     resolved_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
+class SparkplugBirth(Table, table=True):
+    """What the last birth of an edge node, or of a device behind it, said of its metrics."""
+
+    __tablename__ = "sparkplug_birth"
+    node: str = Field(primary_key=True)
+    """SOURCE/GROUP/EDGE/DEVICE, the last one empty for the edge node."""
+    content: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    revision: int
+    recorded_at: datetime = Field(sa_type=Instant)
+
+
 class BrokerSession(Table, table=True):
     """The broker is known to keep a session for this client: what it does not keep any more is a gap."""
 

@@ -81,6 +81,14 @@ def test_the_lines_for_the_broker_say_who_reads_and_who_speaks(run: Run, tmp_pat
             "pattern write tele/%u/LWT",
         ],
     )
+    (tmp_path / "plant.yaml").write_text(
+        "metrics: [{name: a, unit: b, kind: delta}]\nsources: [{name: p, preset: sparkplug}]"
+    )
+    assert run("acl", "--catalogue", "plant.yaml")[1].splitlines()[1:] == [
+        "topic read spBv1.0/+/+/+/+",
+        "topic read spBv1.0/+/+/+",
+        "topic write spBv1.0/+/NCMD/+",
+    ]
     assert run("list")[1].startswith("No source is declared")
     assert "zigbee2mqtt" in run("presets", "--json")[1]
 

@@ -21,6 +21,7 @@ from tests.brokers import eventually
 from tests.conftest import missing
 from tests.sources.test_from_topic_to_usage import NOON, declare, register
 from tests.sources.test_presets import METRICS, MS, TELEGRAM
+from tests.sources.test_sparkplug import metric, payload
 
 AT = "2022-04-14T10:00:00Z"
 SAMPLES: dict[str, tuple[str, Any, str, str, int]] = {
@@ -57,6 +58,11 @@ SAMPLES: dict[str, tuple[str, Any, str, str, int]] = {
         *("shellyplus-1", "energy", 8_000_000),
     ),
     "shelly-gen1": ("shellies/shelly-1/relay/0/energy", b"540000", "shelly-1", "energy", 9_000_000),
+    "sparkplug": (
+        "spBv1.0/G/DBIRTH/E/D",
+        payload(metric(name="energy", datatype=10, double=18.5)),
+        *("G:E:D", "energy", 18_500_000),
+    ),
     "plain": ("values/P/energy", b"10", "P", "energy", 10_000_000),
     "senml": (
         "senml/x",
@@ -145,6 +151,6 @@ def test_a_message_of_every_preset_is_stored(sqlite_database: Database, broker: 
             return wanted <= stored()
 
         eventually(all_stored, "usage of every preset is stored")
-        eventually(lambda: online() == {"AWS", "EMQX"}, "presence is on the timelines")
+        eventually(lambda: online() == {"AWS", "EMQX", "G:E:D"}, "presence is on the timelines")
     with sqlite_database.snapshot() as session:
         assert [row.detail for row in quarantine.listed(session)] == []

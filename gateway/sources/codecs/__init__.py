@@ -12,6 +12,7 @@ from gateway.sources.codecs.nothing import decode_nothing
 from gateway.sources.codecs.p1 import decode_p1
 from gateway.sources.codecs.plain import decode_plain
 from gateway.sources.codecs.senml import decode_senml
+from gateway.sources.codecs.sparkplug import decode_alone
 from gateway.sources.codecs.thingsboard import decode_device, decode_gateway
 
 Decode = Callable[[bytes], list[Any]]
@@ -23,8 +24,11 @@ CODECS: Mapping[str, Decode] = MappingProxyType(
         "p1": decode_p1,
         "plain": decode_plain,
         "senml": decode_senml,
+        "sparkplug": decode_alone,
         "thingsboard": decode_device,
         "thingsboard_gateway": decode_gateway,
     }
 )
 """Every codec by its name in the catalogue."""
+STATEFUL = "sparkplug"
+"""The codec whose messages mean something only after others: one process reads all of them, in order."""
