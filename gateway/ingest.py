@@ -328,10 +328,11 @@ class _Facts(NamedTuple):
 def _in_order(messages: Sequence[Message], quick: Taken, made: Sequence[usage.Fact], door: "_Door") -> _Facts:
     """What went the quick way and what went through the door, together."""
     if not made:
-        return _Facts(quick.rows, quick.owners, {}, {})
+        return _Facts(quick.rows, quick.owners, {}, quick.described)
     places = {id(messages[place]): place for place in quick.left}
     found: list[tuple[int, usage.Row, str | None, str]] = [
-        (place, row, None, "") for place, row in zip(quick.owners, quick.rows, strict=True)
+        (place, row, None, quick.described.get(nth, ""))
+        for nth, (place, row) in enumerate(zip(quick.owners, quick.rows, strict=True))
     ]
     for nth, (read, fact) in enumerate(zip(door.owners, made, strict=True)):
         found.append((places[id(read.message)], fact, read.part, door.described.get(nth, "")))

@@ -12,7 +12,7 @@ import msgspec
 
 from billing.core.errors import Invalid
 from billing.core.quantity import Excess, scale
-from gateway.quick_telemetry import BYTES_MAX, EPOCH_DIGITS_MAX, FRACTION_MAX
+from gateway.quick_telemetry import BYTES_MAX, EPOCH_DIGITS_MAX, FRACTION_MAX, NOTHING, described_by
 from gateway.telemetry import METRICS_MAX, SENDER_ID_MAX, parse_time
 from storage.types import to_micros
 from storage.usage import MetricRow, Row
@@ -25,6 +25,7 @@ TEXTS_KEPT = 10_000
 SECOND = len("2022-04-14T10:00:00")
 EPOCH_MAX = 10**EPOCH_DIGITS_MAX
 QUOTE, ESCAPE = b'"', b"\\"
+NOTHING_SAID = ("", 0)
 NEVER = -(1 << 63)
 
 
@@ -32,6 +33,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     metrics: dict[str, int | Decimal]
     ts: str | int
     id: str = ""
+    properties: msgspec.Raw = NOTHING
 
 
 _decode = msgspec.json.Decoder(_Entry).decode
@@ -47,6 +49,8 @@ class Taken(NamedTuple):
     left: list[int]
     heard: dict[int, int]
     """By object, when it was last heard."""
+    described: dict[int, str]
+    """By the place of a row, its properties, where it has any."""
 
 
 class Limits(NamedTuple):
@@ -77,6 +81,7 @@ def take_quickly(
     owners: list[int] = []
     left: list[int] = []
     heard: dict[int, int] = {}
+    described: dict[int, str] = {}
     bytes_max = min(BYTES_MAX, limits.payload_bytes)
     instant: datetime | None = None
     received = earliest = latest = 0
@@ -88,7 +93,7 @@ def take_quickly(
             earliest, latest = max(received - limits.past, limits.since), received + limits.future
         if object_id is None and foreign is not None:
             made = foreign(message, received, earliest, latest)
-            _keep(made, place, received, Taken(rows, owners, left, heard))
+            _keep(made, place, received, Taken(rows, owners, left, heard, described))
             continue
         # Without a backslash every text has two quotes: a key that stands twice, or a text where a number is wanted,
         # shows in their number.
@@ -99,11 +104,12 @@ def take_quickly(
         try:
             entry = _decode(payload)
             values, stated, sender_id = entry.metrics, entry.ts, entry.id
-            at = _micros(stated)
+            at, properties = _micros(stated), entry.properties
+            said, quotes = NOTHING_SAID if properties is NOTHING else described_by(bytes(properties))
             if (
                 not earliest <= at <= latest
                 or payload.count(QUOTE)
-                != 4 + 2 * len(values) + (4 if sender_id else 0) + (2 if stated.__class__ is str else 0)
+                != 4 + quotes + 2 * len(values) + (4 if sender_id else 0) + (2 if stated.__class__ is str else 0)
                 or not 1 <= len(values) <= METRICS_MAX
                 or len(sender_id) > SENDER_ID_MAX
             ):
@@ -118,6 +124,8 @@ def take_quickly(
                     )
                 )
                 owners.append(place)
+            if said:
+                described.update(dict.fromkeys(range(begun, len(rows)), said))
         except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError, LookupError, Invalid):
             # The long way has the sentence that says why, or takes it.
             del rows[begun:], owners[begun:]
@@ -125,7 +133,7 @@ def take_quickly(
             continue
         if heard.get(object_id, NEVER) < received:
             heard[object_id] = received
-    return Taken(rows, owners, left, heard)
+    return Taken(rows, owners, left, heard, described)
 
 
 def _keep(made: list[Row] | None, place: int, received: int, taken: Taken) -> None:

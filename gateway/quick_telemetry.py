@@ -83,14 +83,14 @@ def _samples(payload: bytes) -> tuple[Sample, ...] | None:
                 sender_id = f"{sender_id}#{nth}" if nth else sender_id
         described = ""
         if entry.properties is not NOTHING:
-            described, more = _described(bytes(entry.properties))
+            described, more = described_by(bytes(entry.properties))
             quotes += more
         samples.append(Sample(sender_id, position, at, tuple(metrics.items()), described))
     return tuple(samples) if quotes == payload.count(QUOTE) else None
 
 
 @lru_cache(maxsize=PROPERTIES_KEPT)
-def _described(stated: bytes) -> tuple[str, int]:
+def described_by(stated: bytes) -> tuple[str, int]:
     """The canonical text of `properties` as they stand in the payload, and how many quotes they take with their key.
 
     Raises ValueError for what is not sure.

@@ -145,3 +145,20 @@ def test_a_name_that_is_no_text_is_refused_in_the_core_too() -> None:
 
 def test_no_properties_have_no_text() -> None:
     assert canonical(checked_properties({})) == ""
+
+
+@pytest.mark.parametrize("repeated", [False, True], ids=["all new", "one is there already"])
+def test_many_with_and_without_properties_are_written_together(
+    database: Database, rules: Rules, message: Make, *, repeated: bool
+) -> None:
+    known = message({"ts": "2022-04-13T00:00:00Z", "metrics": {"usage": 1}})
+    take(database, rules, known)
+    bodies = [
+        {"ts": f"2022-04-14T{n // 60:02d}:{n % 60:02d}:00Z", "metrics": {"usage": n, "level": n}}
+        | ({"properties": {"zone": "night"}} if n % 3 else {})
+        for n in range(150)
+    ]
+    applied = take(database, rules, *(message(body) for body in bodies), *([known] if repeated else []))
+    assert (applied.records, applied.duplicates, applied.refused) == (300, int(repeated), {})
+    described = {record.quantity for record in stored(database) if record.property_set_id is not None}
+    assert described == {n * 10**6 for n in range(150) if n % 3}

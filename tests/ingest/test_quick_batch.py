@@ -21,6 +21,7 @@ RULES = Rules.of(Settings())
 TOPIC = f"devices/{REFERENCE}/telemetry"
 TS = "2022-04-14T10:00:00Z"
 COLUMNS = "occurred_at, object_id, metric_id, discriminator, quantity, received_at, origin, unkeyed"
+SAID = "(SELECT content FROM property_set p WHERE p.id = property_set_id)"
 Make = Callable[..., Message]
 
 
@@ -47,28 +48,34 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 @example(b'{"ts":1649930400000,"metrics":{"usage":1,"usage":1}}')
 @example(b'{"ts":1649930400000,"metrics":{"usage":"1"}}')
 @example(b'{"ts":1649930400000,"metrics":{"usage":1e12}}')
+@example(b'{"ts":1649930400000,"metrics":{"usage":1,"level":2},"properties":{"zone":"night","tariff":7,"peak":true}}')
+@example(b'{"ts":1649930400000,"metrics":{"usage":1},"properties":{"zone":"night","zone":"day"}}')
+@example(b'{"ts":1649930400000,"metrics":{"usage":1},"properties":{}}')
+@example(b'{"ts":1649930400000,"metrics":{"usage":1},"properties":{"a":{"b":"c"}}}')
 def test_what_is_taken_quickly_is_what_the_long_way_takes(empty: Database, payload: bytes) -> None:
     message = Message(topic=TOPIC, payload=payload, received_at=NOON)
     with empty.transaction() as session:
         object_id = usage.object_ids(session, [REFERENCE])[REFERENCE]
         taken = take_quickly([message], {TOPIC: object_id}, usage.metrics(session), RULES.limits([]))
         apply_messages(session, [message], RULES, now=NOON)
-        rows = session.connection().exec_driver_sql(f"SELECT {COLUMNS} FROM usage_record").all()
+        rows = session.connection().exec_driver_sql(f"SELECT {COLUMNS}, {SAID} FROM usage_record").all()
         session.rollback()
     if taken.left:
         assert taken.rows == []
     else:
-        assert sorted(taken.rows) == sorted(tuple(row) for row in rows) != []
+        made = [(*row, taken.described.get(place)) for place, row in enumerate(taken.rows)]
+        assert sorted(made, key=str) == sorted((tuple(row) for row in rows), key=str) != []
 
 
 def test_the_common_message_goes_the_quick_way(message: Make) -> None:
     metrics = {"usage": usage.MetricRow(1, "delta", 6, "round")}
     bodies = [
         {"id": "m1", "ts": "2022-04-14T10:00:00.250Z", "metrics": {"usage": 1.5}},
-        {"ts": 1649930400000, "metrics": {"usage": 2}},
+        {"ts": 1649930400000, "metrics": {"usage": 2}, "properties": {"zone": "night"}},
     ]
     taken = take_quickly([message(body) for body in bodies], {TOPIC: 9}, metrics, Limits(4096, 10**14, 0))
     assert (taken.left, taken.owners, [row[4] for row in taken.rows]) == ([], [0, 1], [1_500_000, 2_000_000])
+    assert taken.described == {1: '{"zone":"night"}'}
 
 
 @pytest.mark.parametrize("since", [NEVER, 1_649_930_400_000_001])
