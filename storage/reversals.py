@@ -146,8 +146,8 @@ def forget_boundaries(
 ) -> set[int]:
     """Drop the register values at boundaries after an instant, and have the periods on both sides valued again.
 
-    The baselines before it too; with a `quantity` only those that stand at it. Gives the contracts of those periods,
-    whose revisions are to be raised.
+    The baselines before it too; with a `quantity` only those that stand at it. Gives the object's contracts, whose
+    revisions are to be raised: a close may be about to keep values that it read before.
     """
     values = {"object_id": object_id, "metric_id": metric_id, "after": after, "quantity": quantity}
     stands = "" if quantity is None else "b.quantity = :quantity AND "
@@ -159,21 +159,20 @@ def forget_boundaries(
         ),
         values,
     ).scalars()
-    contracts: set[int] = set()
     for at in list(ends):
         place = {"object_id": object_id, "metric_id": metric_id, "at": at}
         connection.execute(
             text("DELETE FROM boundary_value WHERE object_id = :object_id AND metric_id = :metric_id AND at = :at"),
             place,
         )
-        contracts.update(
-            connection.execute(text(f"SELECT contract_id FROM invoicing_schedule WHERE {BESIDE}"), place).scalars()
-        )
         connection.execute(
             text(f"UPDATE invoicing_schedule SET revalue = 1 WHERE {BESIDE} AND status IN ('invoiced', 'settled')"),
             place,
         )
-    return contracts
+    found = connection.execute(
+        text("SELECT DISTINCT contract_id FROM contract_item WHERE object_id = :object_id"), {"object_id": object_id}
+    )
+    return set(found.scalars())
 
 
 __all__ = [

@@ -78,7 +78,7 @@ def _local_day(instant: datetime, zone: str) -> date:
 def _used(device: Device, inside: list[date], taken_at: Mapping[tuple[str, str], datetime]) -> Fraction:
     total = Fraction(0)
     for message in device.messages:
-        if message.metric == "used" and not message.conflicting:
+        if message.metric == "used" and not (message.conflicting or message.taken_back):
             at = message.measured_at if message.says_time else taken_at[message.reference, message.sender_id]
             if _local_day(at, device.zone) in inside:
                 total += Fraction(message.value)
@@ -92,7 +92,7 @@ def _register(device: Device, charge: Mapping[str, Any], inside: list[date]) -> 
     readings = sorted(
         (_local_day(message.measured_at, device.zone), message.value)
         for message in device.messages
-        if message.metric == "register"
+        if message.metric == "register" and not message.taken_back
     )
     before = [value for day, value in readings if day < inside[0]]
     within = [value for day, value in readings if inside[0] <= day <= inside[-1]]

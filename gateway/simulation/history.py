@@ -6,7 +6,7 @@ to the engine, the auditor says what it is worth.
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -39,6 +39,8 @@ class Message:
     deliveries: tuple[datetime, ...]
     conflicting: bool = False
     """Whether it bears the key of an earlier message with another value: it must change nothing."""
+    taken_back: bool = False
+    """Whether a command takes it back later: it is owed as if it had never come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Command:
 
     at: datetime
     reference: str
-    command: Literal["activate", "suspend", "resume", "terminate"]
+    command: Literal["activate", "suspend", "resume", "terminate", "reverse"]
     request_id: str
     body: Mapping[str, Any]
     deliveries: int
@@ -110,6 +112,9 @@ def history(seed: int) -> History:
         _device(chance, f"OBJECT-{number}", chance.choice(contracts), chance.choice(plans)["name"])
         for number in range(chance.choice((1, 2, 3, 5)))
     )
+    # A chance of its own: what is taken back leaves the rest of a seed's history as it is.
+    doubt = random.Random(-seed - 7919)  # noqa: S311 - repeatable is the point
+    devices = tuple(_with_reversals(doubt, device) for device in devices)
     return History(seed=seed, catalogue=catalogue, devices=devices, closes=tuple(_closes(chance)))
 
 
@@ -309,3 +314,53 @@ def _readings(chance: random.Random, reference: str, start: datetime) -> Iterato
             deliveries=_deliveries(chance, measured_at, prompt=number == 0 or measured_at < start + timedelta(days=1)),
         )
         value += Decimal(chance.randrange(0, 90_000)) / 1000
+
+
+# --- what is taken back --------------------------------------------------------------------------------------
+
+
+def _with_reversals(chance: random.Random, device: Device) -> Device:
+    """The same story, in which some records turn out to be wrong: true ones, and readings that were far too high."""
+    messages: list[Message] = []
+    commands = list(device.commands)
+    for message in device.messages:
+        spike = replace(
+            message,
+            value=message.value + 1000,
+            measured_at=message.measured_at + timedelta(seconds=1),
+            deliveries=(min(message.deliveries) + timedelta(minutes=1),),
+        )
+        if message.metric == "register" and chance.random() < 0.1:  # noqa: PLR2004 - a few
+            command = _taken_back(chance, spike, f"{device.reference}-back-{len(commands)}")
+            if command is not None:
+                commands.append(command)
+                messages.append(replace(spike, taken_back=True))
+        command = None
+        if message.says_time and not message.conflicting and chance.random() < 0.08:  # noqa: PLR2004 - a few
+            command = _taken_back(chance, message, f"{device.reference}-back-{len(commands)}")
+        if command is not None:
+            commands.append(command)
+        messages.append(replace(message, taken_back=command is not None))
+    return replace(device, messages=tuple(messages), commands=tuple(commands))
+
+
+def _taken_back(chance: random.Random, message: Message, request_id: str) -> Command | None:
+    """The command that takes a message back, days after its last delivery; None when no close would know of it."""
+    at = max(message.deliveries) + timedelta(hours=chance.randrange(40, 24 * 60))
+    if at.date() > LAST_COMMAND_DAY:
+        return None
+    body = {
+        "request_id": request_id,
+        "metric": message.metric,
+        "at": message.measured_at.isoformat(),
+        "id": message.sender_id,
+        "reason": "it was wrong",
+    }
+    return Command(
+        at=at,
+        reference=message.reference,
+        command="reverse",
+        request_id=request_id,
+        body=body,
+        deliveries=chance.choice((1, 1, 2)),
+    )

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from billing.closing.commit import commit_plan
+from billing.closing.plan import plan_month
+from billing.closing.reader import MonthReader
 from billing.core.errors import Conflict, Invalid, NotFound
 from gateway.cli.explaining import explained, explained_texts
 from gateway.extraction import export_invoice
-from storage import detail, invoices, overview, registry, usage
+from storage import closing, detail, invoices, overview, registry, usage
 from storage.database import Database
 from storage.types import to_micros
 from tests.usecases.changing import SELLER, World, contract, fee, lines, per_unit, plans
@@ -264,3 +267,23 @@ def test_a_wrong_reading_of_a_register_gives_every_period_that_it_reached_its_ow
         ("2022-03-01", 3000),
     ]
     assert json.loads(json.dumps(world.events()[-1][1]))["id"] == ""
+
+
+@pytest.mark.parametrize("metric", ["usage", "register"])
+def test_what_is_taken_back_while_a_close_is_at_work_is_not_lost(database: Database, metric: str) -> None:
+    text = plans(P=[usage_charge("Charge", metric, "sum", UNIT)])
+    world = World(database, text + "contracts:\n" + contract("C", "P"), METERED)
+    world.active("P", date(2022, 1, 1))
+    put(world, METRICS[metric], "IOT_1", "2022-01-05T10:00:00+00:00", 100)
+    put(world, METRICS[metric], "IOT_1", AT, 900)
+    with database.snapshot() as session:
+        reader = MonthReader(session)
+        (row,) = closing.contracts(session)
+        plan = plan_month(reader, [row], (date(2022, 1, 1), date(2022, 2, 1)))
+    assert plan is not None
+    take_back(world, date(2022, 2, 1), metric=metric)
+    with database.transaction() as session:
+        commit_plan(session, plan, datetime(2022, 2, 1, 8, tzinfo=UTC))
+    world.close(FEBRUARY)
+    left = {"usage": 100, "register": 0}[metric]
+    assert charged(database).get("IOT_1", {}).get("Charge", Fraction(0)) == left
