@@ -56,6 +56,8 @@ class _Books:
     share_minor: dict[int, int] = field(init=False)
     share_amount: dict[int, Fraction] = field(init=False)
     charged: dict[int, Fraction] = field(init=False)
+    given: dict[int, Fraction] = field(init=False)
+    """By schedule, what gestures gave back: no close takes it back a second time."""
     schedules: list[ScheduleRow] = field(init=False)
     of_items: list[ScheduleRow] = field(init=False)
     """Those that are not of pools."""
@@ -80,7 +82,11 @@ class _Books:
         for line in verifying.lines(self.session):
             self.lines[line.invoice_id].append(line)
             sign_of_line[line.id] = signs.get(line.invoice_id, 0)
+        gestures = {line.id for it in self.invoices if it.purpose == "gesture" for line in self.lines[it.id]}
+        self.given = defaultdict(Fraction)
         for share in verifying.shares(self.session):
+            if share.line_id in gestures:
+                self.given[share.schedule_id] += share.amount
             self.share_minor[share.line_id] += share.share_minor
             self.share_amount[share.line_id] += share.amount
             self.charged[share.schedule_id] += sign_of_line[share.line_id] * share.amount
@@ -208,7 +214,7 @@ def _invoice_vat(
 def _charged(books: _Books) -> Iterator[Finding]:
     for schedule in books.schedules:
         nothing = schedule.status in {"planned", "valued"} or (schedule.status == "cancelled" and not schedule.revalue)
-        worth = Fraction(0) if nothing else schedule.amount
+        worth = books.given.get(schedule.id, Fraction(0)) if nothing else schedule.amount
         charged = books.charged.get(schedule.id, Fraction(0))
         if charged != worth:
             subject = _name(schedule)

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from storage.catalogue import raise_revisions
-from storage.sets import in_chunks, write_columns
-from storage.tables import Contract, Invoice, InvoiceLine, InvoiceVat, InvoicingSchedule
+from storage.sets import CHUNK, batched, in_chunks, write_columns
+from storage.tables import Contract, Invoice, InvoiceLine, InvoiceVat, InvoicingSchedule, LineShare
 
 SHARES = """
     SELECT share.line_id, share.schedule_id, COALESCE(object.reference, ''), share.quantity, share.amount,
@@ -148,3 +148,23 @@ def mark_for_billing_anew(session: Session, credited: Iterable[tuple[int, Fracti
         rows=rows,
     )
     raise_revisions(session, contract_ids)
+
+
+def has_gestures(session: Session) -> bool:
+    """Whether any gesture was ever made."""
+    return session.exec(select(Invoice.id).where(Invoice.purpose == "gesture").limit(1)).first() is not None
+
+
+def given(session: Session, schedule_ids: Iterable[int]) -> dict[int, Fraction]:
+    """By schedule, what gestures gave back of it, exact."""
+    found: dict[int, Fraction] = defaultdict(Fraction)
+    for chunk in batched(sorted(set(schedule_ids)), CHUNK):
+        query = (
+            select(col(LineShare.schedule_id), col(LineShare.amount))
+            .join(InvoiceLine, col(InvoiceLine.id) == col(LineShare.line_id))
+            .join(Invoice, col(Invoice.id) == col(InvoiceLine.invoice_id))
+            .where(col(LineShare.schedule_id).in_(chunk), Invoice.purpose == "gesture")
+        )
+        for schedule_id, amount in session.exec(query):
+            found[schedule_id] += amount
+    return dict(found)

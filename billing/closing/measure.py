@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -19,11 +20,12 @@ from billing.closing.registers import Registers, read_registers
 from billing.closing.spans import measure_span
 from billing.core import measured as core
 from billing.core.charges import Charge, Commitment, Event, Usage
-from storage import due, events
+from storage import crediting, due, events
 from storage.commitments import Counted
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
 from storage.pools import event_counts
+from storage.tables import OPEN_STATUSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,8 @@ class Inputs:
     pools: Mapping[int, Pool] = field(default_factory=dict)
     counted: Mapping[int, Sequence[Counted]] = field(default_factory=dict)
     """By schedule of a commitment, the schedules that it counts, with their stored worth."""
+    given: Mapping[int, Fraction] = field(default_factory=dict)
+    """By schedule, what gestures gave back of it."""
 
 
 def measure_schedules(
@@ -53,6 +57,7 @@ def measure_schedules(
     Of pools each member is measured like a schedule.
     """
     charges = reader.charges_of(schedules)
+    given = _given(reader, schedules)
     of_pools = [member for pool in pools.values() for member in pool.members]
     commitments = [it for it in schedules if isinstance(charges[it.charge_id][1], Commitment)]
     if pools:
@@ -86,7 +91,14 @@ def measure_schedules(
         zone=zone,
         pools=pools,
         counted=counted_by(reader, commitments) if commitments else {},
+        given=given,
     )
+
+
+def _given(reader: MonthReader, schedules: Sequence[ScheduleToValue]) -> Mapping[int, Fraction]:
+    """Of what was charged before; nothing is asked where no gesture was ever made."""
+    charged = [it.id for it in schedules if it.status not in OPEN_STATUSES] if reader.has_gestures else []
+    return crediting.given(reader.session, charged) if charged else {}
 
 
 def _events(

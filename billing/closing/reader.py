@@ -10,7 +10,7 @@ from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
-from storage import commitments, due, exchanges, measuring, pools, records, registers
+from storage import commitments, crediting, due, exchanges, measuring, pools, records, registers
 from storage.due import ScheduleToValue
 from storage.exchanges import Epoch
 from storage.late import late_schedules
@@ -40,7 +40,10 @@ class MonthReader:
     exchanges: dict[tuple[int, int], list[Epoch]] = field(init=False)
     """By object and metric, where a register begins again."""
 
+    has_gestures: bool = field(init=False)
+
     def __post_init__(self) -> None:
+        self.has_gestures = crediting.has_gestures(self.session)
         self.mark = measuring.usage_mark(self.session)
         self.metrics = due.metrics(self.session)
         self.late = late_schedules(self.session)

@@ -8,6 +8,7 @@ from typing import NamedTuple, assert_never, cast
 
 from billing.closing.measure import Inputs
 from billing.closing.pools import PoolWorth, value_of_pool
+from billing.core.adjustments import LAST
 from billing.core.charges import Charge, Commitment, Event, OneTime, Periodic, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
@@ -16,6 +17,7 @@ from billing.core.periods import DAY, Period
 from billing.core.pools import uncovered
 from billing.core.prices import NO_CONTEXT, Component, Context
 from billing.core.prices import worth as total
+from billing.core.prices.component import GIVEN, priced
 from billing.core.properties import property_text
 from billing.core.quick import PerUnitOfTotal, Value, quick
 from billing.core.usage import MetricKind, UsageTotals, measure
@@ -45,9 +47,32 @@ def value_schedules(
     charges: Mapping[int, tuple[int, Charge]],
     metrics: Mapping[int, Metric],
 ) -> list[Worth]:
-    """The worth of each schedule, in their order; a void one is worth nothing."""
+    """The worth of each schedule, in their order; a void one is worth nothing.
+
+    None is worth less than gestures gave back of it: an invoice and its credit notes never add up below zero.
+    """
     if inputs.counted:
-        return _with_commitments(schedules, inputs, charges, metrics)
+        worths = _with_commitments(schedules, inputs, charges, metrics)
+    else:
+        worths = _valued(schedules, inputs, charges, metrics)
+    if not inputs.given:
+        return worths
+    return [_at_least(worth, inputs.given.get(worth.schedule.id, Fraction(0))) for worth in worths]
+
+
+def _at_least(worth: Worth, given: Fraction) -> Worth:
+    if given <= worth.amount:
+        return worth
+    more = priced(name=GIVEN, position=LAST + 9, quantity=given - worth.amount, unit_price=Fraction(1))
+    return worth._replace(components=worth.components + more, amount=given)
+
+
+def _valued(
+    schedules: Sequence[ScheduleToValue],
+    inputs: Inputs,
+    charges: Mapping[int, tuple[int, Charge]],
+    metrics: Mapping[int, Metric],
+) -> list[Worth]:
     known: dict[Input, Value] = {}
     short = _short_ways(schedules, charges, metrics)
     worths: list[Worth] = []

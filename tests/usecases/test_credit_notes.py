@@ -104,6 +104,37 @@ def test_a_gesture_is_not_billed_again_when_the_period_changes(fleet: Fleet) -> 
     assert agree(fleet.database)
 
 
+@pytest.mark.parametrize(
+    "percent, reversed_units, kind, taken_back, named",
+    [
+        # 30.00 charged, 9.00 given: 21.00 can still be taken back, whatever the usage falls to.
+        (30, -12, "credit_note", 2100, ["Credited before"]),
+        (30, -8, "credit_note", 2000, []),
+        (100, -12, "invoice", 0, ["Credited before"]),
+    ],
+)
+def test_a_correction_takes_back_no_more_than_a_gesture_has_left(
+    database: Database, percent: int, reversed_units: int, kind: str, taken_back: int, named: list[str]
+) -> None:
+    fleet = Fleet(database)
+    fleet.activate("IOT_1")
+    fleet.uses("IOT_1", 12, "2022-04-14T10:00:00Z")
+    fleet.close(APRIL)
+    credited(fleet, percent=Fraction(percent))
+    fleet.uses("IOT_1", reversed_units, "2022-04-20T10:00:00Z")
+
+    dry, real = fleet.close(MAY, dry_run=True), fleet.close(MAY)
+
+    assert [it.net_minor for it in real.invoices] == [it.net_minor for it in dry.invoices]
+    assert [(it.kind, it.net_minor) for it in real.invoices] == [(kind, taken_back)]
+    assert [it.component for note in real.invoices for it in note.lines if it.component != "Units"] == named
+    assert agree(database)
+    # What is used again is charged from what it was worth, less what was given.
+    fleet.uses("IOT_1", -reversed_units, "2022-04-21T10:00:00Z")
+    assert sum(it.net_minor for it in fleet.close(JUNE).invoices) == taken_back
+    assert agree(database)
+
+
 def test_what_a_cancellation_credits_is_charged_anew_by_the_next_close(fleet: Fleet) -> None:
     fleet.uses("IOT_1", 2, "2022-04-20T10:00:00Z")
 

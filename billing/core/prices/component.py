@@ -16,7 +16,9 @@ FLAT_FEE = "flat fee"
 NO_PRICE = "No price"
 """Usage of a value for which a breakdown has no price: a line at 0, so that it is seen and not silently free."""
 RULE = "Rule"
-RESERVED = frozenset({MINIMUM, MAXIMUM, DISCOUNT, PER_EVENT_LIMITS, RULE, NO_PRICE})
+GIVEN = "Credited before"
+"""What a gesture gave back beyond what a period is worth now: it is not taken back a second time."""
+RESERVED = frozenset({MINIMUM, MAXIMUM, DISCOUNT, PER_EVENT_LIMITS, RULE, NO_PRICE, GIVEN})
 """Names that no calculator may give to a part of its price."""
 
 Unit = Literal["metric", "fee", "amount", "event", "package"]
@@ -29,6 +31,7 @@ _UNITS: dict[str, Unit] = {
     PACKAGES: "package",
     FLAT: "fee",
     RULE: "amount",
+    GIVEN: "amount",
 }
 
 
