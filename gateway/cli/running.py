@@ -1,5 +1,6 @@
 """`metergate run`, `migrate` and `doctor`."""
 
+import gc
 import logging
 import signal
 import threading
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from gateway.roles import Parts
     from storage.database import Database
     from storage.members import Member
+
+YOUNG_OBJECTS = 50_000
+"""A batch makes some ten thousand objects that live as long as it: the collector is not to look at them meanwhile."""
 
 
 @click.command()
@@ -66,6 +70,10 @@ def run(*, role: str, workers: int, member: int, embedded_broker: bool, port: in
         does = BESIDE_WORKERS if workers and role == "all" else PARTS[role]  # type: ignore[index] # click checked it
         if not (workers and role == "ingest"):
             stack.enter_context(Gateway(parts.database, parts.clock, settings, parts=does, member=member))
+        # What was imported and built stays for good: looked at no more, it takes a seventh off the time of a message.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         click.echo(_said(settings, does, workers))
         stop.wait()
         click.echo("stopping: what was received is stored first", err=True)

@@ -1,27 +1,39 @@
 """paho-mqtt behind the same interface: the well-known client, for those who would rather have it.
 
-It reads in a thread of its own, so a queue lies between; a client object is one connection and is never reused.
+A thread of its own talks to the broker, by paho's calls for a loop of one's own: messages are handed over in runs, and
+the acknowledgements of a batch go out in one write; its ready-made loop does both one by one. A client object is one
+connection and is never reused.
 """
 
 import logging
-import queue
+import select
+import socket
+import ssl
 import threading
+import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
-from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.links import packets
 from gateway.links.link import LinkError, LinkOptions, Publication
 from gateway.links.packets import NEW_SUBSCRIPTION_ONLY, SESSION_NEVER_EXPIRES
 from gateway.mqtt import new_client
 
 log = logging.getLogger(__name__)
 ANSWER_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
+"""How long the last acknowledgements and the goodbye may take."""
+MISC_SECONDS = 1.0
+"""How often paho looks after its keepalive."""
+RUN_MAX = 500
+"""Messages handed over at once while more arrive."""
 TAKEN_OVER = "Session taken over"
 
 
@@ -31,8 +43,19 @@ class PahoLink:
     def __init__(self, options: LinkOptions) -> None:
         self._options = options
         self._five = options.mqtt_version == "5"
-        # A broker that keeps to the window never fills it; one that does not waits here, and so does the network.
-        self._queue: queue.Queue[Publication | None] = queue.Queue(maxsize=2 * options.receive_window)
+        # A broker that keeps to the window never fills it; one that does not is not listened to for a while.
+        self._waiting_max = 2 * options.receive_window
+        self._waiting: deque[Publication] = deque()
+        self._changed = threading.Condition()
+        self._arrived: list[Publication] = []
+        self._done: deque[bytes] = deque()
+        self._unsent = b""
+        self._exactly_once: set[int] = set()
+        self._closing = False
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+        self._thread = threading.Thread(target=self._talk, name="metergate-paho", daemon=True)
         self._session_present = False
         self._joining: dict[int, tuple[str, ...]] = {}
         self._ready = threading.Event()
@@ -50,6 +73,8 @@ class PahoLink:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        # With it, paho leaves every write to our own loop, whoever asks for it.
+        client.on_socket_register_write = lambda _client, _userdata, _socket: self._wake()
 
     def open(self) -> bool:
         options, address = self._options, self._options.address
@@ -67,7 +92,7 @@ class PahoLink:
             where = f"{address.host}:{address.port}"
             sentence = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
             raise LinkError(f"nothing answers at {where} ({sentence or type(error).__name__})") from None
-        self._client.loop_start()
+        self._thread.start()
         if not self._ready.wait(ANSWER_SECONDS):
             raise self._ended or LinkError(f"the broker did not answer within {ANSWER_SECONDS:g} s")
         if self._ended is not None:
@@ -75,32 +100,34 @@ class PahoLink:
         return self._session_present
 
     def receive(self, limit: int) -> Sequence[Publication]:
-        batch: list[Publication] = []
-        entry = None if self._interrupted.is_set() else self._queue.get()
-        while entry is not None:
-            batch.append(entry)
-            if len(batch) >= limit:
-                break
-            try:
-                entry = self._queue.get_nowait()
-            except queue.Empty:
-                break
-        if self._ended is not None and not self._interrupted.is_set():
-            batch = [message for message in batch if not message.packet_id]
-            if not batch:
-                raise self._ended
-            self._wake()  # so that the next call comes to its end too
+        with self._changed:
+            while not self._waiting and self._ended is None and not self._interrupted.is_set():
+                self._changed.wait()
+            if self._interrupted.is_set():
+                return []
+            if self._ended is not None:
+                self._waiting = deque(message for message in self._waiting if not message.packet_id)
+                if not self._waiting:
+                    raise self._ended
+            full = len(self._waiting) >= self._waiting_max
+            batch = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+        if full:
+            self._wake()
         return batch
 
     def stands(self) -> bool:
         return self._ended is None or self._interrupted.is_set()
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        for packet_id in packet_ids:
-            if self._ended is not None:
-                raise self._ended
-            if self._client.ack(packet_id, 1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                raise LinkError("an acknowledgement could not be sent; the broker will repeat the message")
+        if self._ended is not None:
+            raise self._ended
+        if self._exactly_once:
+            for packet_id in self._exactly_once.intersection(packet_ids):
+                self._exactly_once.discard(packet_id)
+                self._client.ack(packet_id, 2)
+                packet_ids = [other for other in packet_ids if other != packet_id]
+        self._done.append(packets.acknowledge(packet_ids, exactly_once=set()))
+        self._wake()
 
     def join(self, filters: Sequence[str]) -> None:
         if not filters:
@@ -119,26 +146,91 @@ class PahoLink:
 
     def interrupt(self) -> None:
         self._interrupted.set()
-        self._wake()
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         self._interrupted.set()
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._closing = True
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            self._woken.close()
+            self._waker.close()
 
     def _wake(self) -> None:
         try:
-            self._queue.put_nowait(None)
-        except queue.Full:
-            return  # then nobody waits at it
+            self._waker.send(b".")
+        except OSError:
+            return  # it is awake already, or has ended
 
     def _end(self, sentence: str, *, taken_over: bool = False) -> None:
         if self._ended is None:
             self._ended = LinkError(sentence, taken_over=taken_over)
         self._ready.set()
-        self._wake()
+        with self._changed:
+            self._changed.notify_all()
 
-    # --- paho's thread ---
+    # --- the thread that talks to the broker ---
+
+    def _talk(self) -> None:
+        client, misc_at = self._client, 0.0
+        while (connection := client.socket()) is not None:
+            sent = self._send(connection)
+            if self._closing and sent:
+                client.disconnect()
+                client.loop_write()
+                break
+            listening = len(self._waiting) < self._waiting_max
+            before = len(self._arrived)
+            if listening:
+                client.loop_read()
+            more = len(self._arrived) > before
+            if more and len(self._arrived) < RUN_MAX:
+                continue
+            self._hand_over()
+            if time.monotonic() >= misc_at:
+                misc_at = time.monotonic() + MISC_SECONDS
+                client.loop_misc()
+            if not more and client.socket() is not None:
+                self._wait(connection, reading=listening, writing=not sent)
+        self._hand_over()
+        self._end("the connection ended")
+
+    def _hand_over(self) -> None:
+        if self._arrived:
+            with self._changed:
+                self._waiting.extend(self._arrived)
+                self._changed.notify_all()
+            self._arrived.clear()
+
+    def _send(self, connection: Any) -> bool:
+        """Send what waits to be sent, paho's packets and our acknowledgements in turn; whether all of it is out."""
+        client = self._client
+        if client.want_write() and not self._unsent:
+            client.loop_write()
+        while (self._done or self._unsent) and not client.want_write():
+            while self._done:
+                self._unsent += self._done.popleft()
+            try:
+                self._unsent = self._unsent[connection.send(self._unsent) :]
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return False
+            except OSError:
+                return True  # the next read says that it has ended
+        return not client.want_write()
+
+    def _wait(self, connection: Any, *, reading: bool, writing: bool) -> None:
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        poll.register(connection, (select.POLLIN if reading else 0) | (select.POLLOUT if writing else 0))
+        poll.poll(MISC_SECONDS * 1000)
+        try:
+            while self._woken.recv(4096):
+                pass
+        except BlockingIOError:
+            return
 
     def _on_connect(
         self, client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
@@ -183,17 +275,15 @@ class PahoLink:
         except UnicodeDecodeError:
             self._client.disconnect()  # MQTT forbids it: this is no broker to go on with
             return
-        entry = Publication(
-            topic,
-            bytes(received.payload),
-            received.mid if received.qos else 0,
-            received.retain,
-            getattr(received.properties, "ResponseTopic", None),
-            getattr(received.properties, "CorrelationData", None),
+        if received.qos > 1:
+            self._exactly_once.add(received.mid)
+        self._arrived.append(
+            Publication(
+                topic,
+                bytes(received.payload),
+                received.mid if received.qos else 0,
+                received.retain,
+                getattr(received.properties, "ResponseTopic", None),
+                getattr(received.properties, "CorrelationData", None),
+            )
         )
-        while not self._interrupted.is_set():
-            try:
-                self._queue.put(entry, timeout=1)
-            except queue.Full:
-                continue
-            return
