@@ -114,6 +114,8 @@ def attach(session: Session, month: date) -> bool:
     if month not in archived_months(session) or not _exists(connection, name_of(month)):
         return False
     start, end = bounds(month)
+    # A month that was dumped by an earlier release comes back without the columns that were added since.
+    connection.exec_driver_sql(f"ALTER TABLE {name_of(month)} ADD COLUMN IF NOT EXISTS property_set_id integer")
     connection.exec_driver_sql(
         f"ALTER TABLE usage_record ATTACH PARTITION {name_of(month)} FOR VALUES FROM ({start}) TO ({end})"
     )

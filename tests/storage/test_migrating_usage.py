@@ -52,6 +52,25 @@ def test_months_of_an_earlier_release_take_properties_and_come_back(postgres_url
     database.dispose()
 
 
+def test_a_month_that_was_dumped_by_an_earlier_release_comes_back(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    database.migrate()
+    april, table = MONTHS[1], partitions.name_of(MONTHS[1])
+    with database.transaction() as session:
+        session.connection().execute(text(INSERT), {"at": partitions.bounds(april)[0] + 7})
+    with database.transaction() as session:
+        partitions.split(session, april)
+        partitions.detach(session, april, NOW)
+        session.connection().exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN property_set_id")
+    with database.transaction() as session:
+        assert partitions.attach(session, april)
+    with database.snapshot() as session:
+        assert session.connection().exec_driver_sql("SELECT property_set_id FROM usage_record").scalars().all() == [
+            None
+        ]
+    database.dispose()
+
+
 def test_usage_of_an_earlier_release_says_nothing_beside_its_value(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     with database.engine.connect() as connection:
