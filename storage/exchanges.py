@@ -36,13 +36,51 @@ def epochs(session: Session, object_id: int | None = None) -> dict[Register, lis
     query = select(RegisterEpoch).order_by(col(RegisterEpoch.starts_at))
     if object_id is not None:
         query = query.where(RegisterEpoch.object_id == object_id)
+    rows = [
+        ((row.object_id, row.metric_id), Epoch(to_micros(row.starts_at), row.final_quantity, row.initial_quantity))
+        for row in session.exec(query)
+    ]
+    begun = _first_readings(session) if any(epoch.initial is None for _, epoch in rows) else {}
     found: dict[Register, list[Epoch]] = {}
-    for row in session.exec(query):
-        at = to_micros(row.starts_at)
-        initial = row.initial_quantity
-        if initial is None:
-            initial = first_reading(session, row.object_id, row.metric_id, start=at)
-        found.setdefault((row.object_id, row.metric_id), []).append(Epoch(at, row.final_quantity, initial))
+    for register, epoch in rows:
+        initial = begun.get((*register, epoch.starts_at)) if epoch.initial is None else epoch.initial
+        found.setdefault(register, []).append(epoch._replace(initial=initial))
+    return found
+
+
+def _first_readings(session: Session) -> dict[tuple[int, int, int], int]:
+    """By object, metric and instant of the exchange, the first reading since, where the beginning was not said.
+
+    The first day comes from the rollup; where it is the day of the exchange and has earlier readings, from the facts,
+    once for each metric and day.
+    """
+    rows = session.connection().execute(
+        text(f"""
+        SELECT d.object_id, d.metric_id, d.starts_at, d.day, r.first_at, r.first_quantity
+        FROM (
+            SELECT e.object_id, e.metric_id, e.starts_at, MIN(r.day) AS day
+            FROM register_epoch e
+            JOIN usage_rollup r ON r.object_id = e.object_id AND r.metric_id = e.metric_id
+                 AND r.day >= e.starts_at / {DAY_MICROS} AND r.last_at >= e.starts_at AND r.record_count > 0
+            WHERE e.initial_quantity IS NULL
+            GROUP BY e.object_id, e.metric_id, e.starts_at
+        ) d
+        JOIN usage_rollup r ON r.object_id = d.object_id AND r.metric_id = d.metric_id AND r.day = d.day
+        """)
+    )
+    found: dict[tuple[int, int, int], int] = {}
+    mixed: dict[tuple[int, int], dict[int, int]] = {}
+    for object_id, metric_id, starts_at, day, first_at, quantity in rows:
+        if first_at >= starts_at:
+            found[object_id, metric_id, starts_at] = quantity
+        else:
+            mixed.setdefault((metric_id, day), {})[object_id] = starts_at
+    for (metric_id, day), starts in mixed.items():
+        read: dict[int, list[tuple[int, int]]] = {}
+        for object_id, at, quantity in of_day(session, metric_id, day, starts):
+            if at >= starts[object_id]:
+                read.setdefault(object_id, []).append((at, quantity))
+        found.update({(object_id, metric_id, starts[object_id]): min(each)[1] for object_id, each in read.items()})
     return found
 
 

@@ -72,6 +72,18 @@ def test_where_the_new_register_begins_is_its_next_reading_unless_it_is_said(wor
     assert net(world, MARCH) == {"2022-03-01": 1000}
 
 
+def test_the_next_reading_may_come_on_the_day_of_the_exchange(world: World) -> None:
+    read(world, "2022-01-02", "100")
+    read(world, "2022-01-25T08:00:00+00:00", "140")
+    exchanged(world, date(2022, 1, 25), "2022-01-25T09:00:00", final="150")
+    read(world, "2022-01-25T11:00:00+00:00", "21")
+    read(world, "2022-01-25T10:00:00+00:00", "20")
+    read(world, "2022-01-30", "27")
+    assert net(world, JANUARY) == {"2022-01-01": 5700}
+    read(world, "2022-02-20", "30")
+    assert net(world, FEBRUARY) == {"2022-02-01": 300}
+
+
 def test_where_the_old_register_ended_is_the_last_that_came_unless_it_is_said(world: World) -> None:
     read(world, "2022-01-02", "100")
     read(world, "2022-01-20", "130")
