@@ -65,21 +65,22 @@ def steps_of(url: str) -> list[str]:
 
 
 def chosen(steps: list[str], *, every: bool) -> list[int]:
-    """Every step, or of each kind that writes the first and the last, and every commit with what comes after it.
+    """Every step that writes, or of each kind of them the first and the last; and every commit.
 
-    A PostgreSQL database is slow to copy, and what only reads leaves nothing behind on either.
+    What only reads leaves nothing behind: a death before it is one before the write that follows. A PostgreSQL database
+    is slow to copy.
     """
-    if every:
-        return list(range(len(steps)))
-    places: dict[str, list[int]] = {}
-    for place, step in enumerate(steps):
-        if step.startswith(("INSERT", "UPDATE", "DELETE", "WITH")):
-            places.setdefault(step, []).append(place)
+    writing = [place for place, step in enumerate(steps) if step.startswith(("INSERT", "UPDATE", "DELETE", "WITH"))]
     commits = [place for place, step in enumerate(steps) if step == "COMMIT"]
+    if every:
+        return sorted({0, *writing, *commits})
+    places: dict[str, list[int]] = {}
+    for place in writing:
+        places.setdefault(steps[place], []).append(place)
     return sorted({*commits, *itertools.chain.from_iterable((them[0], them[-1]) for them in places.values())})
 
 
-def test_a_close_killed_before_any_statement_is_completed_by_the_next(prepared: str) -> None:
+def test_a_close_killed_before_any_write_is_completed_by_the_next(prepared: str) -> None:
     with copy_of(prepared) as url:
         steps = steps_of(url)
         undisturbed = books(url)
