@@ -178,6 +178,7 @@ class _Changes:
         }
 
     def _cancelled(self, schedule: InvoicingSchedule) -> InvoicingSchedule:
-        schedule.revalue = 1 if schedule.status in CHARGED or schedule.revalue else 0
+        known = schedule.status in CHARGED or schedule.revalue
+        schedule.revalue = 1 if known or pools.charged(self.session, [declared.key(schedule.id)]) else 0
         schedule.status = "cancelled"
         return schedule

@@ -214,6 +214,10 @@ def _invoice_vat(
 def _charged(books: _Books) -> Iterator[Finding]:
     for schedule in books.schedules:
         nothing = schedule.status in {"planned", "valued"} or (schedule.status == "cancelled" and not schedule.revalue)
+        if nothing and schedule.definition.get("threshold") and schedule.status == "planned":
+            nothing = False  # charged so far, and stored as its amount; the end of the period charges the rest
+        if schedule.definition.get("threshold") and schedule.status == "valued":
+            continue  # the rest waits for the next invoice
         worth = books.given.get(schedule.id, Fraction(0)) if nothing else schedule.amount
         charged = books.charged.get(schedule.id, Fraction(0))
         if charged != worth:

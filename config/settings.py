@@ -49,6 +49,9 @@ class Settings(BaseSettings):
         "accept", description="A delta with neither id nor time cannot be told from its repeat."
     )
     close_cron: str = Field("", description="When to close (five cron fields, UTC); empty: only by command.")
+    threshold_seconds: int = Field(
+        900, ge=0, description="How often to look for periods that passed their threshold; 0: only by command."
+    )
     close_grace_hours: int = Field(0, ge=0, description="Wait this long after a month's end for late usage.")
     command_expiry_seconds: int = Field(86400, ge=1, description="A command not delivered by then is dropped.")
 

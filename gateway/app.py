@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Self
 
 from billing import close as closing
-from billing import control, lifecycle
+from billing import control, lifecycle, thresholds
 from billing.core.errors import BillingError
 from config.clock import Clock
 from config.settings import Settings
@@ -85,10 +85,7 @@ class Gateway:
 
     def __enter__(self) -> Self:
         if self._parts.close:
-            self._keep_house()
-            self._alarms.every(HOUSEKEEPING_SECONDS, "housekeeping", self._keep_house)
-            if self._settings.close_cron:
-                self._alarms.cron(self._settings.close_cron, "close", self._close)
+            self._begin_closing()
         if self._parts.control:
             self._publisher.start()
         if self._sessions is not None:
@@ -217,6 +214,22 @@ class Gateway:
                 return  # another process is at it
             ensure_partitions(session, today=now.date())
             lifecycle.end_terms(session, now, topic_devices=self._settings.topic_devices)
+
+    def _begin_closing(self) -> None:
+        self._keep_house()
+        self._alarms.every(HOUSEKEEPING_SECONDS, "housekeeping", self._keep_house)
+        if self._settings.close_cron:
+            self._alarms.cron(self._settings.close_cron, "close", self._close)
+        if self._settings.threshold_seconds:
+            self._alarms.every(self._settings.threshold_seconds, "thresholds", self._bill_thresholds)
+
+    def _bill_thresholds(self) -> None:
+        """Invoice what passed its threshold in mid-period; nothing is read where no plan has one."""
+        report = thresholds.bill_thresholds(self._database, self._clock.now())
+        for invoice in report.invoices:
+            log.info("issued %s in mid-period", invoice.number)
+        for failure in report.failures:
+            log.error("the thresholds of %s were not billed: %s", failure.contract, failure.message)
 
     def _close(self) -> None:
         """Close every month that ended at least the grace ago; a week of downtime is caught up by the same call."""

@@ -68,6 +68,7 @@ class Database:
         with self._faults(), self.engine.connect() as connection:
             config = _alembic(connection)
             before = MigrationContext.configure(connection).get_current_revision()
+            connection.rollback()  # inside a transaction SQLite would leave its foreign keys on
             with self._tables_may_be_rebuilt(connection):
                 command.upgrade(config, "head")
                 if before != ScriptDirectory(str(MIGRATIONS)).get_current_head():

@@ -304,6 +304,8 @@ def mark_of(session: Session, invoice: Invoice) -> int:
     if invoice.status == "draft":
         return session.get_one(DraftMonth, (invoice.contract_id, invoice.month_starts_on)).usage_mark
     charged = invoice if invoice.credits_id is None else session.get_one(Invoice, invoice.credits_id)
+    if charged.usage_mark is not None:
+        return charged.usage_mark
     return session.exec(
         select(BillingMonth.usage_mark).where(
             BillingMonth.contract_id == charged.contract_id, BillingMonth.month_starts_on == charged.month_starts_on

@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, insert, select, update
 
 from storage.catalogue import chunks
-from storage.tables import Charge, Contract, ContractItem, InvoicingSchedule, Subscription, Suspension
+from storage.tables import Charge, Contract, ContractItem, InvoicingSchedule, LineShare, Subscription, Suspension
 
 CHARGED = ("invoiced", "settled")
 
@@ -167,13 +167,19 @@ def extend(session: Session, item_id: int, ends_on: date, end_at: datetime) -> N
     session.exec(update(ContractItem).where(col(ContractItem.id) == item_id).values(ends_on=ends_on, end_at=end_at))
 
 
+def _charged() -> Any:
+    """Schedules of which anything was charged: after their period, or in the middle of it."""
+    shared = select(LineShare.schedule_id).where(col(LineShare.schedule_id) == col(InvoicingSchedule.id)).exists()
+    return col(InvoicingSchedule.status).in_(CHARGED) | shared
+
+
 def cancel(session: Session, item_ids: Collection[int]) -> None:
     """Take items back whole: all their schedules are cancelled, and what was charged is given back."""
     for part in chunks(item_ids):
         schedules_of_part = col(InvoicingSchedule.contract_item_id).in_(part)
         session.exec(
             update(InvoicingSchedule)
-            .where(schedules_of_part, col(InvoicingSchedule.status).in_(CHARGED))
+            .where(schedules_of_part, _charged())
             .values(revalue=1)
             .execution_options(synchronize_session="fetch")
         )
@@ -226,11 +232,7 @@ def _cut(session: Session, item_ids: Sequence[int], where: Cut) -> None:
         )
         schedule = schedule.where(col(InvoicingSchedule.charge_id).not_in(fees))
         values["fees_until"] = col(ContractItem.ends_on)
-    session.exec(
-        schedule.where(
-            col(InvoicingSchedule.status).in_(CHARGED), col(InvoicingSchedule.ends_on) > where.ends_on
-        ).values(revalue=1)
-    )
+    session.exec(schedule.where(_charged(), col(InvoicingSchedule.ends_on) > where.ends_on).values(revalue=1))
     session.exec(schedule.where(col(InvoicingSchedule.starts_on) >= where.ends_on).values(status="cancelled"))
     straddling = schedule.where(col(InvoicingSchedule.ends_on) > where.ends_on)
     session.exec(straddling.where(col(InvoicingSchedule.due_on) > where.last_day).values(due_on=where.last_day))

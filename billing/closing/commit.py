@@ -1,7 +1,7 @@
 """Writing a planned month in one transaction, which checks first that nothing it was planned on has changed."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import attrgetter
 
 from sqlmodel import Session
@@ -10,7 +10,7 @@ from billing.closing.plan import MonthPlan, PlannedContract, PlannedInvoice
 from billing.core.linebook import Line
 from billing.core.money import minor_digits
 from billing.core.numbering import number, series
-from billing.dating import issue_day
+from billing.dating import first_open_day, issue_day
 from storage import closing, drafts, due, issuing, measuring
 from storage.pools import ObjectPart
 from storage.tables import BillingMonth, DraftMonth, Invoice, InvoiceLine, InvoiceVat
@@ -66,11 +66,30 @@ def _close(session: Session, plan: MonthPlan, planned: PlannedContract, now: dat
     due.look_again(session, planned.carried)
 
 
-def _issue(session: Session, plan: MonthPlan, planned: PlannedInvoice, place: int, now: datetime) -> str:
+def commit_early(session: Session, plan: MonthPlan, now: datetime, on: date) -> tuple[str, ...] | None:
+    """Issue what passed a threshold, dated the local day `on`; its month stays open. None when the contract changed."""
+    (planned,) = plan.contracts
+    if not closing.claim(session, contract_id=planned.contract.id, revision=planned.contract.revision):
+        return None
+    due.update_schedules(session, planned.schedules)
+    day = first_open_day(session, on)
+    return tuple(_issue(session, plan, each, place, now, early_on=day) for place, each in enumerate(plan.invoices, 1))
+
+
+def _issue(
+    session: Session,
+    plan: MonthPlan,
+    planned: PlannedInvoice,
+    place: int,
+    now: datetime,
+    *,
+    early_on: date | None = None,
+) -> str:
     contract, customer, seller = issuing.parties(session, plan.lead.id)
-    issued_on, draft = issue_day(session, contract, plan.month_ends_on, now), planned.draft
+    issued_on, draft = early_on or issue_day(session, contract, plan.month_ends_on, now), planned.draft
     invoice = Invoice(
         kind=draft.kind,
+        purpose="period" if early_on is None else "threshold",
         status="draft",
         contract_id=plan.lead.id,
         part=planned.part,
@@ -89,6 +108,7 @@ def _issue(session: Session, plan: MonthPlan, planned: PlannedInvoice, place: in
         buyer={"reference": customer.reference, **customer.party},
         corrects=list(planned.corrects),
         issued_at=now,
+        usage_mark=None if early_on is None else plan.usage_mark,
     )
     lines = [
         (_invoice_line(line, place + 1, planned.object_shares.get(place, ())), line.shares.rows())

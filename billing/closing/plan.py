@@ -152,7 +152,8 @@ def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, da
     parts = [schedules] if inputs.counted else batched(schedules, VALUED_AT_ONCE)
     pooled: dict[int, PoolWorth] = {}
     charged_before = {it.id for it in schedules if it.status not in {"planned", "valued"}}
-    charged = issuing.charged(session, charged_before)
+    early = {key for key, (_, charge) in charges.items() if isinstance(charge, Usage) and charge.threshold is not None}
+    charged = issuing.charged(session, charged_before | {it.id for it in schedules if it.charge_id in early})
     headings = Headings(reader, contract)
     corrected: dict[int, set[str]] = {}
     rows: list[Row] = []

@@ -19,6 +19,8 @@ Prorate = Literal["day", "second", "none", "full"]
 UsageWhileSuspended = Literal["bill", "ignore", "report"]
 """What usage of suspended days is: charged, free, or free and told by the close."""
 Scope = Literal["item", "subscription", "contract"]
+GROWING_AGGREGATIONS = frozenset({"sum", "count", "max", "unique_count"})
+"""What does not fall while a period goes on."""
 Limits = Literal["pool", "item"]
 VatCategory = Literal["S", "Z", "E", "AE", "K", "G", "O", "L", "M"]
 """UNCL5305 in EN 16931: standard, zero, exempt, reverse charge, intra-community, export, outside, IGIC, IPSI."""
@@ -145,7 +147,7 @@ class Recurring(Periodic):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage(Periodic):
-    """A price on what was measured over a period, in arrears.
+    """A price on what was measured over a period, in arrears; before its end whenever `threshold` more is owed.
 
     The included units, tiers, steps, minimum and maximum of a pool are the whole pool's, or with `limits` item those
     of one item: they then grow with the items in it, each counted by the part of the period that it was there.
@@ -158,6 +160,7 @@ class Usage(Periodic):
     } | {"charge_zero": "write charge_zero in the price"}
     timing: Literal["arrears"] = "arrears"
     limits: Limits = "pool"
+    threshold: Fraction | None = None
     calculator: Calculator
     usage_while_suspended: UsageWhileSuspended = "bill"
 
@@ -170,12 +173,27 @@ class Usage(Periodic):
         read = {name for rule in rules_of(self) if isinstance(rule, Rule) for name in rule.expression.attributes}
         if read and self.scope != "item":
             raise Invalid(f"attributes.{min(read)} is that of one object, but the scope is the {self.scope}")
+        self._check_limits()
+        self._check_threshold()
+
+    def _check_limits(self) -> None:
         if self.limits == "item" and self.scope == "item":
             raise Invalid("limits says whose the limits of a pool are; add scope: subscription or contract")
         if self.limits == "item" and not all(isinstance(it, GROWING_PRICES) for it in self.calculator.all_prices()):
             raise Invalid(
                 "limits: item goes with flat, per_unit, graduated, volume, stairstep and capacity; give the limits "
                 "of the whole pool"
+            )
+
+    def _check_threshold(self) -> None:
+        if self.threshold is None:
+            return
+        if not self.threshold:
+            raise Invalid("threshold is an amount above 0; a period is invoiced as soon as it costs that much more")
+        if self.calculator.aggregation not in GROWING_AGGREGATIONS or self.calculator.recurring:
+            raise Invalid(
+                f"threshold goes with what only grows in a period: {', '.join(sorted(GROWING_AGGREGATIONS))}; a level "
+                "is known when the period ends"
             )
 
 

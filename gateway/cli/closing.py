@@ -1,30 +1,53 @@
 """`metergate close`."""
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
 
+if TYPE_CHECKING:
+    from billing.close import CloseReport
+
 
 @click.command()
-@click.option("--until", required=True, metavar="DATE", help="Close the months that have ended by this day.")
+@click.option("--until", metavar="DATE", help="Close the months that have ended by this day.")
+@click.option("--thresholds", is_flag=True, help="Instead, invoice what passed its threshold in mid-period.")
 @click.option("--dry-run", is_flag=True, help="Show the invoices it would issue, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def close(until: str, *, dry_run: bool, as_json: bool) -> int:
+def close(until: str | None, *, thresholds: bool, dry_run: bool, as_json: bool) -> int:
     """Value what is due month by month and issue the invoices."""
     from billing import close as closing
-    from gateway.cli.documents import summary
 
+    if (until is None) != thresholds:
+        raise click.UsageError("give either --until DATE or --thresholds")
+    if until is None:
+        from billing.thresholds import bill_thresholds
+
+        with house() as parts:
+            report = bill_thresholds(parts.database, parts.clock.now(), dry_run=dry_run)
+        return _show(report, "Nothing has passed its threshold.", dry_run=dry_run, as_json=as_json)
+    day = _day(until)
+    with house() as parts:
+        report = closing.close(parts.database, day, parts.clock.now(), dry_run=dry_run)
+    return _show(report, f"Nothing to invoice until {day}.", dry_run=dry_run, as_json=as_json)
+
+
+def _day(until: str) -> date:
     try:
         day = date.fromisoformat(until)
     except ValueError:
         raise click.UsageError(f"{until!r} is not a date; write it as 2022-04-30") from None
     if day.year == date.max.year:
         raise click.UsageError(f"{until} is further than the calendar is kept")
-    with house() as parts:
-        report = closing.close(parts.database, day, parts.clock.now(), dry_run=dry_run)
+    return day
+
+
+def _show(report: "CloseReport", nothing: str, *, dry_run: bool, as_json: bool) -> int:
+    from gateway.cli.documents import summary
+
     rows, drafts = ([summary(each) for each in found] for found in (report.invoices, report.drafts))
     failures = [{"contract": it.contract, "month": it.month_starts_on, "message": it.message} for it in report.failures]
     unbilled = [each.as_json() for each in report.unbilled]
@@ -32,7 +55,7 @@ def close(until: str, *, dry_run: bool, as_json: bool) -> int:
     if as_json:
         show_json(
             {
-                "until": day,
+                "until": report.until,
                 "dry_run": dry_run,
                 "invoices": rows,
                 "drafts": drafts,
@@ -42,8 +65,7 @@ def close(until: str, *, dry_run: bool, as_json: bool) -> int:
             }
         )
     else:
-        nothing = "" if drafts else f"Nothing to invoice until {day}."
-        show_rows(rows, as_json=False, nothing=nothing)
+        show_rows(rows, as_json=False, nothing="" if drafts else nothing)
         if drafts:
             click.echo("These wait for approval, and the later months of their contracts with them:")
             show_rows(drafts, as_json=False, nothing="")

@@ -97,8 +97,8 @@ class Invoice(Table, table=True):
     """What a draft is called while it waits for approval, instead of a number."""
     kind: str = Field(sa_type=Word)
     purpose: str = Field(default="period", sa_type=Word)
-    """`period`: what a close charges or takes back, one a kind, month and part; by hand: `gesture`, which leaves what
-    was charged as it is, and `cancellation`, after which the next close charges anew."""
+    """`period`: what a close charges or takes back, one a kind, month and part; `threshold`: in mid-period; by hand:
+    `gesture`, which leaves what was charged as it is, and `cancellation`, after which the next close charges anew."""
     status: str = Field(sa_type=Word)
     contract_id: int = Field(foreign_key="contract.id")
     """Of an invoice for several contracts, the first of them by name."""
@@ -126,6 +126,8 @@ class Invoice(Table, table=True):
     """The word of whoever asked for a credit note by hand: what makes a repeat recognisable."""
     reason: str = ""
     """Why a credit note by hand was issued."""
+    usage_mark: int | None = Field(default=None, sa_type=BigInteger)
+    """The last ingest batch that an invoice in mid-period saw; a close keeps its own with the month."""
     issued_at: datetime = Field(sa_type=Instant)
 
 

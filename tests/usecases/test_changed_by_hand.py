@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Date, Integer, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
+from billing.thresholds import bill_thresholds
 from billing.verify import Finding, verify
 from storage.database import Database
 from storage.types import Exact, Instant
@@ -27,6 +28,7 @@ plans:
         type: usage
         vat_rate: "20"
         minimum: "5"
+        threshold: "40"
         calculator: {metric: usage, price: {model: per_unit, unit_price: "2.50"}}
       - name: Energy
         type: usage
@@ -105,6 +107,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world.do("terminate", date(2022, 2, 10), "IOT_4", fee="rest_of_term")
     world.uses(3, "2022-01-31T10:00:00+00:00", "IOT_2")
     world.uses(7, "2022-02-28T22:59:59+00:00", "IOT_2")
+    world.uses(20, "2022-03-10T10:00:00+00:00", "IOT_2")
+    assert len(bill_thresholds(database, datetime(2022, 3, 11, tzinfo=UTC)).invoices) == 1
     world.close(MARCH)
     database.dispose()
     return path
