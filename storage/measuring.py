@@ -13,6 +13,7 @@ from storage.tables import (
 )
 from storage.types import DAY_MICROS
 
+ROWS_AT_ONCE = 5000
 RISES = (
     "ON CONFLICT (object_id, metric_id, at) DO UPDATE SET quantity = excluded.quantity, quality = excluded.quality "
     "WHERE excluded.quantity > boundary_value.quantity"
@@ -86,7 +87,9 @@ def whole_days(session: Session, span: Span, object_ids: Iterable[int]) -> dict[
     if not span.ends:
         return {
             row[0]: Measured(int(row[1]), int(row[2]) * HALF + int(row[3]), row[4])
-            for row in connection.execute(text(totals), values).all()
+            # In portions: of a fleet, rows and numbers of the driver would fill more memory than what is kept of them.
+            for rows in connection.execute(text(totals), values).partitions(ROWS_AT_ONCE)
+            for row in rows
         }
     rows = connection.execute(
         text(f"""

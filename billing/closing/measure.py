@@ -74,8 +74,7 @@ def measure_schedules(
     totals: dict[int, Measured] = {}
     for span, found in spans.items():
         sums = all(adds_up(charges[charge_id][1]) for charge_id in {it.charge_id for it in found})
-        objects = dict(measure_span(reader, span, {cast("int", it.object_id) for it in found}, adds_up=sums))
-        totals.update({it.id: used for it in found if (used := objects.get(cast("int", it.object_id)))})
+        totals.update(measure_span(reader, span, found, adds_up=sums))
     cumulative = {span: inside for span, inside in spans.items() if reader.metrics[span.metric_id].kind == "cumulative"}
     registers = read_registers(reader, cumulative, totals)
     if pauses := pauses_of(reader, schedules, charges, zone):

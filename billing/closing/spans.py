@@ -5,10 +5,11 @@ month in a zone that is near UTC reads an hour or two of records, not most of a 
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from billing.closing.reader import MonthReader
 from storage import measuring
+from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
 from storage.types import DAY_MICROS
 
@@ -21,20 +22,24 @@ class _Part(NamedTuple):
 
 
 def measure_span(
-    reader: MonthReader, span: Span, object_ids: Collection[int], *, adds_up: bool
+    reader: MonthReader, span: Span, schedules: Collection[ScheduleToValue], *, adds_up: bool
 ) -> Iterator[tuple[int, Measured]]:
-    """Object and usage of those that have any; where it `adds_up`, only counts and sums are asked for."""
+    """The usage of schedules over a span, by schedule id, of those that have any.
+
+    Where it `adds_up`, only counts and sums are asked for.
+    """
     whole, edges = _parts(span, adds_up=adds_up and not span.ends)
-    days = measuring.whole_days(reader.session, whole, object_ids)
+    days = measuring.whole_days(reader.session, whole, {cast("int", it.object_id) for it in schedules})
     parts = [_Part(found, added) for edge, added in edges if (found := reader.window(edge))]
-    for object_id in object_ids:
+    for schedule in schedules:
+        object_id = cast("int", schedule.object_id)
         used = days.get(object_id)
         for part in parts:
             more = part.of.get(object_id)
             if more is not None:
                 used = measuring.merged((used, more)) if part.added else _less(used, more)
         if used is not None and used.records:
-            yield object_id, used
+            yield schedule.id, used
 
 
 def _parts(span: Span, *, adds_up: bool) -> tuple[Span, list[tuple[Span, bool]]]:
