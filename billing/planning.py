@@ -6,6 +6,7 @@ The law: together they tile the days they are planned for, and equal days on one
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -63,9 +64,14 @@ def write_schedules(session: Session, planned: Mapping[int, Planned]) -> None:
         }
         rows += [{**template, **place} for template in templates[shape]]
         if len(rows) >= SCHEDULE_ROWS:
-            items.add_schedules(session, rows)
+            items.add_schedules(session, _by_period(rows))
             rows = []
-    items.add_schedules(session, rows)
+    items.add_schedules(session, _by_period(rows))
+
+
+def _by_period(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The schedules of one period together: a close reads and writes a month's, of a fleet the twelfth part of all."""
+    return sorted(rows, key=itemgetter("starts_on"))
 
 
 def _template(declared_charges: Sequence[Charge], planned: Planned) -> list[dict[str, Any]]:
