@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
+from billing.archiving import require_records
 from billing.closing.pauses import Place, measure_spans, pauses_within, rises
 from billing.closing.reader import MonthReader
 from billing.closing.registers import Registers
@@ -16,8 +17,15 @@ from billing.core.charges import Usage, charge_from
 from billing.core.periods import DAY
 from billing.core.quantity import unscale
 from storage import measuring, paused
+from storage.measuring import Measured
 from storage.paused import PausedSchedule
+from storage.properties import parsed
+from storage.records import GroupRow, groups_of_window
 from storage.types import to_micros
+
+Key = tuple[int, int]
+"""Object id, metric id."""
+Paused = tuple[Place, list[tuple[int, int]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +83,16 @@ def unbilled(
         return []
     reader = MonthReader(session)
     found: dict[int, PausedSchedule] = {}
-    wanted: dict[int, tuple[Place, list[tuple[int, int]]]] = {}
+    wanted: dict[int, Paused] = {}
     for row in rows:
         start, end = to_micros(row.start_at), to_micros(row.end_at)
         pauses = pauses_within(row.suspensions, ZoneInfo(row.timezone), start_at=start, end_at=end)
         if pauses:
             found[row.id] = row
             wanted[row.id] = (Place(row.object_id, row.metric_id, start, end), pauses)
-    measured = measure_spans(reader, wanted)
+    filtered = {key for key in wanted if charges[found[key].charge_id].calculator.filter is not None}
+    measured = measure_spans(reader, {key: it for key, it in wanted.items() if key not in filtered})
+    measured |= _taken(reader, {key: (charges[found[key].charge_id], wanted[key]) for key in filtered})
     risen = rises(reader, _kept(session, wanted), wanted)
     told = []
     for key, row in found.items():
@@ -109,6 +119,25 @@ def unbilled(
             )
         )
     return sorted(told, key=lambda it: (it.contract, it.reference, it.charge, it.starts_on))
+
+
+def _taken(reader: MonthReader, wanted: Mapping[int, tuple[Usage, Paused]]) -> dict[int, Measured]:
+    """What the filter of each charge takes in its pauses; a statement for each pause, however many the objects."""
+    groups: dict[tuple[int, int], dict[Key, list[GroupRow]]] = {}
+    found: dict[int, Measured] = {}
+    metric_ids = {place.metric_id for _, (place, _) in wanted.values()}
+    for key, (charge, (place, pauses)) in wanted.items():
+        for start, end in pauses:
+            if (start, end) not in groups:
+                require_records(reader.session, start, end)
+                rows = groups.setdefault((start, end), {})
+                for row in groups_of_window(reader.session, start=start, end=end, metric_ids=metric_ids):
+                    rows.setdefault((row.object_id, row.metric_id), []).append(row)
+            for row in groups[start, end].get((place.object_id, place.metric_id), []):
+                if charge.calculator.filter is None or charge.calculator.filter.takes(parsed(row.content)):
+                    was = found.get(key, Measured(0, 0, row.top))
+                    found[key] = Measured(was.records + row.records, was.total + row.total, max(was.top, row.top))
+    return found
 
 
 def _kept(session: Session, wanted: Mapping[int, tuple[Place, list[tuple[int, int]]]]) -> Registers:

@@ -72,6 +72,17 @@ def test_the_plan_says_whether_usage_of_suspended_days_is_charged(database: Data
     assert len(found) == len(left_out)
 
 
+def test_what_a_filter_leaves_out_is_not_told_as_used_while_suspended(database: Database) -> None:
+    it = world(database, charge("Sum", "usage", "sum", "report", ", filter: {zone: night}"))
+    for day, zone in enumerate(("night", "day", "night", "night"), start=14):
+        it.uses(day, f"2022-04-{day}T10:00:00+00:00", zone=zone)
+    it.uses(1, "2022-04-25T10:00:00+00:00", zone="night")
+    paused(it)
+    report = it.close(APRIL)
+    assert [line.net_minor for invoice in report.invoices for line in invoice.lines] == [100]
+    assert [(row.records, row.quantity) for row in report.unbilled] == [(3, Fraction(14 + 16 + 17))]
+
+
 def test_every_way_of_measuring_leaves_the_suspended_days_out(database: Database) -> None:
     ways: dict[str, Any] = {"sum": 7, "count": 3, "max": 4, "min": 1, "mean": 7 / 3, "latest": 4}
     charges = [
