@@ -1,5 +1,6 @@
 """Closing months: what is billed, once, and what a change of mind does afterwards."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -244,3 +245,10 @@ def test_a_fee_charged_in_advance_is_credited_when_the_item_ends_before_its_peri
 
     assert (note.kind, note.net_minor, note.corrects) == ("credit_note", 1000, ("INV/2022/04/0001",))
     assert fleet.close(JUNE).invoices == ()
+
+
+def test_the_search_for_cycles_goes_on_after_a_close(database: Database) -> None:
+    fleet = Fleet(database)
+    fleet.activate("IOT_NS542")
+    assert fleet.close(date(2022, 4, 30)).months == 1
+    assert gc.isenabled()
