@@ -218,3 +218,13 @@ def _line(line: Any) -> LineDocument:
         net_minor=line.net_minor,
         object_count=line.object_count,
     )
+
+
+def numbers_of_month(session: Session, month_starts_on: date) -> list[str]:
+    """The numbers issued for a billing month, invoices first, each kind in its order."""
+    rows = session.exec(
+        select(Invoice.number)
+        .where(Invoice.month_starts_on == month_starts_on, Invoice.status == "issued")
+        .order_by(col(Invoice.kind).desc(), col(Invoice.number))
+    )
+    return [number for number in rows if number is not None]

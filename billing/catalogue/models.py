@@ -89,7 +89,10 @@ class PartyModel(Model):
     vat_number: Text | None = None
     legal_id: Text | None = None
     address: list[Text] = Field(default_factory=list, max_length=6)
-    electronic_address: Text | None = None
+    postcode: Text | None = None
+    city: Text | None = None
+    electronic_address: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{2,4}:[^\s:]{1,100}$")] | None = None
+    """Scheme and address: `0009:12345678900010` (BT-34, BT-49)."""
 
     def party(self) -> dict[str, Any]:
         """What is frozen onto each invoice."""

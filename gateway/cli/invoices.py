@@ -1,8 +1,6 @@
 """`metergate invoices`: read from storage."""
 
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -10,11 +8,9 @@ from gateway.cli.approving import approve, drafts, void
 from gateway.cli.context import house
 from gateway.cli.crediting import credit
 from gateway.cli.documents import document_json, show_document, summary
+from gateway.cli.exporting import export
 from gateway.cli.output import show_json, show_pieces, show_rows
 from gateway.cli.paying import balance_row, pay
-
-if TYPE_CHECKING:
-    from gateway.extraction import Format, Level
 
 DAY = timedelta(days=1)
 
@@ -24,7 +20,7 @@ def invoices() -> None:
     """List, show, export and explain invoices; pay and credit them; approve drafts."""
 
 
-for command in (pay, credit, drafts, approve, void):
+for command in (pay, credit, drafts, approve, void, export):
     invoices.add_command(command)
 
 
@@ -60,21 +56,6 @@ def show(number: str, *, as_json: bool) -> None:
         show_json(document_json(document, balance))
     else:
         show_document(document, balance)
-
-
-@invoices.command()
-@click.argument("number")
-@click.option("--format", "form", type=click.Choice(["csv", "xlsx"]), required=True)
-@click.option("--level", type=click.Choice(["schedule", "usage"]), default="schedule", show_default=True)
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; named like the invoice.")
-def export(number: str, form: "Format", level: "Level", output: Path | None) -> None:
-    """Write the detail: a row per object, charge and period, or per usage record."""
-    from gateway.extraction import export_invoice
-
-    target = output or Path(f"{number.replace('/', '-')}.{form}")
-    with house() as parts, parts.database.snapshot() as session:
-        rows = export_invoice(session, number, target, form, level)
-    click.echo(f"{target}: {rows} rows")
 
 
 @invoices.command()

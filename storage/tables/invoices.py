@@ -11,12 +11,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     UniqueConstraint,
 )
 from sqlmodel import Field
 
-from storage.tables.base import INVOICE_KINDS, INVOICE_PURPOSES, INVOICE_STATUSES, Table, one_of
+from storage.tables.base import DOCUMENT_FORMS, INVOICE_KINDS, INVOICE_PURPOSES, INVOICE_STATUSES, Table, one_of
 from storage.types import Exact, Instant, Json, Word
 
 
@@ -202,6 +203,24 @@ class InvoiceSeal(Table, table=True):
     __tablename__ = "invoice_seal"
     invoice_id: int = Field(sa_column=Column(Integer, ForeignKey("invoice.id"), primary_key=True, autoincrement=False))
     digest: str
+
+
+class IssuedDocument(Table, table=True):
+    """A document as it was first handed out: the same bytes come back for good."""
+
+    __tablename__ = "issued_document"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("invoice_id", "form", "language", "annex"),
+        one_of("form", DOCUMENT_FORMS),
+    )
+    invoice_id: int = Field(sa_column=Column(Integer, ForeignKey("invoice.id"), nullable=False))
+    form: str = Field(sa_type=Word)
+    language: str
+    annex: int
+    """1 with what each object comes to."""
+    sha256: str
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    made_at: datetime = Field(sa_type=Instant)
 
 
 class ObjectShare(Table, table=True):

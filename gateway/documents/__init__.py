@@ -1,0 +1,1 @@
+"""The documents that customers receive: PDF, Factur-X, UBL, from what was issued."""
