@@ -75,7 +75,8 @@ class Gateway:
             )
             if parts == PARTS["ingest"]:
                 self._membership = Membership(database, clock, own.client_id, self._stored)
-        self._sources = Watch(database, self._use_sources) if self._receiver is not None and parts.ingest else None
+        self._sources = None if self._receiver is None else Watch(database, self._use_sources)
+        self._source_filters: tuple[str, ...] = ()
         self._member = member
         self._share = f"$share/{settings.client_id}/" if parts == PARTS["ingest"] else ""
         self._replayer = Replayer(database, clock, settings)
@@ -93,7 +94,8 @@ class Gateway:
         if self._sources is not None:
             self._sources.look()
             self._alarms.every(WATCH_SECONDS, "sources", self._look_at_sources)
-            self._alarms.every(WATCH_SECONDS, "replay", self._replay_what_waited)
+            if self._parts.ingest:
+                self._alarms.every(WATCH_SECONDS, "replay", self._replay_what_waited)
         if self._receiver is not None:
             self._receiver.start()
             try:
@@ -148,17 +150,23 @@ class Gateway:
             log.warning("what waits for new objects could not be taken in: %s", error)
 
     def _use_sources(self, sources: Sources, formerly: frozenset[str]) -> None:
-        """Members share what can be read by any of them; what must be read in order is the first member's."""
+        """Members share what any of them can read; what must be read in order is the first member's.
+
+        A process that takes no usage in still reads what its session collected before, and hands the filters over.
+        """
         if self._receiver is None:
             return
+        self._source_filters = tuple(sorted({*sources.filters, *formerly}))
         join: list[str] = []
-        for source in sources.sources.values():
+        for source in sources.sources.values() if self._parts.ingest else ():
             if not source.stateful:
                 join += [self._share + pattern for pattern in source.filters]
             elif not self._share or self._member == 1:
                 join += source.filters
-        leave = {prefix + pattern for pattern in formerly for prefix in ("", self._share)}
-        self._receiver.use(sources, join=join, leave=sorted(leave - set(join)))
+        leave = {prefix + pattern for pattern in formerly for prefix in ("", self._share)} - set(join)
+        if self._handed_over:
+            leave |= set(self._source_filters)
+        self._receiver.use(sources, join=join, leave=sorted(leave))
 
     def _look_at_members(self) -> None:
         """Hand usage over to the ingest members once one is at work; alone, say who of them is missed.
@@ -171,7 +179,7 @@ class Gateway:
         working = any(member.state == "at work" for member in found)
         receiver = self._receiver
         if working and receiver is not None and receiver.connected and not self._parts.ingest and not self._handed_over:
-            receiver.unsubscribe(usage_filters(self._settings))
+            receiver.unsubscribe([*usage_filters(self._settings), *self._source_filters])
             self._handed_over = True
             log.info("usage is taken by the ingest members from now on")
         for member in found:

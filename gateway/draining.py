@@ -7,6 +7,7 @@ from config.clock import Clock
 from config.settings import Settings
 from gateway.receiver import Receiver
 from gateway.roles import leaving
+from gateway.sources.stored import filters_ever, load
 from storage import members
 from storage.database import Database
 
@@ -24,6 +25,10 @@ def drain(settings: Settings, database: Database, clock: Clock, client_id: str, 
         raise ValueError(f"{client_id} is the session of the control part: `metergate run --role control` empties it")
     own = settings.model_copy(update={"client_id": client_id})
     receiver = Receiver(own, database, clock, lambda *_: None, filters=leaving(settings))
+    with database.snapshot() as session:
+        sources, filters = load(session), sorted(filters_ever(session))
+    shared = [f"$share/{settings.client_id}/{pattern}" for pattern in filters]
+    receiver.use(sources, join=(), leave=[*shared, *filters])
     receiver.start()
     try:
         receiver.wait_ready(READY_SECONDS)

@@ -28,6 +28,11 @@ def load(session: Session) -> Sources:
     return Sources(compiled, Births(births.known(session)))
 
 
+def filters_ever(session: Session) -> frozenset[str]:
+    """Every filter that a source ever had: what a session at the broker may still collect under."""
+    return frozenset(pattern for definition in stored.definitions_ever(session) for pattern in topics_of(definition))
+
+
 class Watch:
     """Tells of the sources in force at the start and after each change."""
 
@@ -44,8 +49,8 @@ class Watch:
             if revision == self._revision:
                 return
             sources = load(session)
-            ever = {pattern for definition in stored.definitions_ever(session) for pattern in topics_of(definition)}
-        self._use(sources, frozenset(ever - set(sources.filters)))
+            ever = filters_ever(session)
+        self._use(sources, ever - set(sources.filters))
         self._revision = revision
         if sources.sources:
             log.info("sources in force: %s", ", ".join(sources.sources))

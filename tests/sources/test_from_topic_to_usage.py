@@ -12,7 +12,9 @@ from billing import catalogue
 from config.clock import VirtualClock
 from config.settings import Settings
 from gateway.app import Gateway
+from gateway.draining import drain
 from gateway.ingest import Message, Rules, ingest_batch, replay
+from gateway.roles import PARTS, member_id
 from gateway.sources.declaration import source_rules
 from gateway.sources.stored import load
 from storage import quarantine, usage
@@ -178,3 +180,33 @@ def test_a_declared_source_is_received_and_a_changed_one_without_a_restart(
     assert quantities(database) == [5000, 7000]
     with database.snapshot() as session:
         assert [event.kind for event in session.exec(select(ObjectEvent))] == ["joined"]
+
+
+def test_what_waited_in_a_session_is_read_by_whoever_empties_it(
+    sqlite_database: Database, broker: brokers.Broker
+) -> None:
+    database, clock = sqlite_database, VirtualClock(NOON)
+    declare(database, LORA)
+    register(database, EUI)
+    settings = Settings(broker_url=broker.url())
+    with brokers.Peer(broker, "network") as network:
+
+        def heard(key: str, value: int) -> None:
+            def stored() -> bool:
+                network.publish(UP, uplink(key, value))
+                return value * 1000 in quantities(database)
+
+            eventually(stored, f"{key} is stored")
+
+        with Gateway(database, clock, settings):
+            heard("a", 5)
+        with Gateway(database, clock, settings, parts=PARTS["ingest"], member=2):
+            heard("b", 6)
+        network.publish(UP, uplink("c", 7))  # for the first session, and for the member's share
+        with Gateway(database, clock, settings, parts=PARTS["control"]):
+            eventually(lambda: 7000 in quantities(database), "the control part reads what its session collected")
+        drain(settings, database, clock, member_id(settings, 2), quiet_seconds=0.5)
+        network.publish(UP, uplink("d", 8))
+        assert drain(settings, database, clock, member_id(settings, 2), quiet_seconds=0.5) == 0
+    with database.snapshot() as session:
+        assert [row.reason for row in quarantine.listed(session)] == []
