@@ -61,9 +61,9 @@ def write_many(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]
     """Run `sql` (with `?` for values) for every row; returns how many rows were written."""
     if not rows:
         return 0
-    statement = sql if is_sqlite(connection) else sql.replace("?", "%s")
-    result = connection.execution_options(preserve_rowcount=True).exec_driver_sql(statement, list(rows))
-    return int(result.rowcount)
+    with driver_cursor(connection) as cursor:
+        cursor.executemany(sql if is_sqlite(connection) else sql.replace("?", "%s"), rows)
+        return int(cursor.rowcount)
 
 
 def write_columns(

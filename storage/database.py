@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlmodel import Session
 
+from storage.bulk import driver_cursor
 from storage.errors import DatabaseBusy, DatabaseUnreachable, SchemaOutdated, StorageError
 from storage.known import Known
 from storage.sealing import seal_all
@@ -24,6 +25,8 @@ from storage.sealing import seal_all
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 10_000
 """How long a SQLite writer waits for another one: longer than any batch, shorter than a person's patience."""
+LOG_PAGES = 4_000
+"""SQLite's log, in pages of 4 KiB, from which on a commit itself moves them into the file: 16 MB."""
 SERIALIZATION_FAILURES = {"40001", "40P01", "55P03"}
 
 
@@ -101,6 +104,15 @@ class Database:
                 f"the database is at schema {found or 'none'}, this release needs {wanted}; run `metergate migrate`"
             )
 
+    def checkpoint(self) -> None:
+        """On SQLite, move what was committed from the log into the file, as far as it is in nobody's way.
+
+        A process that writes all the time does it in a thread of its own, so that few commits have to.
+        """
+        if self.is_sqlite:
+            with self._faults(), self.engine.connect() as connection, driver_cursor(connection) as cursor:
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -154,6 +166,7 @@ def _prepare_sqlite(engine: Engine, *, busy_timeout_ms: int) -> None:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            f"wal_autocheckpoint={LOG_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -46,6 +46,8 @@ def touch(
 
     Returns how many were new. `heard` has every object that reports.
     """
+    if not heard:
+        return 0
     connection = session.connection()
     greatest = "max" if is_sqlite(connection) else "greatest"
     write_many(

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from storage import batches
 from storage.batches import QUANTITY, Key, Row
-from storage.bulk import write_many
+from storage.bulk import driver_cursor, write_many
 from storage.tables import ConnectedObject, MessageInbox
 from storage.types import to_micros
 
@@ -112,7 +112,8 @@ def object_ids(session: Session, references: Iterable[str]) -> dict[str, int]:
 
 def metrics(session: Session) -> dict[str, MetricRow]:
     """All metrics by name."""
-    rows = session.connection().exec_driver_sql("SELECT name, id, kind, decimals, excess_digits FROM metric")
+    with driver_cursor(session.connection()) as cursor:
+        rows = cursor.execute("SELECT name, id, kind, decimals, excess_digits FROM metric").fetchall()
     return {name: MetricRow(*rest) for name, *rest in rows}
 
 

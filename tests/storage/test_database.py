@@ -1,5 +1,9 @@
+import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -87,3 +91,15 @@ def test_parties_come_back_as_they_were_written(database: Database) -> None:
     with database.snapshot() as session:
         assert session.exec(select(Customer)).one().party == party
     assert str(Fraction(1, 3)) == "1/3"
+
+
+def test_what_was_committed_moves_from_the_log_into_the_file(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'one.db'}")
+    database.migrate()
+    with database.transaction() as session:
+        session.add(Metric(name="usage", unit="unit", kind="delta", decimals=6))
+    database.checkpoint()
+    shutil.copyfile(tmp_path / "one.db", tmp_path / "without_log.db")
+    database.dispose()
+    with closing(sqlite3.connect(tmp_path / "without_log.db")) as copied:
+        assert copied.execute("SELECT name FROM metric").fetchall() == [("usage",)]
