@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from storage.bulk import copy_unless_taken, driver_cursor, insert_rows, is_sqlite, write_columns, write_many
+from storage.bulk import copy_unless_taken, driver_cursor, insert_rows, is_sqlite, write_columns
 from storage.types import DAY_MICROS
 
 Key = tuple[int, int, int, str]
@@ -144,8 +144,8 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
 
 def touch_days(connection: Connection, days: Iterable[int], batch: int) -> None:
     """Note that rollup rows of these UTC days were touched."""
-    write_many(
-        connection,
-        "INSERT INTO usage_day (day, batch) VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET batch = excluded.batch",
-        [(day, batch) for day in sorted(days)],
+    sql = "INSERT INTO usage_day (day, batch) VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET batch = excluded.batch"
+    # Through SQLAlchemy, like the number: by these two its events tell where in a batch it is.
+    connection.exec_driver_sql(
+        sql if is_sqlite(connection) else sql.replace("?", "%s"), [(day, batch) for day in sorted(days)]
     )

@@ -53,7 +53,6 @@ class FaultyDatabase(Database):
         self._local = threading.local()
         self._written = 0
         event.listen(self.engine, "before_cursor_execute", self._before)
-        event.listen(self.engine, "after_cursor_execute", self._after)
         event.listen(self.engine, "commit", self._commit)
 
     @contextmanager
@@ -66,13 +65,12 @@ class FaultyDatabase(Database):
             self._point("after commit")
 
     def _before(self, _c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if _inserts_usage(statement) and not getattr(self._local, "writes", False):
+        """The facts are written by the driver itself, after the batch has its number and before its days are noted."""
+        if "INTO ingest_counter" in statement:
             self._local.writes = True
             self._written += 1
             self._point("before insert")
-
-    def _after(self, _c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if _inserts_usage(statement):
+        elif "INTO usage_day" in statement:
             self._point("after insert")
 
     def _commit(self, _c: Any) -> None:
@@ -83,11 +81,6 @@ class FaultyDatabase(Database):
     def _point(self, name: str) -> None:
         if self._fault.kill_at == name and self._written == self._fault.nth:
             die()
-
-
-def _inserts_usage(statement: str) -> bool:
-    words = " ".join(statement.split()).lower()
-    return "insert into usage_record" in words
 
 
 def run(settings: Mapping[str, Any], fault: Fault, log: Path) -> None:
