@@ -9,7 +9,8 @@ from benchmarks import stage
 from benchmarks.figures import Figure, ratio
 from billing import catalogue
 from config.settings import Settings
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from gateway.sources.declaration import source_rules
 from gateway.sources.stored import load
 from storage.database import Database

@@ -21,7 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from config.settings import Settings
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from gateway.quick_telemetry import decode_quickly
 from storage.database import Database
 from storage.tables import ConnectedObject, Metric

@@ -7,29 +7,25 @@ changes nothing when it comes again. The receiver, the demo and the replay of th
 
 import contextlib
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from sqlmodel import Session
 
-from billing.core.errors import Invalid
-from billing.core.quantity import Excess, scale
 from billing.registry import NewObject, create_objects
-from config.settings import Settings
-from gateway.quick_batch import NEVER, Limits, Taken, take_quickly
+from gateway.door import Door, reported, times_to_remember
+from gateway.message import Message, Read, Rules
+from gateway.quick_batch import NEVER, Taken, take_quickly
 from gateway.quick_telemetry import decode_quickly
 from gateway.sources.codecs.sparkplug import rebirth
 from gateway.sources.mapping import Arrival
 from gateway.sources.quick import QuickSources
-from gateway.sources.source import NO_SOURCES, Sources
-from gateway.telemetry import LifecycleReport, Sample, Unreadable, decode_lifecycle
+from gateway.telemetry import LifecycleReport, Unreadable, decode_lifecycle
 from storage import births, outbox, partitions, presence, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
@@ -44,60 +40,6 @@ REBIRTH_EXPIRES = timedelta(minutes=5)
 TOPIC_LEVELS = 2
 TOPICS_KEPT = 32_768
 """Topics whose parts are remembered: some 10 MB."""
-LIFECYCLE_PREFIX = "lifecycle:"
-"""Keeps the ids of lifecycle messages apart from those of telemetry in the inbox."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Message:
-    """A message as it was received. `receipt` is unique per receipt: it tells apart what has no key of its own."""
-
-    topic: str
-    payload: bytes
-    received_at: datetime
-    retained: bool = False
-    receipt: str = ""
-    origin: str = "mqtt"
-
-    def own_receipt(self) -> str:
-        """The receipt, made when it is first asked for (few messages need one) and kept for every attempt."""
-        if not self.receipt:
-            self.receipt = uuid.uuid4().hex
-        return self.receipt
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The limits at the door; see Settings for each."""
-
-    payload_limit_bytes: int
-    plausible_past: timedelta
-    plausible_future: timedelta
-    unkeyed_deltas: Literal["accept", "refuse"]
-    topic_devices: str
-    sources: Sources = NO_SOURCES
-    """Those in force: what is not on our own topics is theirs."""
-
-    @classmethod
-    def of(cls, settings: Settings, sources: Sources = NO_SOURCES) -> "Rules":
-        """The rules that these settings make."""
-        return cls(
-            payload_limit_bytes=settings.payload_limit_bytes,
-            plausible_past=timedelta(days=settings.plausible_past_days),
-            plausible_future=timedelta(hours=settings.plausible_future_hours),
-            unkeyed_deltas=settings.unkeyed_deltas,
-            topic_devices=settings.topic_devices,
-            sources=sources,
-        )
-
-    def limits(self, archived: Iterable[date]) -> Limits:
-        """As the quick way wants them; what is older than the end of the last archived month takes the long way."""
-        return Limits(
-            payload_bytes=self.payload_limit_bytes,
-            past=self.plausible_past // MICROSECOND,
-            future=self.plausible_future // MICROSECOND,
-            since=max((partitions.bounds(month)[1] for month in archived), default=NEVER),
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,16 +53,6 @@ class Applied:
     ignored: int = 0
     """Messages of a source that say nothing it asks for."""
     refused: Counter[str] = field(default_factory=Counter)
-
-
-class _Read(NamedTuple):
-    """A message that could be read, with the object it speaks for."""
-
-    message: Message
-    reference: str
-    content: tuple[Sample, ...] | LifecycleReport
-    part: str | None = None
-    """The object of a message that a source read, which may speak for others too."""
 
 
 def apply_messages(session: Session, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
@@ -251,7 +183,7 @@ def _apply(
     )
     quick = take_quickly(messages, known.topics(rules.topic_devices), metrics, rules.limits(archived), foreign)
     refusals: list[Refusal] = []
-    reads: list[_Read] = []
+    reads: list[Read] = []
     ignored = 0
     for place in quick.left:
         message = messages[place]
@@ -265,15 +197,15 @@ def _apply(
         except Unreadable as error:
             refusals.append(Refusal(message, error.reason, str(error)))
     objects, found = _objects(session, reads, known, rules, now)
-    door = _Door(rules, objects, metrics, archived)
-    accepted: list[_Read] = []
+    door = Door(rules, objects, metrics, archived)
+    accepted: list[Read] = []
     for read in reads:
         try:
             door.take(read)
             accepted.append(read)
         except Unreadable as error:
             refusals.append(Refusal(read.message, error.reason, str(error), read.part))
-    times = usage.remember_times(session, list(_times_to_remember(accepted, objects)))
+    times = usage.remember_times(session, list(times_to_remember(accepted, objects)))
     made = door.facts(times)
     facts = _in_order(messages, quick, made, door)
     sets = property_set_ids(session, facts.described.values(), known.property_sets)
@@ -281,7 +213,7 @@ def _apply(
     recorded = usage.record(session, facts.rows, described)
     refusals += _conflicts(recorded, messages, facts)
     reports = [
-        _reported(read.message, read.content, objects[read.reference], times)
+        reported(read.message, read.content, objects[read.reference], times)
         for read in accepted
         if isinstance(read.content, LifecycleReport)
     ]
@@ -325,7 +257,7 @@ class _Facts(NamedTuple):
     """By the place of a fact, its properties, where it has any."""
 
 
-def _in_order(messages: Sequence[Message], quick: Taken, made: Sequence[usage.Fact], door: "_Door") -> _Facts:
+def _in_order(messages: Sequence[Message], quick: Taken, made: Sequence[usage.Fact], door: "Door") -> _Facts:
     """What went the quick way and what went through the door, together."""
     if not made:
         return _Facts(quick.rows, quick.owners, {}, quick.described)
@@ -346,7 +278,7 @@ def _in_order(messages: Sequence[Message], quick: Taken, made: Sequence[usage.Fa
 
 
 def _objects(
-    session: Session, reads: Sequence[_Read], known: Known, rules: Rules, now: datetime
+    session: Session, reads: Sequence[Read], known: Known, rules: Rules, now: datetime
 ) -> tuple[dict[str, int], dict[str, int]]:
     """The ids of the objects that speak here, and those among them that were not known yet."""
     ids = known.objects
@@ -368,7 +300,7 @@ def _keep_births(session: Session, rules: Rules, now: datetime) -> None:
         outbox.put_bytes(session, topic, asking, now=now, expires_at=now + REBIRTH_EXPIRES)
 
 
-def _registered(session: Session, reads: Sequence[_Read], rules: Rules, now: datetime) -> dict[str, int]:
+def _registered(session: Session, reads: Sequence[Read], rules: Rules, now: datetime) -> dict[str, int]:
     """Register the unknown objects that their source registers by itself; the ids of those that are there now."""
     new: dict[Literal["draft", "pending"], dict[str, NewObject]] = {"draft": {}, "pending": {}}
     for read in reads:
@@ -401,21 +333,21 @@ def _conflicts(recorded: usage.Recorded, messages: Sequence[Message], facts: _Fa
     return refusals.values()
 
 
-def _read(message: Message, rules: Rules) -> _Read:
+def _read(message: Message, rules: Rules) -> Read:
     reference, leaf = _address(message.topic, rules.topic_devices)
     limit = rules.payload_limit_bytes
     if leaf == "lifecycle":
-        return _Read(message, reference, decode_lifecycle(message.payload, limit_bytes=limit))
+        return Read(message, reference, decode_lifecycle(message.payload, limit_bytes=limit))
     samples = decode_quickly(message.payload, limit_bytes=limit)
     if message.retained and not all(sample.has_key for sample in samples):
         raise Unreadable(
             "retained_unkeyed",
             "a retained copy without an id or a time cannot be told from its repeat; publish usage without retain",
         )
-    return _Read(message, reference, samples)
+    return Read(message, reference, samples)
 
 
-def _read_source(message: Message, rules: Rules) -> list[_Read]:
+def _read_source(message: Message, rules: Rules) -> list[Read]:
     route = rules.sources.route(message.topic)
     if route is None:
         raise Unreadable(
@@ -431,7 +363,7 @@ def _read_source(message: Message, rules: Rules) -> list[_Read]:
         at, at - rules.plausible_past // MICROSECOND, at + rules.plausible_future // MICROSECOND, message.retained
     )
     parts = rules.sources.read(route, message.payload, arrival)
-    return [_Read(message, part.reference, part.content, part.reference) for part in parts]
+    return [Read(message, part.reference, part.content, part.reference) for part in parts]
 
 
 @lru_cache(maxsize=TOPICS_KEPT)
@@ -443,157 +375,6 @@ def _address(topic: str, devices: str) -> tuple[str, str]:
             "unknown_topic", f"nothing is read from {topic!r}; objects publish to {prefix}REFERENCE/telemetry"
         )
     return levels[0], levels[1]
-
-
-class _Door:
-    """Checks one message after the other, whole, and keeps the facts of those that may be recorded."""
-
-    def __init__(
-        self,
-        rules: Rules,
-        objects: Mapping[str, int],
-        metrics: Mapping[str, usage.MetricRow],
-        archived: frozenset[date],
-    ) -> None:
-        self._archived = archived
-        self._rules = rules
-        self._objects = objects
-        self._metrics = metrics
-        self._past = rules.plausible_past // MICROSECOND
-        self._future = rules.plausible_future // MICROSECOND
-        self._facts: list[usage.Fact] = []
-        self._untimed: list[tuple[int, str]] = []
-        self._last_received: tuple[datetime | None, int] = (None, 0)
-        self.described: dict[int, str] = {}
-        """By the place of a fact, its properties in their canonical text, where it has any."""
-        self.owners: list[_Read] = []
-        """What each fact was read from."""
-        self.heard: dict[int, int] = {}
-        """By object, when it was last heard."""
-
-    def take(self, read: _Read) -> None:
-        """Keep everything in the message. Raises Unreadable, and keeps nothing, unless all of it can be recorded."""
-        message, reference, content, _ = read
-        object_id = self._objects.get(reference)
-        if object_id is None:
-            raise Unreadable("unknown_object", f"no object has the reference {reference!r}; create it first")
-        received = self._received(message)
-        if isinstance(content, LifecycleReport):
-            self._check_time(content.occurred_at, received)
-        else:
-            # Kept only at the end: a message is taken whole or refused whole.
-            facts: list[usage.Fact] = []
-            untimed: list[tuple[int, str]] = []
-            described: dict[int, str] = {}
-            for sample in content:
-                self._check_time(sample.occurred_at, received)
-                made = self._sample(message, sample, object_id, received)
-                if sample.occurred_at is None and sample.sender_id:
-                    start = len(self._facts) + len(facts)
-                    untimed += [(start + nth, sample.sender_id) for nth in range(len(made))]
-                if sample.properties:
-                    start = len(self._facts) + len(facts)
-                    described.update(dict.fromkeys(range(start, start + len(made)), sample.properties))
-                facts += made
-            self._untimed += untimed
-            self.described.update(described)
-            self._facts += facts
-            self.owners += [read] * len(facts)
-        if received > self.heard.get(object_id, -1):
-            self.heard[object_id] = received
-
-    def facts(self, times: Mapping[tuple[int, str], int]) -> list[usage.Fact]:
-        """The facts of all messages that were taken; `times` has the time first given to what has an id but no time."""
-        for position, sender_id in self._untimed:
-            fact = self._facts[position]
-            at = times.get((fact.object_id, sender_id), fact.received_at)
-            self._facts[position] = fact._replace(occurred_at=at)
-        self._untimed.clear()
-        return self._facts
-
-    def _received(self, message: Message) -> int:
-        instant, micros = self._last_received
-        if message.received_at is not instant:
-            micros = to_micros(message.received_at)
-            self._last_received = (message.received_at, micros)
-        return micros
-
-    def _check_time(self, occurred_at: int | None, received: int) -> None:
-        if occurred_at is not None and not received - self._past <= occurred_at <= received + self._future:
-            raise Unreadable(
-                "implausible_time",
-                f"{from_micros(occurred_at).isoformat()} is more than {self._rules.plausible_past.days} days before "
-                f"or {self._rules.plausible_future} after the reception; set the object's clock",
-            )
-
-    def _check_archived(self, at: int) -> None:
-        """Raise Unreadable for a month whose records are away: a repeat could not be told from a new one."""
-        month = partitions.month_of(at)
-        if month in self._archived:
-            raise Unreadable(
-                "archived",
-                f"the usage records of {month:%Y-%m} are archived; `metergate partitions attach {month:%Y-%m}` brings "
-                "them back, and the message can be replayed then",
-            )
-
-    def _sample(self, message: Message, sample: Sample, object_id: int, received: int) -> list[usage.Fact]:
-        discriminator, position, occurred_at, values, _ = sample
-        unkeyed = occurred_at is None and not discriminator
-        if unkeyed:
-            # Two of them are two, even in one microsecond: the receipt keeps them apart.
-            discriminator = f"~{message.own_receipt()}#{position}"
-        at = received if occurred_at is None else occurred_at
-        if self._archived:
-            self._check_archived(at)
-        facts = []
-        for name, value in values:
-            metric = self._metrics.get(name)
-            if metric is None:
-                raise Unreadable("unknown_metric", f"no metric is called {name!r}; declare it in the catalogue")
-            quantity = _quantity(value, metric)
-            unkeyed_delta = unkeyed and metric.kind == "delta"
-            if unkeyed_delta and self._rules.unkeyed_deltas == "refuse":
-                raise Unreadable("unkeyed", f"the delta {name!r} has neither `id` nor `ts`; send one of them")
-            facts.append(
-                usage.Fact(at, object_id, metric.id, discriminator, quantity, received, message.origin, unkeyed_delta)
-            )
-        return facts
-
-
-def _quantity(value: Decimal | int, metric: usage.MetricRow) -> int:
-    try:
-        return scale(value, metric.decimals, cast("Excess", metric.excess_digits))
-    except Invalid as error:
-        raise Unreadable("bad_number", error.message) from None
-
-
-def _times_to_remember(reads: Iterable[_Read], objects: Mapping[str, int]) -> Iterable[tuple[int, str, int]]:
-    """What has an id but no time of its own."""
-    for message, reference, content, _ in reads:
-        if isinstance(content, LifecycleReport):
-            if content.occurred_at is None and content.sender_id:
-                yield objects[reference], LIFECYCLE_PREFIX + content.sender_id, to_micros(message.received_at)
-            continue
-        for sample in content:
-            if sample.occurred_at is None and sample.sender_id:
-                yield objects[reference], sample.sender_id, to_micros(message.received_at)
-
-
-def _reported(
-    message: Message, report: LifecycleReport, object_id: int, times: dict[tuple[int, str], int]
-) -> presence.Reported:
-    occurred = report.occurred_at
-    if occurred is None:
-        occurred = times.get((object_id, LIFECYCLE_PREFIX + report.sender_id), to_micros(message.received_at))
-    return presence.Reported(
-        object_id=object_id,
-        kind=report.event,
-        occurred_at=from_micros(occurred),
-        key=report.sender_id,
-        detail=report.detail,
-        online=report.online,
-        stated=report.occurred_at is None and not report.sender_id,
-    )
 
 
 def _keep(session: Session, refusal: Refusal, rules: Rules) -> None:

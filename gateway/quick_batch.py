@@ -18,7 +18,7 @@ from storage.types import to_micros
 from storage.usage import MetricRow, Row
 
 if TYPE_CHECKING:
-    from gateway.ingest import Message
+    from gateway.message import Message
 
 TEXTS_KEPT = 10_000
 """Seconds, and fractions of a second, remembered by their text: a fleet that is on time needs few."""

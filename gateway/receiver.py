@@ -15,10 +15,11 @@ from types import MappingProxyType
 
 from config.clock import Clock
 from config.settings import Settings
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
 from gateway.links.link import Link, LinkError, LinkOptions, Publication
 from gateway.links.native import NativeLink
 from gateway.links.paho import PahoLink
+from gateway.message import Message, Rules
 from gateway.mqtt import address_from
 from gateway.roles import Filters
 from gateway.sources.source import Sources

@@ -12,7 +12,8 @@ from sqlmodel import Session
 
 from config.clock import Clock
 from config.settings import Settings
-from gateway.ingest import Rules, replay
+from gateway.ingest import replay
+from gateway.message import Rules
 from gateway.sources.stored import load
 from storage import births, quarantine
 from storage.database import Database

@@ -197,7 +197,8 @@ def feed(file: Path, *, topic: str | None) -> int:
 
     What has a key of its own changes nothing when it is there already; what does not fit goes to quarantine.
     """
-    from gateway.ingest import Applied, Message, Rules, ingest_batch
+    from gateway.ingest import Applied, ingest_batch
+    from gateway.message import Message, Rules
     from gateway.sources.stored import load
 
     total = Applied()

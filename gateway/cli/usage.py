@@ -43,7 +43,8 @@ def _body(*, at: str, metric: str, value: str, identity: str, properties: Mappin
 
 def _take(parts: House, entries: list[tuple[str, bytes]], origin: str) -> "Counter[str]":
     """Take entries of (object, payload); what came of them, by word."""
-    from gateway.ingest import Message, Rules, ingest_batch
+    from gateway.ingest import ingest_batch
+    from gateway.message import Message, Rules
 
     now = parts.clock.now()
     topic = parts.settings.topic_devices

@@ -19,7 +19,8 @@ from sqlmodel import Session
 from billing import catalogue, control, lifecycle, registry
 from billing.core.errors import BillingError
 from config.settings import Settings
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from gateway.simulation.bookkeeper import Bookkeeper
 from gateway.simulation.history import History
 from gateway.simulation.history import Message as Sent

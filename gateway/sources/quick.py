@@ -14,7 +14,7 @@ from gateway.telemetry import METRICS_MAX, SENDER_ID_MAX, Unreadable
 from storage.usage import MetricRow, Row
 
 if TYPE_CHECKING:
-    from gateway.ingest import Message
+    from gateway.message import Message
     from gateway.sources.source import Sources
 
 

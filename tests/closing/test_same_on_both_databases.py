@@ -10,7 +10,8 @@ from billing import close as closing
 from billing.core.errors import BillingError
 from config.settings import Settings
 from gateway.demo_data import CATALOGUE
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from storage.database import Database
 from storage.invoices import InvoiceDocument
 

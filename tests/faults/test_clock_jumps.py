@@ -9,7 +9,8 @@ from sqlmodel import select
 
 from config.clock import VirtualClock
 from config.settings import Settings
-from gateway.ingest import Rules, replay
+from gateway.ingest import replay
+from gateway.message import Rules
 from gateway.receiver import Receiver
 from storage import quarantine
 from storage.database import Database

@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import select
 
 from config.settings import Settings
-from gateway.ingest import Message, Rules
+from gateway.message import Message, Rules
 from storage.database import Database
 from storage.tables import ConnectedObject, Metric, UsageRecord
 

@@ -8,7 +8,8 @@ import pytest
 
 from billing.core.errors import Invalid
 from billing.core.properties import canonical, checked_properties
-from gateway.ingest import Applied, Message, Rules, ingest_batch
+from gateway.ingest import Applied, ingest_batch
+from gateway.message import Message, Rules
 from storage import overview, quarantine
 from storage.database import Database
 from storage.tables import Quarantine

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from config.settings import Settings
-from gateway.ingest import Message, Rules, apply_messages, ingest_batch
+from gateway.ingest import apply_messages, ingest_batch
+from gateway.message import Message, Rules
 from gateway.quick_batch import NEVER, Limits, take_quickly
 from storage import usage
 from storage.database import Database

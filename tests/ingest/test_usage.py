@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
-from gateway.ingest import Applied, Message, Rules, ingest_batch, replay
+from gateway.ingest import Applied, ingest_batch, replay
+from gateway.message import Message, Rules
 from storage import quarantine, usage
 from storage.database import Database
 from storage.tables import ConnectedObject, Metric, Quarantine

@@ -23,7 +23,8 @@ from billing.core.errors import BillingError
 from billing.lifecycle import end_terms
 from billing.verify import differences, verify
 from config.settings import Settings
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from gateway.simulation.judge import workshop
 from storage import detail, invoices
 from storage.database import Database

@@ -15,7 +15,8 @@ from billing.registry import NewObject, create_objects
 from config.settings import Settings
 from gateway.cli.main import cli
 from gateway.extraction import export_invoice
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from storage import detail, partitions, quarantine, usage
 from storage.database import Database
 from tests.brokers import ROOT

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.settings import Settings
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from storage.database import Database
 from storage.errors import DatabaseBusy
 

@@ -13,7 +13,8 @@ from config.clock import VirtualClock
 from config.settings import Settings
 from gateway.app import Gateway
 from gateway.draining import drain
-from gateway.ingest import Message, Rules, ingest_batch, replay
+from gateway.ingest import ingest_batch, replay
+from gateway.message import Message, Rules
 from gateway.roles import PARTS, member_id
 from gateway.sources.declaration import source_rules
 from gateway.sources.stored import load

@@ -6,7 +6,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.ingest import Message, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message
 from gateway.sources.shipped import preset, preset_names
 from gateway.telemetry import Unreadable
 from storage.database import Database

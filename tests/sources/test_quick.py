@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from billing.core.errors import Invalid
 from billing.core.quantity import scale
-from gateway.ingest import Message
+from gateway.message import Message
 from gateway.sources.quick import QuickSources
 from gateway.telemetry import LifecycleReport, Unreadable
 from storage.types import to_micros

@@ -10,7 +10,8 @@ from sqlmodel import select
 from config.clock import VirtualClock
 from config.settings import Settings
 from gateway.cli.main import main
-from gateway.ingest import Message, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message
 from gateway.replaying import Replayer, replay_all
 from storage import quarantine
 from storage.database import Database

@@ -11,7 +11,8 @@ from sqlmodel import select
 
 from config.clock import VirtualClock
 from config.settings import Settings
-from gateway.ingest import Message, Rules, ingest_batch
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from gateway.replaying import Replayer
 from gateway.sources.births import Births, Place
 from gateway.sources.codecs import sparkplug

@@ -1,0 +1,76 @@
+"""A message as it was received, the rules that it has to pass, and what was read from it."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal, NamedTuple
+
+from config.settings import Settings
+from gateway.quick_batch import NEVER, Limits
+from gateway.sources.source import NO_SOURCES, Sources
+from gateway.telemetry import LifecycleReport, Sample
+from storage import partitions
+from storage.types import MICROSECOND
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Message:
+    """A message as it was received. `receipt` is unique per receipt: it tells apart what has no key of its own."""
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    retained: bool = False
+    receipt: str = ""
+    origin: str = "mqtt"
+
+    def own_receipt(self) -> str:
+        """The receipt, made when it is first asked for (few messages need one) and kept for every attempt."""
+        if not self.receipt:
+            self.receipt = uuid.uuid4().hex
+        return self.receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The limits at the door; see Settings for each."""
+
+    payload_limit_bytes: int
+    plausible_past: timedelta
+    plausible_future: timedelta
+    unkeyed_deltas: Literal["accept", "refuse"]
+    topic_devices: str
+    sources: Sources = NO_SOURCES
+    """Those in force: what is not on our own topics is theirs."""
+
+    @classmethod
+    def of(cls, settings: Settings, sources: Sources = NO_SOURCES) -> "Rules":
+        """The rules that these settings make."""
+        return cls(
+            payload_limit_bytes=settings.payload_limit_bytes,
+            plausible_past=timedelta(days=settings.plausible_past_days),
+            plausible_future=timedelta(hours=settings.plausible_future_hours),
+            unkeyed_deltas=settings.unkeyed_deltas,
+            topic_devices=settings.topic_devices,
+            sources=sources,
+        )
+
+    def limits(self, archived: Iterable[date]) -> Limits:
+        """As the quick way wants them; what is older than the end of the last archived month takes the long way."""
+        return Limits(
+            payload_bytes=self.payload_limit_bytes,
+            past=self.plausible_past // MICROSECOND,
+            future=self.plausible_future // MICROSECOND,
+            since=max((partitions.bounds(month)[1] for month in archived), default=NEVER),
+        )
+
+
+class Read(NamedTuple):
+    """A message that could be read, with the object it speaks for."""
+
+    message: Message
+    reference: str
+    content: tuple[Sample, ...] | LifecycleReport
+    part: str | None = None
+    """The object of a message that a source read, which may speak for others too."""
