@@ -12,8 +12,9 @@ from sqlalchemy import BigInteger, Column, Date, Integer, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
+from billing.checks.books import Finding
 from billing.thresholds import bill_thresholds
-from billing.verify import Finding, verify
+from billing.verify import verify
 from storage.database import Database
 from storage.types import Exact, Instant
 from tests.usecases.changing import SELLER, World

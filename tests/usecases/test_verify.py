@@ -5,7 +5,8 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 
-from billing.verify import Finding, verify
+from billing.checks.books import Finding
+from billing.verify import verify
 from gateway.cli.main import main
 from storage import items
 from storage.database import Database
