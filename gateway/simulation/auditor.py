@@ -4,6 +4,7 @@ The law: it is slow, plain and short enough to be believed; where it and the eng
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -23,21 +24,31 @@ def owed(history: History, taken_at: Mapping[tuple[str, str], datetime]) -> Owed
     plans = {plan["name"]: plan for plan in history.catalogue["plans"]}
     amounts: Owed = {}
     for device in history.devices:
-        for charge in plans[device.plan]["charges"]:
-            for period, amount in _charge(device, charge, taken_at):
-                key = (device.reference, charge["name"], period)
-                amounts[key] = amounts.get(key, Fraction(0)) + amount
+        for plan, part in _parts(device):
+            for charge in plans[plan]["charges"]:
+                for period, amount in _charge(part, device.starts_on, charge, taken_at):
+                    key = (device.reference, charge["name"], period)
+                    amounts[key] = amounts.get(key, Fraction(0)) + amount
     return {key: amount for key, amount in amounts.items() if amount}
 
 
+def _parts(device: Device) -> Iterator[tuple[str, Device]]:
+    """The object on each of its plans in turn: the day of a change belongs to the new one."""
+    plan, begins = device.plan, device.starts_on
+    for day, other in device.changes:
+        yield plan, replace(device, starts_on=begins, ends_on=day)
+        plan, begins = other, day
+    yield plan, replace(device, starts_on=begins)
+
+
 def _charge(
-    device: Device, charge: Mapping[str, Any], taken_at: Mapping[tuple[str, str], datetime]
+    device: Device, served_from: date, charge: Mapping[str, Any], taken_at: Mapping[tuple[str, str], datetime]
 ) -> Iterator[tuple[date, Fraction]]:
     days = [device.starts_on + n * DAY for n in range((device.ends_on - device.starts_on).days)]
     periods: dict[date, list[date]] = {}
     for day in days:
         periods.setdefault(_first_of_period(day, charge["every"]), []).append(day)
-    due = {first: _due_on(device, charge, inside) for first, inside in periods.items()}
+    due = {first: _due_on(served_from, charge, inside) for first, inside in periods.items()}
     closed = {first: inside for first, inside in periods.items() if due[first] <= LAST_CLOSED_DAY}
     if charge["type"] == "recurring":
         for first, inside in closed.items():
@@ -57,10 +68,10 @@ def _next_period(first: date, every: str) -> date:
     return _first_of_period(first + 32 * MONTHS[every] * DAY - (MONTHS[every] - 1) * DAY, every)
 
 
-def _due_on(device: Device, charge: Mapping[str, Any], inside: list[date]) -> date:
+def _due_on(served_from: date, charge: Mapping[str, Any], inside: list[date]) -> date:
     if charge.get("timing", "arrears") == "arrears":
         return inside[-1]
-    return inside[0] if inside[0] == device.starts_on else inside[0] - DAY
+    return inside[0] if inside[0] == served_from else inside[0] - DAY
 
 
 def _fee(device: Device, charge: Mapping[str, Any], first: date, inside: list[date]) -> Fraction:

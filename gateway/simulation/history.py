@@ -22,6 +22,7 @@ ZONES = (
 )
 LAST_COMMAND_DAY = date(2024, 5, 20)
 """No command comes after the last close, which would have to know of it."""
+DAY = timedelta(days=1)
 LATEST_HOURS = 24 * 40
 """How late a burst of messages may come after it was measured."""
 
@@ -49,7 +50,7 @@ class Command:
 
     at: datetime
     reference: str
-    command: Literal["activate", "suspend", "resume", "terminate", "reverse"]
+    command: Literal["activate", "suspend", "resume", "change_plan", "terminate", "reverse"]
     request_id: str
     body: Mapping[str, Any]
     deliveries: int
@@ -57,7 +58,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One object's whole story; days are local days of its contract's zone, ends exclusive."""
+    """One object's whole story; days are local days of its contract's zone, ends exclusive.
+
+    It begins on `plan`; each of the `changes` is a day and the plan that it is on from then on.
+    """
 
     reference: str
     site: str
@@ -66,6 +70,7 @@ class Device:
     zone: str
     starts_on: date
     ends_on: date
+    changes: tuple[tuple[date, str], ...]
     suspended: tuple[tuple[date, date], ...]
     commands: tuple[Command, ...]
     messages: tuple[Message, ...]
@@ -85,6 +90,8 @@ def history(seed: int) -> History:
     """The history of a seed."""
     chance = random.Random(seed)  # noqa: S311 - repeatable is the point
     plans = [_plan(chance, number) for number in range(2)]
+    # A register's reading that comes late is billed with the next period: at one price, whatever the plan by then.
+    plans[1]["charges"][2] = plans[0]["charges"][2]
     contracts = [
         {
             "name": f"Contract {number}",
@@ -109,7 +116,13 @@ def history(seed: int) -> History:
         "contracts": contracts,
     }
     devices = tuple(
-        _device(chance, f"OBJECT-{number}", chance.choice(contracts), chance.choice(plans)["name"])
+        _device(
+            chance,
+            random.Random(seed * 1000 + number),  # noqa: S311 - repeatable is the point
+            f"OBJECT-{number}",
+            chance.choice(contracts),
+            chance.choice(plans)["name"],
+        )
         for number in range(chance.choice((1, 2, 3, 5)))
     )
     # A chance of its own: what is taken back leaves the rest of a seed's history as it is.
@@ -178,7 +191,9 @@ def _closes(chance: random.Random) -> Iterator[tuple[datetime, date]]:
 # --- one device ----------------------------------------------------------------------------------------------
 
 
-def _device(chance: random.Random, reference: str, contract: Mapping[str, Any], plan: str) -> Device:
+def _device(
+    chance: random.Random, moods: random.Random, reference: str, contract: Mapping[str, Any], plan: str
+) -> Device:
     zone = ZoneInfo(contract["timezone"])
     activated_on = FIRST_DAY + timedelta(days=chance.randrange(60))
     starts_on = activated_on + timedelta(days=chance.choice((0, 0, -5, -15, 9)))
@@ -225,6 +240,15 @@ def _device(chance: random.Random, reference: str, contract: Mapping[str, Any], 
         back = timedelta(days=chance.choice((0, 0, 2)))
         commands.append(command(noon(day + back, 10), "terminate", on=day.isoformat()))
         ends_on = day + timedelta(days=1)
+    changes: list[tuple[date, str]] = []
+    since = max(activated_on, starts_on) + DAY
+    while moods.random() < 0.5 and since + 20 * DAY < min(ends_on, LAST_COMMAND_DAY):  # noqa: PLR2004 - a coin
+        day = since + moods.randrange(15) * DAY
+        other = next(name for name in contract["subscriptions"] if name != (changes[-1][1] if changes else plan))
+        back = moods.choice((0, 0, 1, 4)) * DAY
+        commands.append(command(noon(day + back, 20), "change_plan", on=day.isoformat(), subscription=other))
+        changes.append((day, other))
+        since = day + back + DAY
     messages = [*_deltas(chance, reference), *_readings(chance, reference, noon(starts_on))]
     return Device(
         reference=reference,
@@ -234,6 +258,7 @@ def _device(chance: random.Random, reference: str, contract: Mapping[str, Any], 
         zone=contract["timezone"],
         starts_on=starts_on,
         ends_on=ends_on,
+        changes=tuple(changes),
         suspended=tuple(suspended),
         commands=tuple(commands),
         messages=tuple(messages),

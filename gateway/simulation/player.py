@@ -28,6 +28,7 @@ from storage.database import Database
 
 BATCH_MAX = 7
 HOUSEKEEPING_EVERY = timedelta(days=3)
+CONFLICTS_LATER = timedelta(hours=3)
 DEATHS = 0.08
 """The chance that the process dies at a transaction, half of them before the commit and half after it."""
 
@@ -160,7 +161,10 @@ class Player:
             self.played.deaths += 1
             self._restart()
             for _, number, sent in batch:
-                heapq.heappush(steps, (now + timedelta(seconds=self._chance.randrange(1, 900)), number, sent))
+                at = now + timedelta(seconds=self._chance.randrange(1, 900))
+                if isinstance(sent, Sent) and sent.conflicting:
+                    at += CONFLICTS_LATER  # a batch may span days: what it conflicts with comes first here too
+                heapq.heappush(steps, (at, number, sent))
         for sent, message in arrived:
             if committed and not sent.says_time:
                 self.played.taken_at.setdefault((sent.reference, sent.sender_id), message.received_at)

@@ -43,6 +43,12 @@ def test_the_same_seed_is_the_same_history() -> None:
     assert history(7) != history(8)
 
 
+def test_among_the_seeds_plans_change_in_any_order_with_suspensions() -> None:
+    devices = [device for seed in range(SEEDS_TOGETHER) for device in history(seed).devices]
+    assert sum(len(device.changes) for device in devices) > SEEDS_TOGETHER
+    assert any(device.changes and device.suspended for device in devices)
+
+
 def with_other_fees(story: History) -> History:
     """The same history, as an auditor would tell it whose price list is a cent dearer."""
     catalogue = deepcopy(dict(story.catalogue))
