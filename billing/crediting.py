@@ -150,6 +150,7 @@ def _creditable(issued: IssuedInvoice, line: InvoiceLine) -> CreditableLine:
         vat_rate=line.vat_rate,
         net_minor=line.net_minor,
         shares=tuple(shares),
+        credited_minor=issued.credited.get(line_id, 0),
     )
 
 
@@ -182,6 +183,12 @@ def _issue(session: Session, note: Invoice, issued: IssuedInvoice, draft: Credit
         )
         for total in draft.vat
     ]
+    # What is billed anew can take the coupon anew; a gesture takes back no more than was paid, and uses none of it.
+    uses = {
+        place: (issued.coupons[line_id], line.net_minor if note.purpose == "cancellation" else 0)
+        for place, line in enumerate(draft.lines)
+        if (line_id := by_position[line.position].id or 0) in issued.coupons
+    }
     name = series("credit_note", note.issued_on)
     return issuing.issue(
         session,
@@ -190,6 +197,7 @@ def _issue(session: Session, note: Invoice, issued: IssuedInvoice, draft: Credit
         vat,
         lambda: number_text(name, issuing.next_number(session, name)),
         object_shares=_parts(session, issued, draft),
+        coupon_uses=uses,
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from storage import coupons
 from storage.catalogue import raise_revisions
 from storage.sets import CHUNK, batched, in_chunks, write_columns
 from storage.tables import Contract, Invoice, InvoiceLine, InvoiceVat, InvoicingSchedule, LineShare
@@ -74,6 +75,10 @@ class IssuedInvoice:
     """By line and schedule, what notes for the line took."""
     charged: Mapping[tuple[int, str, Fraction], int]
     """By schedule, component and unit price, what all documents together charge."""
+    credited: Mapping[int, int]
+    """By line id, what notes for the line took of it, in minor units."""
+    coupons: Mapping[int, int]
+    """By id of a line that is a coupon's, the coupon's."""
     vat: Sequence[InvoiceVat]
     credited_vat: Sequence[InvoiceVat]
 
@@ -112,6 +117,12 @@ def read(session: Session, invoice: Invoice) -> IssuedInvoice:
     lines = session.exec(
         select(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id).order_by(col(InvoiceLine.position))
     ).all()
+    credited: dict[int, int] = defaultdict(int)
+    of_coupons = coupons.of_invoice(session, invoice.id or 0)
+    if of_coupons:
+        query = select(col(InvoiceLine.credits_line_id), col(InvoiceLine.net_minor))
+        for line_id, minor in session.exec(query.where(col(InvoiceLine.credits_line_id).in_(of_coupons))):
+            credited[line_id or 0] += minor
     notes = select(col(Invoice.id)).where(Invoice.credits_id == invoice.id)
     return IssuedInvoice(
         invoice=invoice,
@@ -122,6 +133,8 @@ def read(session: Session, invoice: Invoice) -> IssuedInvoice:
             (schedule_id, component, Fraction(price)): int(minor)
             for schedule_id, component, price, minor in connection.execute(text(CHARGED), values)
         },
+        credited=credited,
+        coupons=of_coupons,
         vat=session.exec(select(InvoiceVat).where(InvoiceVat.invoice_id == invoice.id)).all(),
         credited_vat=session.exec(select(InvoiceVat).where(col(InvoiceVat.invoice_id).in_(notes))).all(),
     )

@@ -16,7 +16,7 @@ from sqlalchemy import TextClause, func, text, type_coerce
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
-from storage import pools
+from storage import coupons, pools
 from storage.invoices import LineDocument, find_invoice, stream_lines
 from storage.properties import parsed
 from storage.tables import (
@@ -48,17 +48,19 @@ SHARES = """
 """
 
 POOLED_SHARES = """
-    SELECT line.position, COALESCE(object.reference, '') AS name, schedule.starts_on, schedule.ends_on,
-           COALESCE(part.quantity, share.quantity), COALESCE(part.share_minor, share.share_minor)
+    SELECT line.position, COALESCE(object.reference, '') AS name,
+           COALESCE(schedule.starts_on, line.period_starts_on), COALESCE(schedule.ends_on, line.period_ends_on),
+           COALESCE(part.quantity, share.quantity, line.quantity),
+           COALESCE(part.share_minor, share.share_minor, line.net_minor)
     FROM invoice_line AS line
-    JOIN line_share AS share ON share.line_id = line.id
-    JOIN invoicing_schedule AS schedule ON schedule.id = share.schedule_id
+    LEFT JOIN line_share AS share ON share.line_id = line.id
+    LEFT JOIN invoicing_schedule AS schedule ON schedule.id = share.schedule_id
     LEFT JOIN object_share AS part ON part.line_id = share.line_id AND part.schedule_id = share.schedule_id
     LEFT JOIN connected_object AS object ON object.id = COALESCE(part.object_id, schedule.object_id)
     WHERE line.invoice_id = :invoice_id
     ORDER BY line.position, object.reference, share.schedule_id
 """
-"""The same for an invoice with pools: a row for each object of a pool."""
+"""The same where there are pools or coupons: a row for each object of a pool, and one without object for a coupon."""
 
 ShareTuple = tuple[int, str, date | str, date | str, str, int]
 """Position of the line, the object's reference or "", first day, exclusive end, quantity as exact text, minor units.
@@ -149,7 +151,8 @@ def share_batches(session: Session, number: str) -> Iterator[list[ShareTuple]]:
     For a million rows and more: nothing is made of a row but its tuple.
     """
     invoice, _ = find_invoice(session, number)
-    sql = POOLED_SHARES if pools.has_parts(session, invoice.id or 0) else SHARES
+    invoice_id = invoice.id or 0
+    sql = POOLED_SHARES if pools.has_parts(session, invoice_id) or coupons.of_invoice(session, invoice_id) else SHARES
     return _batches(session, text(sql).bindparams(invoice_id=invoice.id))
 
 

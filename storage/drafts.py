@@ -10,6 +10,7 @@ from storage.tables import DraftMonth, Invoice
 
 OF_DRAFTS = "SELECT id FROM invoice WHERE contract_id = :lead_id AND month_starts_on = :month AND status = 'draft'"
 DROPPED = (
+    f"DELETE FROM coupon_use WHERE line_id IN (SELECT id FROM invoice_line WHERE invoice_id IN ({OF_DRAFTS}))",
     f"DELETE FROM object_share WHERE line_id IN (SELECT id FROM invoice_line WHERE invoice_id IN ({OF_DRAFTS}))",
     f"DELETE FROM line_share WHERE line_id IN (SELECT id FROM invoice_line WHERE invoice_id IN ({OF_DRAFTS}))",
     f"DELETE FROM invoice_line WHERE invoice_id IN ({OF_DRAFTS})",

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlmodel import Session, col, select
 
-from storage import pools
+from storage import coupons, pools
 from storage.copying import copy_rows
 from storage.sealing import seal
 from storage.sets import CHUNK, batched
@@ -99,11 +99,12 @@ def issue(
     number: Callable[[], str] | None,
     *,
     object_shares: Mapping[int, Sequence[tuple[Any, ...]]] = MappingProxyType({}),
+    coupon_uses: Mapping[int, tuple[int, int]] = MappingProxyType({}),
 ) -> str:
     """Write an invoice with its lines, shares (without their line id) and VAT; the number is taken last.
 
-    `object_shares` are the parts of objects in pools, by the place of the line, without its id. Without a number it
-    stays a draft, and is called by its draft name.
+    `object_shares` are the parts of objects in pools, by the place of the line, without its id; `coupon_uses` the
+    coupons of lines. Without a number it stays a draft, and is called by its draft name.
     """
     invoice.status = "draft"
     session.add(invoice)
@@ -119,6 +120,9 @@ def issue(
     _store_shares(session.connection(), ((line.id or 0, *share) for line, shares in lines for share in shares))
     of_objects = [(lines[place][0].id, *row) for place, rows in object_shares.items() for row in rows]
     pools.store_shares(session.connection(), of_objects)
+    coupons.add_uses(
+        session.connection(), [(lines[place][0].id or 0, *use) for place, use in sorted(coupon_uses.items())]
+    )
     return invoice.draft_name or "" if number is None else give_number(session, invoice, number)
 
 

@@ -34,6 +34,11 @@ PARTS_OF_OBJECTS = """
     FROM object_share p JOIN invoice_line l ON l.id = p.line_id
     WHERE {of_which} ORDER BY l.invoice_id, l.position, p.schedule_id, p.object_id
 """
+COUPONS = """
+    SELECT l.invoice_id, l.position, u.coupon_id, u.taken_minor
+    FROM coupon_use u JOIN invoice_line l ON l.id = u.line_id
+    WHERE {of_which} ORDER BY l.invoice_id, l.position
+"""
 VAT = """
     SELECT invoice_id, category, rate, base_minor, vat_minor, exemption_reason, exemption_code FROM invoice_vat
     WHERE {of_which} ORDER BY invoice_id, category, rate
@@ -45,6 +50,7 @@ PARTS = (
     SHARES,
     PARTS_OF_OBJECTS,
     "SELECT id, usage_mark FROM invoice WHERE {which} AND usage_mark IS NOT NULL ORDER BY id",
+    COUPONS,
 )
 """What is sealed, table after table; each row begins with the invoice that it is a part of."""
 

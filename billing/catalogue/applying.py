@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 from sqlmodel import Session
 
 from billing.catalogue import applying_sources as sources
+from billing.catalogue.applying_coupons import apply_coupons
 from billing.catalogue.change import Change
 from billing.catalogue.closable import not_closed_yet
 from billing.catalogue.installed import wrong_calculators
@@ -214,6 +215,10 @@ class _Application:
         if self.changes[before].kind == "changed":
             stored.raise_revisions(self.session, [stored.key(row.id)])
         self._subscriptions(contract, place, stored.key(row.id))
+        coupon_changes, problems = apply_coupons(self.session, contract, row)
+        self.changes += coupon_changes
+        for inner, message in problems:
+            self._problem(f"{place}.{inner}", message)
 
     def _subscriptions(self, contract: ContractModel, place: str, contract_id: int) -> None:
         present = stored.subscriptions(self.session, [contract_id])

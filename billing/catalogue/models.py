@@ -21,6 +21,10 @@ from billing.core.reading import read
 
 CHARGE_LIMIT = 100
 """Charges of one plan."""
+COUPON_LIMIT = 100
+"""Coupons of one contract: each is looked at by every close of it."""
+PERIOD_LIMIT = 1200
+"""Billing months of one coupon: a century."""
 SOURCE_LIMIT = 200
 """Sources of one file: each is looked at for every topic that is new."""
 
@@ -130,6 +134,16 @@ class PlanModel(Model):
     """What its usage charges say that do not say it themselves."""
 
 
+class CouponModel(Model):
+    name: Text
+    amount: Amount
+    currency: Currency | None = None
+    periods: int = Field(default=1, ge=1, le=PERIOD_LIMIT)
+    subscription: str | None = None
+    rest: Literal["carry", "drop"] = "carry"
+    starts_on: Day | None = None
+
+
 class ContractModel(Model):
     name: Text
     customer: str
@@ -145,6 +159,7 @@ class ContractModel(Model):
     renewal: Literal["none", "automatic"] = "none"
     notice_days: int = Field(default=0, ge=0, le=366)
     subscriptions: list[str] = Field(default_factory=list)
+    coupons: list[CouponModel] = Field(default_factory=list, max_length=COUPON_LIMIT)
 
 
 class CatalogueModel(Model):

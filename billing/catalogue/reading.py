@@ -255,7 +255,11 @@ def _repeats(raw: Any) -> Iterator[tuple[str, str]]:
         for noun in ("metrics", "customers", "plans", "contracts", "sources")
         if isinstance(raw, dict)
     ]
-    for noun, inner, key in (("plans", "charges", "name"), ("contracts", "subscriptions", "")):
+    for noun, inner, key in (
+        ("plans", "charges", "name"),
+        ("contracts", "subscriptions", ""),
+        ("contracts", "coupons", "name"),
+    ):
         outer = raw.get(noun) if isinstance(raw, dict) else None
         for n, entry in enumerate(outer if isinstance(outer, list) else []):
             if isinstance(entry, dict):

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from billing.closing.reader import MonthReader
 from billing.core.crediting import Rate
-from storage import partitions, verifying
+from storage import coupons, partitions, verifying
 from storage.verifying import InvoiceRow, LineRow, ScheduleRow
 
 DAY = timedelta(days=1)
@@ -44,6 +44,8 @@ class Books:
     schedules: list[ScheduleRow] = field(init=False)
     of_items: list[ScheduleRow] = field(init=False)
     """Those that are not of pools."""
+    of_coupons: set[int] = field(init=False)
+    """The lines that are coupons'."""
     archived: list[date] = field(init=False)
     reader: MonthReader = field(init=False)
     ends: dict[int, date] = field(init=False)
@@ -52,6 +54,7 @@ class Books:
         self.invoices = list(verifying.invoices(self.session))
         self.reader = MonthReader(self.session)
         self.ends = {item.id: item.fees_until or item.ends_on for item in verifying.items(self.session)}
+        self.of_coupons = set(coupons.used_lines(self.session))
         self.archived = list(partitions.archived_months(self.session))
         self.schedules = list(verifying.schedules(self.session))
         self.lines, self.vat = defaultdict(list), defaultdict(dict)

@@ -129,7 +129,9 @@ def _issue(
     if plan.lead.approval == "required":
         which = f"/{place}" if place > 1 else ""
         invoice.draft_name = f"DRAFT/{plan.month_starts_on:%Y/%m}/{plan.lead.id}{which}"
-        return issuing.issue(session, invoice, lines, vat, None, object_shares=planned.object_shares)
+        return issuing.issue(
+            session, invoice, lines, vat, None, object_shares=planned.object_shares, coupon_uses=planned.coupon_uses
+        )
     name = series(draft.kind, issued_on)
     return issuing.issue(
         session,
@@ -138,6 +140,7 @@ def _issue(
         vat,
         lambda: number(name, issuing.next_number(session, name)),
         object_shares=planned.object_shares,
+        coupon_uses=planned.coupon_uses,
     )
 
 
@@ -168,6 +171,8 @@ def _invoice_line(line: Line, position: int, of_objects: Sequence[ObjectPart]) -
 
 
 def _label(line: Line) -> str:
+    if not line.shares:
+        return f"Coupon {line.charge}"
     parts = [line.subscription, line.charge]
     if line.component not in {line.charge, "Fee", "Flat", "Rule", "Units", "Usage"}:
         parts.append(line.component)

@@ -8,6 +8,7 @@ from itertools import chain
 from zoneinfo import ZoneInfo
 
 from billing.closing.commitments import reached_by
+from billing.closing.coupons import held_coupons, reduce_draft
 from billing.closing.measure import measure_schedules
 from billing.closing.pools import PoolWorth, find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
@@ -57,6 +58,8 @@ class PlannedInvoice:
     corrects: tuple[str, ...]
     object_shares: Mapping[int, Sequence[ObjectPart]]
     """By the place of a line, what the objects of pools have of it."""
+    coupon_uses: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """By the place of a line that is a coupon's, its id and what is taken of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,7 @@ def plan_month(reader: MonthReader, contracts: Sequence[ContractToClose], month:
         return None
     books: Books = defaultdict(LineBook)
     valued = [_value_one_of(reader, contract, month, books, alone=len(contracts) == 1) for contract in still_open]
-    invoices, waiting = _documents(reader, valued, books, month[1])
+    invoices, waiting = _documents(reader, valued, books, month)
     return MonthPlan(
         contracts=tuple(_planned(each, waiting) for each in valued),
         month_starts_on=month[0],
@@ -174,10 +177,11 @@ def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, da
 
 
 def _documents(
-    reader: MonthReader, valued: Sequence[_Valued], books: Mapping[str, LineBook], month_ends_on: date
+    reader: MonthReader, valued: Sequence[_Valued], books: Mapping[str, LineBook], month: tuple[date, date]
 ) -> tuple[list[PlannedInvoice], set[int]]:
     """The documents of the month by part, and the schedules whose invoice is too small to be issued."""
     contracts = [each.contract for each in valued]
+    coupons = held_coupons(reader.session, contracts, month[1]) if books else []
     pooled = ChainMap(*(each.pooled for each in valued))
     corrected = ChainMap(*(each.corrected for each in valued))
     found: list[PlannedInvoice] = []
@@ -186,16 +190,19 @@ def _documents(
         draft = close_book(book, contracts[0].currency)
         if draft is None:
             continue
-        if waits(reader.session, contracts, draft, month_ends_on):
+        reduced = reduce_draft(draft, coupons, contracts[0], month)
+        if waits(reader.session, contracts, reduced.draft, month[1]):
             waiting |= book.schedules()
             continue
+        reduced.use()
         taken_back = book.schedules() if draft.kind == "credit_note" else ()
         found.append(
             PlannedInvoice(
-                draft=draft,
+                draft=reduced.draft,
                 part=part,
                 corrects=tuple(sorted({number for it in taken_back for number in corrected.get(it, ())})),
                 object_shares=shares_of_objects(reader, draft, pooled, contracts[0].currency),
+                coupon_uses=reduced.uses,
             )
         )
     return found, waiting

@@ -59,10 +59,15 @@ class CreditableLine:
     vat_rate: Fraction
     net_minor: int
     shares: tuple[CreditableShare, ...]
+    """None of a coupon's line, which is credited as a whole."""
+    credited_minor: int = 0
+    """Of a coupon's line, what earlier notes credited."""
 
     @property
     def left_minor(self) -> int:
         """What can still be credited."""
+        if not self.shares:
+            return self.net_minor - self.credited_minor
         return sum(share.left_minor for share in self.shares)
 
     @property
@@ -240,6 +245,11 @@ def _check_rate(key: Rate, base: int, left: int, digits: int) -> None:
 
 def _line(line: CreditableLine, minor: int, scale: int) -> CreditedLine:
     """A part of a line; the rest of a line keeps what is left of its exact amount."""
+    if not line.shares:
+        part = Fraction(minor, line.net_minor)
+        return CreditedLine(
+            position=line.position, quantity=part, amount=Fraction(minor, scale), net_minor=minor, shares=()
+        )
     if minor == line.left_minor and line.untouched:
         shares = [
             CreditedShare(

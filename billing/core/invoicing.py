@@ -98,6 +98,16 @@ def close_book(book: LineBook, currency: str) -> InvoiceDraft | None:
     )
 
 
+def with_lines(draft: InvoiceDraft, lines: Sequence[Line]) -> InvoiceDraft:
+    """The document with these lines after its own: net and VAT are computed again on all of them."""
+    every = (*draft.lines, *lines)
+    vat = _vat(every)
+    net_minor, vat_minor = sum(line.net_minor for line in every), sum(total.vat_minor for total in vat)
+    return replace(
+        draft, lines=every, vat=vat, net_minor=net_minor, vat_minor=vat_minor, gross_minor=net_minor + vat_minor
+    )
+
+
 def _line_order(line: Line) -> tuple[object, ...]:
     """Charges as the plan lists them, adjustments after, oldest first; total, so the order of entries is nothing."""
     return (

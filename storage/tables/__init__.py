@@ -29,6 +29,7 @@ from storage.tables.base import (
 from storage.tables.catalogue import (
     Charge,
     Contract,
+    Coupon,
     Customer,
     Metric,
     Plan,
@@ -39,6 +40,7 @@ from storage.tables.catalogue import (
 )
 from storage.tables.invoices import (
     BillingMonth,
+    CouponUse,
     DraftMonth,
     Invoice,
     InvoiceLine,
@@ -109,6 +111,8 @@ __all__ = [
     "Contract",
     "ContractItem",
     "ControlRequest",
+    "Coupon",
+    "CouponUse",
     "Customer",
     "DraftMonth",
     "IngestCounter",

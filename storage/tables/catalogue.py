@@ -11,7 +11,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from storage.tables.base import APPROVALS, CHARGE_TYPES, DATINGS, METRIC_KINDS, SCOPES, Table, one_of
+from storage.tables.base import APPROVALS, CHARGE_TYPES, COUPON_RESTS, DATINGS, METRIC_KINDS, SCOPES, Table, one_of
 from storage.types import Exact, Instant, Json, Word
 
 
@@ -123,6 +123,28 @@ class Subscription(Table, table=True):
     contract_id: int = Field(foreign_key="contract.id")
     plan_version_id: int = Field(foreign_key="plan_version.id", index=True)
     name: str
+
+
+class Coupon(Table, table=True):
+    """A fixed amount off the invoices of a contract; once a document took of it, it stays as it is."""
+
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("contract_id", "name"),
+        one_of("rest", COUPON_RESTS),
+        CheckConstraint("periods > 0", name="periods"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    contract_id: int = Field(foreign_key="contract.id")
+    name: str
+    amount: Fraction = Field(sa_type=Exact)
+    """Of each period, in major units of the contract's currency, net of VAT."""
+    periods: int = 1
+    """Billing months that it is taken off."""
+    subscription: str | None = None
+    """The subscription that it is for, or none for the whole contract."""
+    rest: str = Field(default="carry", sa_type=Word)
+    """What becomes of what a month's invoices are too small for."""
+    starts_on: date
 
 
 class Source(Table, table=True):

@@ -197,6 +197,17 @@ class LineShare(Table, table=True):
     """The schedule's part of the line's rounded amount; the parts add up to the line."""
 
 
+class CouponUse(Table, table=True):
+    """What a line took of a coupon; the line of a credit note gives back, or nothing where it was a gesture."""
+
+    __tablename__ = "coupon_use"
+    line_id: int = Field(
+        sa_column=Column(Integer, ForeignKey("invoice_line.id"), primary_key=True, autoincrement=False)
+    )
+    coupon_id: int = Field(foreign_key="coupon.id", index=True)
+    taken_minor: int = Field(sa_type=BigInteger)
+
+
 class InvoiceSeal(Table, table=True):
     """What an issued invoice said, all of it, as one digest (`storage.sealing`): whoever changes it later is found."""
 

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from billing.core.charges import Recurring, charge_from
-from billing.core.coupons import spread_coupon
 from billing.core.errors import Invalid
 from billing.core.invoicing import difference
 from billing.core.measured import Measured
@@ -313,16 +312,35 @@ def test_what_was_there_before_is_on_the_invoice(command: Command, last_day: str
 
 
 @case("tax-multi")
-def test_a_coupon_is_spread_over_what_it_takes_off_before_tax() -> None:
-    lines = {"A": (10000, 10), "B": (5000, 0), "C": (3000, 20), "D": (2000, 20)}
-    off = spread_coupon(1000, [(name, net) for name, (net, _) in lines.items()])
-    assert off == {"A": 500, "B": 250, "C": 150, "D": 100}
-    bases: dict[int, int] = {}
-    for name, (net, rate) in lines.items():
-        bases[rate] = bases.get(rate, 0) + net - off[name]
-    taxes = {rate: round(base * rate / 100) for rate, base in bases.items()}
-    assert taxes == {10: 950, 0: 0, 20: 950}
-    assert sum(bases.values()) + sum(taxes.values()) == 20900
+def test_a_coupon_is_spread_over_what_it_takes_off_before_tax(command: Command) -> None:
+    charges = [
+        usage({"model": "per_unit", "unit_price": "1"}, name="A", vat_rate="10"),
+        fee("50", name="B", vat_category="Z", vat_rate="0"),
+        usage({"model": "per_unit", "unit_price": "0.3"}, name="C", minimum="50"),
+    ]
+    contract = {"name": "C", "customer": "SOMEBODY", "starts_on": "2022-04-01", "subscriptions": ["P"]}
+    command.apply(
+        {
+            "metrics": [{"name": "usage", "unit": "unit", "kind": "delta"}],
+            "plans": [{"name": "P", "charges": charges}],
+            "contracts": [{**contract, "coupons": [{"name": "Ten", "amount": 10}]}],
+        }
+    )
+    command.objects([("O", "C", "P", "2022-04-01")])
+    command.use([("O", "usage", "100", "2022-04-10T00:00:00Z")])
+    (closed,) = command.close("2022-04-30")
+    invoice = json.loads(command.run("invoices", "show", closed["number"], "--json"))
+    # The source's 1.50 and 1.00 are of one rate, which has one line here.
+    assert [(line["label"], line["net"]) for line in invoice["lines"]] == [
+        ("P / A", "100.00"),
+        ("P / B", "50.00"),
+        ("P / C", "30.00"),
+        ("P / C / Minimum commitment", "20.00"),
+        ("Coupon Ten", "-5.00"),
+        ("Coupon Ten", "-2.50"),
+        ("Coupon Ten", "-2.50"),
+    ]
+    assert (invoice["vat"], invoice["total"]) == ("19.00", "209.00"), invoice
 
 
 @case("round-cn")
