@@ -123,6 +123,22 @@ def test_a_currency_has_its_own_decimals(
 
 
 @both
+@pytest.mark.parametrize("vat", ['vat_rate: "20"', "vat_category: AE, vat_rate: 0"])
+def test_an_invoice_with_a_coupon_is_valid(
+    sqlite_database: Database,
+    vat: str,
+    write: Callable[[EInvoice], bytes],
+    against: Callable[[bytes], list[str]],
+) -> None:
+    number = issued(world(sqlite_database, vat, more=", coupons: [{name: Welcome, amount: 5}]"))
+    found = facts(sqlite_database, number)
+    assert [(str(it.quantity), str(it.price), it.net) for it in found.lines if "Coupon" in it.name] == [
+        ("-1", "5", "-5.00")
+    ]
+    assert against(write(found)) == []
+
+
+@both
 def test_a_credit_note_names_what_it_credits_and_is_valid(
     sqlite_database: Database, write: Callable[[EInvoice], bytes], against: Callable[[bytes], list[str]]
 ) -> None:
