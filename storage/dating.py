@@ -11,12 +11,16 @@ from storage.sets import day_of
 from storage.types import from_micros
 
 ITEMS = """
-    SELECT 'contract item ' || i.name, c.timezone, i.starts_on, i.ends_on, i.start_at, i.end_at, NULL, NULL
-    FROM contract_item i JOIN contract c ON c.id = i.contract_id WHERE i.status != 'cancelled'
+    SELECT 'contract item ' || i.name, c.timezone, i.starts_on, i.ends_on, i.start_at, i.end_at, NULL, NULL,
+           before.end_at
+    FROM contract_item i JOIN contract c ON c.id = i.contract_id
+    LEFT JOIN contract_item before ON before.id = i.follows_id
+    WHERE i.status != 'cancelled'
 """
 SCHEDULES = """
     SELECT COALESCE(i.name || ', ', '') || h.name, c.timezone, s.starts_on, s.ends_on, s.start_at, s.end_at,
-           CASE WHEN i.id IS NULL THEN NULL ELSE s.due_on END, i.ends_on
+           CASE WHEN i.id IS NULL THEN NULL ELSE s.due_on END, i.ends_on,
+           CASE WHEN s.starts_on = i.starts_on THEN i.start_at ELSE NULL END
     FROM invoicing_schedule s
     JOIN contract c ON c.id = s.contract_id
     JOIN charge h ON h.id = s.charge_id
@@ -36,6 +40,8 @@ class Dated(NamedTuple):
     end_at: datetime
     due_on: date | None
     item_ends_on: date | None
+    handed_over_at: datetime | None
+    """Where an item follows one of another zone: the instant at which that one ended, and this one begins."""
 
 
 class Month(NamedTuple):
@@ -47,9 +53,8 @@ class Month(NamedTuple):
 def dated(session: Session) -> Iterator[Dated]:
     """Every contract item and every schedule that is not cancelled."""
     for query in (ITEMS, SCHEDULES):
-        for what, timezone, starts_on, ends_on, start_at, end_at, due_on, item_ends_on in session.connection().execute(
-            text(query)
-        ):
+        for row in session.connection().execute(text(query)):
+            what, timezone, starts_on, ends_on, start_at, end_at, due_on, item_ends_on, handed_over_at = row
             yield Dated(
                 what=what,
                 timezone=timezone,
@@ -59,6 +64,7 @@ def dated(session: Session) -> Iterator[Dated]:
                 end_at=from_micros(end_at),
                 due_on=None if due_on is None else day_of(due_on),
                 item_ends_on=None if item_ends_on is None else day_of(item_ends_on),
+                handed_over_at=None if handed_over_at is None else from_micros(handed_over_at),
             )
 
 

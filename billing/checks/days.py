@@ -18,7 +18,8 @@ def date_differences(session: Session) -> Iterator[tuple[str, str]]:
     for found in dating.dated(session):
         subject = f"{found.what}, from {found.starts_on}"
         known = zone(found.timezone)
-        if (found.start_at, found.end_at) != (midnight(found.starts_on, known), midnight(found.ends_on, known)):
+        begins = {midnight(found.starts_on, known), found.handed_over_at}
+        if found.start_at not in begins or found.end_at != midnight(found.ends_on, known):
             days = f"{found.starts_on} to {found.ends_on - DAY} in {found.timezone}"
             yield subject, f"the instants of {subject} are not those of its days, {days}"
         if found.due_on is not None and not _may_be_due(found):

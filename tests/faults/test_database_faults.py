@@ -64,8 +64,8 @@ def outlives(
         assert BEFORE <= settled <= BEFORE + room
         eventually(lambda: tap.pings >= pings + 2, "the connection is kept alive meanwhile")
         assert len(tap.acknowledged) == settled
-        # Mosquitto 2.0.11 now and then sends nearly twice what the client said that it takes.
-        assert WINDOW <= len(tap.conversations[-1].waiting) <= 2 * WINDOW < DURING
+        # Mosquitto 2.0.11 now and then sends several times what the client said that it takes; our memory is our bound.
+        assert WINDOW <= len(tap.conversations[-1].waiting) <= DURING
         assert gateway.memory_kib() < memory + MEMORY_KIB
     finally:
         mends()

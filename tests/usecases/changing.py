@@ -127,7 +127,7 @@ class World:
 
     def verified(self) -> None:
         with self.database.snapshot() as session:
-            assert differences(verify(session)) == []
+            assert differences(verify(session)) == [], differences(verify(session))
 
     def events(self, reference: str = "IOT_1") -> list[tuple[str, dict[str, Any]]]:
         with self.database.snapshot() as session:
