@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from billing.core.errors import Invalid
 from billing.core.properties import canonical, checked_properties
+from storage.presence import ONLINE
 from storage.types import from_micros, to_micros
 
 SAMPLES_MAX = 10_000
@@ -31,7 +32,6 @@ OUR_EVENTS = frozenset(
     }
 )
 """Kinds that only commands and the engine write: an object cannot claim them."""
-ONLINE = {"online": True, "connected": True, "offline": False, "disconnected": False}
 
 
 class Unreadable(ValueError):

@@ -6,16 +6,35 @@ The law: an older report never overrides a newer one, and a repeated event is th
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
+from sqlalchemy import BindParameter, bindparam, text
 from sqlmodel import Session, col, select
 
 from storage import events
 from storage.bulk import is_sqlite, write_many
 from storage.tables import ObjectEvent, ObjectPresence
+from storage.types import from_micros
 
+BEGINNING = -(2**62)
+"""Before every instant, in microseconds."""
 LOOKUP_CHUNK = 500
 """Ids in one IN list: below SQLite's smallest limit on bound values."""
+
+
+ONLINE: Mapping[str, bool] = MappingProxyType(
+    {"online": True, "connected": True, "offline": False, "disconnected": False}
+)
+"""What an event says of the connection."""
+LAST_OF_EACH = """
+    SELECT object_id, MAX(CASE WHEN kind IN :on THEN occurred_at END), MAX(CASE WHEN kind IN :off THEN occurred_at END)
+    FROM object_event WHERE object_id IN :ids AND kind IN :all GROUP BY object_id
+"""
+FIRST_AFTER = """
+    SELECT MIN(occurred_at) FROM object_event
+    WHERE object_id = :object_id AND kind IN :kinds AND occurred_at > :after
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +89,29 @@ def touch(
             presence.online, presence.online_since = report.online, report.occurred_at
     session.flush()
     if added:
+        _settle(session, presences, {row["object_id"] for row in added if row["kind"] in ONLINE})
         events.revalue(session, added, now)
     return len(added)
+
+
+def _settle(session: Session, presences: Mapping[int, ObjectPresence], ids: set[int]) -> None:
+    """Whether objects are online and since when, from all their events: the order of arrival does not matter."""
+    kinds = {state: [kind for kind, online in ONLINE.items() if online is state] for state in (True, False)}
+    expanding: list[BindParameter[Any]] = [bindparam(name, expanding=True) for name in ("on", "off", "all", "ids")]
+    first_after = text(FIRST_AFTER).bindparams(bindparam("kinds", expanding=True))
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), LOOKUP_CHUNK):
+        values = {"on": kinds[True], "off": kinds[False], "all": list(ONLINE)}
+        chunk = {**values, "ids": ordered[start : start + LOOKUP_CHUNK]}
+        for object_id, on, off in session.connection().execute(text(LAST_OF_EACH).bindparams(*expanding), chunk).all():
+            online = on is not None and (off is None or on >= off)
+            opposite = (off if online else on) or BEGINNING
+            bounds = {"object_id": object_id, "kinds": kinds[online], "after": opposite}
+            since = session.connection().execute(first_after, bounds).scalar()
+            presence = presences[object_id]
+            # At one instant both: it is online since then.
+            presence.online, presence.online_since = online, from_micros(on if since is None else since)
+    session.flush()
 
 
 def _presences(session: Session, ids: set[int]) -> dict[int, ObjectPresence]:

@@ -18,7 +18,6 @@ from gateway.sources.times import Ambiguous, Read
 from gateway.telemetry import (
     EVENT_KIND,
     METRICS_MAX,
-    ONLINE,
     OUR_EVENTS,
     SAMPLES_MAX,
     SENDER_ID_MAX,
@@ -26,6 +25,7 @@ from gateway.telemetry import (
     Sample,
     Unreadable,
 )
+from storage.presence import ONLINE
 from storage.sources import MetricFact
 from storage.types import from_micros
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 from sqlmodel import select
@@ -11,7 +12,7 @@ from gateway.message import Message, Rules
 from storage import quarantine
 from storage.database import Database
 from storage.tables import ObjectEvent, ObjectPresence
-from tests.ingest.conftest import NOON
+from tests.ingest.conftest import NOON, seed
 
 Make = Callable[..., Message]
 
@@ -65,3 +66,18 @@ def test_usage_moves_last_seen(database: Database, rules: Rules, message: Make) 
     ingest_batch(database, [message({"metrics": {"usage": 1}})], rules, now=NOON)
     assert presence(database).last_seen_at == NOON
     assert presence(database).online is None
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_since_when_an_object_is_offline_does_not_depend_on_the_order_of_arrival(
+    sqlite_database: Database, message: Make, rules: Rules, order: tuple[int, ...]
+) -> None:
+    seed(sqlite_database)
+    told = [
+        {"id": str(hour), "ts": f"2022-04-14T{hour:02d}:00:00Z", "event": event}
+        for hour, event in ((1, "offline"), (2, "online"), (3, "offline"), (4, "disconnected"))
+    ]
+    for place in order:
+        ingest_batch(sqlite_database, [message(told[place], leaf="lifecycle")], rules, now=NOON)
+    now = presence(sqlite_database)
+    assert (now.online, now.online_since) == (False, NOON.replace(hour=3, minute=0))
