@@ -27,7 +27,7 @@ BEFORE, DURING = 100, 4000
 TOTAL = BEFORE + DURING
 WINDOW = 500
 """Far fewer than arrive during the fault: the rest has to stay with the broker."""
-KEEPALIVE_SECONDS = 1
+KEEPALIVE_SECONDS = 3
 MEMORY_KIB = 20_000
 """What a gateway may grow by while it waits: a window of messages and the libraries' own buffers."""
 WAITS = "wait for the database"
