@@ -55,9 +55,15 @@ INSERT INTO invoice_line (id, invoice_id, position, label, subscription_name, ch
   'C62', '5/2', 'S', '20', '1', 0, 1)
 """
 SCHEDULE = """
-INSERT INTO invoicing_schedule (id, contract_id, subscription_id, object_id, charge_id, metric_id, starts_on, ends_on,
-  nominal_starts_on, nominal_ends_on, start_at, end_at, due_on, status, revalue, quantity, amount)
-  SELECT ?, 1, 1, ?, id, metric_id, ?, ?, ?, ?, 0, 1, ?, 'invoiced', 0, '0', '0' FROM charge WHERE id = ?
+INSERT INTO invoicing_schedule (id, contract_id, subscription_id, contract_item_id, object_id, charge_id, metric_id,
+  starts_on, ends_on, nominal_starts_on, nominal_ends_on, start_at, end_at, due_on, status, revalue, quantity, amount)
+  SELECT ?, 1, 1, i.id, i.object_id, h.id, h.metric_id, ?, ?, ?, ?, 0, 1, ?, 'invoiced', 0, '0', '0'
+  FROM contract_item i JOIN charge h ON h.id = ? WHERE i.id = ?
+"""
+ITEM = """
+INSERT INTO contract_item (id, name, contract_id, subscription_id, object_id, plan_version_id, status, term_months,
+  starts_on, ends_on, start_at, end_at, renewal, notice_days)
+  VALUES (?, ?, 1, 1, ?, 1, 'running', 12, '2022-01-01', '2023-01-01', 0, 1, 'none', 0)
 """
 SHARE = "INSERT INTO line_share (line_id, schedule_id, quantity, amount, share_minor) VALUES (?, ?, ?, ?, ?)"
 OBJECT = """
@@ -81,6 +87,7 @@ def build(url: str, rows: int, *, ordered: bool) -> None:
         for statement in CATALOGUE.split(";\n"):
             driver.execute(statement)
         driver.executemany(OBJECT, ((place + 1, f"IOT_{name:07d}") for place, name in enumerate(names)))
+        driver.executemany(ITEM, ((place + 1, f"IOT_{name:07d}", place + 1) for place, name in enumerate(names)))
         schedule = 0
         for number, count in ((1, rows), (2, rows // SMALLER)):
             start, end = f"2022-{number:02}-01", f"2022-{number + 1:02}-01"
@@ -91,7 +98,7 @@ def build(url: str, rows: int, *, ordered: bool) -> None:
                 driver.execute(LINE, values | {"line": line, "position": charge, "name": name})
             objects, first = count // 2, schedule + 1
             days = (start, end, start, end, end)
-            driver.executemany(SCHEDULE, ((first + n, n // 2 + 1, *days, n % 2 + 1) for n in range(2 * objects)))
+            driver.executemany(SCHEDULE, ((first + n, *days, n % 2 + 1, n // 2 + 1) for n in range(2 * objects)))
             driver.executemany(SHARE, ((number * 10 + 1, first + 2 * n, "1", "10", 1000) for n in range(objects)))
             driver.executemany(SHARE, ((number * 10 + 2, first + 2 * n + 1, *_used(chance)) for n in range(objects)))
             schedule += 2 * objects
