@@ -1,16 +1,19 @@
 """Charged schedules for which usage came, or was taken back, after the close that charged them.
 
 The law: one walk over the rollup rows of the days that were touched above the lowest mark, whatever the number of
-contracts; and where a period
-begins or ends inside a UTC day, whose rollup cannot say on which side the new record lies, one look at that part of it.
+contracts; and where a period begins or ends inside a UTC day, whose rollup cannot say on which side the new record
+lies, one look at that part of it.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
+from storage.registers import NOTHING_LATER
+from storage.sets import list_value, listed
 from storage.types import DAY_MICROS
 
 MARKS = "SELECT contract_id, MAX(usage_mark) AS mark FROM billing_month GROUP BY contract_id"
@@ -23,13 +26,21 @@ TOUCHED = f"""
         FROM usage_day d JOIN usage_rollup r ON r.day = d.day
         WHERE d.batch > (SELECT MIN(mark) FROM mark) AND r.batch > (SELECT MIN(mark) FROM mark)
               AND d.day <= (SELECT MAX(s.end_at) FROM invoicing_schedule s WHERE s.metric_id IS NOT NULL AND {CHARGED})
-                           / {DAY_MICROS}
+                           / {DAY_MICROS} + {{days_after}}
     )
 """
 """What was touched since the marks on days that were charged; the days since then, nearly all, are not late."""
+ON_CHARGED_DAYS, A_DAY_AFTER_TOO = TOUCHED.format(days_after=0), TOUCHED.format(days_after=1)
 INSIDE = "s.start_at <= t.day_start AND s.end_at >= t.day_end"
 ACROSS = f"s.start_at < t.day_end AND s.end_at > t.day_start AND NOT ({INSIDE})"
+NOT_OVER = "s.end_at > t.day_start"
+"""Of every schedule that a day is in or before."""
 OF_OBJECT = "JOIN invoicing_schedule s ON s.object_id = t.object_id AND s.metric_id = t.metric_id"
+OF_POOL = """
+    JOIN contract_item i ON i.object_id = t.object_id AND i.status <> 'cancelled'
+    JOIN invoicing_schedule s ON s.contract_id = i.contract_id AND s.contract_item_id IS NULL
+         AND s.metric_id = t.metric_id
+"""
 NEWER = f"JOIN mark m ON m.contract_id = s.contract_id WHERE t.batch > m.mark AND {CHARGED}"
 
 
@@ -49,7 +60,7 @@ def late_schedules(session: Session) -> dict[int, list[int]]:
     edges = []
     rows = session.connection().execute(
         text(f"""
-        {TOUCHED}
+        {ON_CHARGED_DAYS}
         SELECT DISTINCT s.contract_id, s.id, 0, 0, 0, 0 FROM touched t {OF_OBJECT} AND {INSIDE} {NEWER}
         UNION ALL
         SELECT DISTINCT 0, 0, s.metric_id, s.start_at, s.end_at, t.day_start
@@ -65,6 +76,57 @@ def late_schedules(session: Session) -> dict[int, list[int]]:
         for contract_id, schedule_id in _late_at(session, edge):
             found[contract_id].add(schedule_id)
     return {contract_id: sorted(ids) for contract_id, ids in found.items()}
+
+
+def late_levels(session: Session, charge_ids: Iterable[int], *, of_pools: bool) -> list[tuple[int, int]]:
+    """Contract and id of the charged schedules into which a level is carried that a newer record changes."""
+    connection = session.connection()
+    ids = {"charge_ids": list_value(connection, charge_ids)}
+    found: list[tuple[int, int]] = []
+    for schedules in (OF_OBJECT, OF_POOL) if of_pools else (OF_OBJECT,):
+        rows = connection.execute(
+            text(f"""
+            {ON_CHARGED_DAYS}
+            SELECT DISTINCT s.contract_id, s.id FROM touched t {schedules} AND {NOT_OVER} {NEWER}
+                   AND s.charge_id {listed(connection, "charge_ids")}
+            """),
+            ids,
+        )
+        found += [(row[0], row[1]) for row in rows]
+    return found
+
+
+def late_ends(session: Session) -> list[tuple[int, int]]:
+    """Contract and id of the charged last schedules of registers that a reading came for, whatever its period."""
+    rows = session.connection().execute(
+        text(f"""
+        {ON_CHARGED_DAYS}
+        SELECT DISTINCT s.contract_id, s.id FROM touched t
+        JOIN metric k ON k.id = t.metric_id AND k.kind = 'cumulative'
+        {OF_OBJECT} AND {NOT_OVER}
+        JOIN contract_item i ON i.id = s.contract_item_id AND i.end_at <= s.end_at
+        {NEWER} AND {NOTHING_LATER}
+        """)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def late_pools(session: Session) -> list[tuple[int, int]]:
+    """Contract and id of charged schedules of pools in which an object has a record newer than the last close.
+
+    An item that came from another zone may begin within a day of its period. Of a register also the periods after the
+    record: it is what they begin with.
+    """
+    rows = session.connection().execute(
+        text(f"""
+        {A_DAY_AFTER_TOO}
+        SELECT DISTINCT s.contract_id, s.id FROM touched t
+        JOIN metric k ON k.id = t.metric_id
+        {OF_POOL} AND s.end_at > t.day_start - {DAY_MICROS}
+        {NEWER} AND (s.start_at < t.day_end + {DAY_MICROS} OR k.kind = 'cumulative')
+        """)
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def _late_at(session: Session, edge: _Edge) -> list[tuple[int, int]]:

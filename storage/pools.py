@@ -12,7 +12,6 @@ from sqlmodel import Session, col, select
 from storage.copying import copy_rows
 from storage.sets import in_chunks, list_value, listed
 from storage.tables import Charge, ConnectedObject, Contract, ContractItem, InvoicingSchedule, LineShare
-from storage.types import DAY_MICROS
 
 COLUMNS = "line_id, schedule_id, object_id, quantity, amount, share_minor"
 
@@ -128,49 +127,6 @@ def save(session: Session, rows: Iterable[InvoicingSchedule]) -> None:
 def charged(session: Session, schedule_ids: Iterable[int]) -> set[int]:
     """Those of the schedules that are on any invoice."""
     return {row.schedule_id for row in in_chunks(session, schedule_ids, LineShare, LineShare.schedule_id)}
-
-
-def late(session: Session) -> list[tuple[int, int]]:
-    """Contract and id of charged schedules of pools in which an object has a record newer than the last close.
-
-    An item that came from another zone may begin within a day of its period. Of a register also the periods after the
-    record: it is what they begin with.
-    """
-    rows = session.connection().execute(
-        text(f"""
-        WITH mark AS (SELECT contract_id, MAX(usage_mark) AS mark FROM billing_month GROUP BY contract_id)
-        SELECT DISTINCT s.contract_id, s.id
-        FROM usage_rollup r
-        JOIN metric k ON k.id = r.metric_id
-        JOIN contract_item i ON i.object_id = r.object_id AND i.status <> 'cancelled'
-        JOIN mark m ON m.contract_id = i.contract_id
-        JOIN invoicing_schedule s ON s.contract_id = i.contract_id AND s.contract_item_id IS NULL
-             AND s.metric_id = r.metric_id AND s.end_at > (r.day - 1) * {DAY_MICROS}
-        WHERE r.batch > (SELECT MIN(mark) FROM mark) AND r.batch > m.mark AND s.status IN ('invoiced', 'settled')
-              AND (s.start_at < (r.day + 2) * {DAY_MICROS} OR k.kind = 'cumulative')
-        """)
-    )
-    return [(row[0], row[1]) for row in rows]
-
-
-def carried(session: Session, charge_ids: Iterable[int]) -> list[tuple[int, int]]:
-    """As `late`, for charges that carry a level in: every schedule after the record."""
-    connection = session.connection()
-    rows = connection.execute(
-        text(f"""
-        WITH mark AS (SELECT contract_id, MAX(usage_mark) AS mark FROM billing_month GROUP BY contract_id)
-        SELECT DISTINCT s.contract_id, s.id
-        FROM usage_rollup r
-        JOIN contract_item i ON i.object_id = r.object_id AND i.status <> 'cancelled'
-        JOIN mark m ON m.contract_id = i.contract_id
-        JOIN invoicing_schedule s ON s.contract_id = i.contract_id AND s.contract_item_id IS NULL
-             AND s.metric_id = r.metric_id AND s.end_at > r.day * {DAY_MICROS}
-        WHERE r.batch > (SELECT MIN(mark) FROM mark) AND r.batch > m.mark AND s.status IN ('invoiced', 'settled')
-              AND s.charge_id {listed(connection, "charge_ids")}
-        """),
-        {"charge_ids": list_value(connection, charge_ids)},
-    )
-    return [(row[0], row[1]) for row in rows]
 
 
 def event_counts(session: Session, *, kind: str, start: int, end: int, object_ids: Iterable[int]) -> dict[int, int]:

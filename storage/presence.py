@@ -17,8 +17,6 @@ from storage.bulk import is_sqlite, write_many
 from storage.tables import ObjectEvent, ObjectPresence
 from storage.types import from_micros
 
-BEGINNING = -(2**62)
-"""Before every instant, in microseconds."""
 LOOKUP_CHUNK = 500
 """Ids in one IN list: below SQLite's smallest limit on bound values."""
 
@@ -27,14 +25,27 @@ ONLINE: Mapping[str, bool] = MappingProxyType(
     {"online": True, "connected": True, "offline": False, "disconnected": False}
 )
 """What an event says of the connection."""
-LAST_OF_EACH = """
-    SELECT object_id, MAX(CASE WHEN kind IN :on THEN occurred_at END), MAX(CASE WHEN kind IN :off THEN occurred_at END)
-    FROM object_event WHERE object_id IN :ids AND kind IN :all GROUP BY object_id
+CONNECTIONS = """
+    WITH told AS (
+        SELECT object_id, occurred_at, CASE WHEN kind IN :on THEN 1 ELSE 0 END AS online
+        FROM object_event WHERE object_id IN :ids AND kind IN :all
+    ),
+    last AS (
+        SELECT object_id, MAX(CASE WHEN online = 1 THEN occurred_at END) AS on_at,
+               MAX(CASE WHEN online = 0 THEN occurred_at END) AS off_at
+        FROM told GROUP BY object_id
+    ),
+    state AS (
+        SELECT object_id, CASE WHEN off_at IS NULL OR on_at >= off_at THEN 1 ELSE 0 END AS online, on_at, off_at
+        FROM last
+    )
+    SELECT s.object_id, s.online, MIN(t.occurred_at)
+    FROM state s JOIN told t ON t.object_id = s.object_id AND t.online = s.online
+         AND t.occurred_at >= COALESCE(CASE WHEN s.online = 1 THEN s.off_at ELSE s.on_at END, t.occurred_at)
+    GROUP BY s.object_id, s.online
 """
-FIRST_AFTER = """
-    SELECT MIN(occurred_at) FROM object_event
-    WHERE object_id = :object_id AND kind IN :kinds AND occurred_at > :after
-"""
+"""What the last event of each object says, and the first one since the last that said the opposite; at one instant
+both, it is online."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,21 +107,13 @@ def touch(
 
 def _settle(session: Session, presences: Mapping[int, ObjectPresence], ids: set[int]) -> None:
     """Whether objects are online and since when, from all their events: the order of arrival does not matter."""
-    kinds = {state: [kind for kind, online in ONLINE.items() if online is state] for state in (True, False)}
-    expanding: list[BindParameter[Any]] = [bindparam(name, expanding=True) for name in ("on", "off", "all", "ids")]
-    first_after = text(FIRST_AFTER).bindparams(bindparam("kinds", expanding=True))
-    ordered = sorted(ids)
+    expanding: list[BindParameter[Any]] = [bindparam(name, expanding=True) for name in ("on", "all", "ids")]
+    statement, ordered = text(CONNECTIONS).bindparams(*expanding), sorted(ids)
+    kinds = {"on": [kind for kind, online in ONLINE.items() if online], "all": list(ONLINE)}
     for start in range(0, len(ordered), LOOKUP_CHUNK):
-        values = {"on": kinds[True], "off": kinds[False], "all": list(ONLINE)}
-        chunk = {**values, "ids": ordered[start : start + LOOKUP_CHUNK]}
-        for object_id, on, off in session.connection().execute(text(LAST_OF_EACH).bindparams(*expanding), chunk).all():
-            online = on is not None and (off is None or on >= off)
-            opposite = (off if online else on) or BEGINNING
-            bounds = {"object_id": object_id, "kinds": kinds[online], "after": opposite}
-            since = session.connection().execute(first_after, bounds).scalar()
-            presence = presences[object_id]
-            # At one instant both: it is online since then.
-            presence.online, presence.online_since = online, from_micros(on if since is None else since)
+        rows = session.connection().execute(statement, {**kinds, "ids": ordered[start : start + LOOKUP_CHUNK]})
+        for object_id, online, since in rows.all():
+            presences[object_id].online, presences[object_id].online_since = bool(online), from_micros(since)
     session.flush()
 
 

@@ -13,7 +13,6 @@ from sqlmodel import Session, col, select
 from storage.reversals import standing_in
 from storage.sets import HALF, day_of, halves, list_value, listed
 from storage.tables import Charge
-from storage.types import DAY_MICROS
 from storage.usage import NOT_REVERSED
 
 ROWS_AT_ONCE = 10_000
@@ -200,22 +199,3 @@ def levels_before(session: Session, *, metric_id: int, day: int, object_ids: Ite
         {"metric_id": metric_id, "day": day, "ids": list_value(connection, object_ids)},
     )
     return {row[0]: Level(int(row[1]) * HALF + int(row[2]), row[3]) for row in rows}
-
-
-def late_levels(session: Session, charge_ids: Iterable[int]) -> list[tuple[int, int]]:
-    """Contract and id of the charged schedules into which a record newer than the contract's last close is carried."""
-    connection = session.connection()
-    rows = connection.execute(
-        text(f"""
-        WITH mark AS (SELECT contract_id, MAX(usage_mark) AS mark FROM billing_month GROUP BY contract_id)
-        SELECT DISTINCT s.contract_id, s.id
-        FROM usage_rollup r
-        JOIN invoicing_schedule s ON s.object_id = r.object_id AND s.metric_id = r.metric_id
-             AND s.end_at > r.day * {DAY_MICROS}
-        JOIN mark m ON m.contract_id = s.contract_id
-        WHERE r.batch > (SELECT MIN(mark) FROM mark) AND r.batch > m.mark AND s.status IN ('invoiced', 'settled')
-              AND s.charge_id {listed(connection, "charge_ids")}
-        """),
-        {"charge_ids": list_value(connection, charge_ids)},
-    )
-    return [(row[0], row[1]) for row in rows]

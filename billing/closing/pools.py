@@ -94,7 +94,7 @@ def find_pools(reader: MonthReader, contract: ContractToClose, schedules: Sequen
             members=tuple(_member(schedule, item, span, zone, next(ids)) for item, span in inside),
             spans=tuple(span for _, span in inside),
             number=number_in_pool(
-                charge.charge, _period(schedule), first_on=first_on, anchor_on=min(contract.starts_on, first_on)
+                charge.charge, period_of(schedule), first_on=first_on, anchor_on=min(contract.starts_on, first_on)
             ),
         )
     return found
@@ -126,7 +126,7 @@ def value_of_pool(
     """The worth of a pool; `used` says what was measured for a member. A fee has no objects."""
     if pool.schedule.void:
         return PoolWorth(Fraction(0), (), {})
-    period = _period(pool.schedule)
+    period = period_of(pool.schedule)
     prorate = charge.prorate if isinstance(charge, Periodic) else "none"
     part = served_part(prorate, period, zone, uncovered(period, pool.spans))
     if not isinstance(charge, Usage | Event):
@@ -140,7 +140,7 @@ def value_of_pool(
         by_object[member.reference].append(used(member))
     uses = {reference: together(found) for reference, found in by_object.items()}
     measured = together(uses.values())
-    items = exact_sum(served_part(prorate, _period(it), zone) for it in pool.members) if pool.members else Fraction(0)
+    items = exact_sum(served_part(prorate, period_of(it), zone) for it in pool.members) if pool.members else Fraction(0)
     days = period.days - sum((end - start).days for start, end in uncovered(period, pool.spans))
     context = Context(part=part, days=days, number=pool.number, calculators=installed())
     components = value_pool(charge, part=part, measured=measured, items=items, number=pool.number, context=context)
@@ -211,7 +211,8 @@ def _rows(spread: Spread, objects: Mapping[str, int], sign: int) -> Iterable[Obj
         yield schedule_id, objects[reference], quantity, amount, sign * minors[reference]
 
 
-def _period(schedule: ScheduleToValue) -> Period:
+def period_of(schedule: ScheduleToValue) -> Period:
+    """The days of a schedule, and of the whole period that it is a part of."""
     return Period(
         starts_on=schedule.starts_on,
         ends_on=schedule.ends_on,

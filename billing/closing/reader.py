@@ -10,10 +10,10 @@ from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
-from storage import commitments, crediting, due, exchanges, measuring, pools, records, registers
+from storage import commitments, crediting, due, exchanges, measuring, records
 from storage.due import ScheduleToValue
 from storage.exchanges import Epoch
-from storage.late import late_schedules
+from storage.late import late_ends, late_levels, late_pools, late_schedules
 from storage.measuring import Measured, Span
 from storage.tables import Metric
 
@@ -61,14 +61,14 @@ class MonthReader:
             if paused and row.metric_id is not None and self.metrics[row.metric_id].kind == "cumulative":
                 carrying.append(row.id or 0)
         carrying += [charge_id for charge_id, charge in self.record_charges.items() if charge.calculator.carries()]
-        reached = records.late_levels(self.session, carrying) if carrying else []
-        if any(metric.kind == "cumulative" for metric in self.metrics.values()):
-            reached += registers.late_ends(self.session)
         self.has_commitments = commitments.any_declared(self.session)
         self.pool_charges = pool_charges(self.session)
-        if self.pool_charges:
-            reached += pools.late(self.session)
-            reached += pools.carried(self.session, carrying) if carrying else []
+        pooled = bool(self.pool_charges)
+        reached = late_levels(self.session, carrying, of_pools=pooled) if carrying else []
+        if any(metric.kind == "cumulative" for metric in self.metrics.values()):
+            reached += late_ends(self.session)
+        if pooled:
+            reached += late_pools(self.session)
         for contract_id, schedule_id in reached:
             self.late.setdefault(contract_id, []).append(schedule_id)
 

@@ -7,13 +7,13 @@ from fractions import Fraction
 from typing import NamedTuple, assert_never, cast
 
 from billing.closing.measure import Inputs
-from billing.closing.pools import PoolWorth, value_of_pool
+from billing.closing.pools import PoolWorth, period_of, value_of_pool
 from billing.core.adjustments import LAST
 from billing.core.charges import Charge, Commitment, Event, OneTime, Periodic, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.money import exact_sum
-from billing.core.periods import DAY, Period
+from billing.core.periods import DAY
 from billing.core.pools import uncovered
 from billing.core.prices import NO_CONTEXT, Component, Context
 from billing.core.prices import worth as total
@@ -116,7 +116,7 @@ def _missing(schedule: ScheduleToValue, charge: Charge, inputs: Inputs, counted:
     """What is missing of a commitment, exactly."""
     if schedule.void:
         return Worth(schedule, Fraction(0), (), Fraction(0))
-    period, pool = _period(schedule), inputs.pools.get(schedule.id)
+    period, pool = period_of(schedule), inputs.pools.get(schedule.id)
     prorate = charge.prorate if isinstance(charge, Periodic) else "none"
     part = served_part(prorate, period, inputs.zone, () if pool is None else uncovered(period, pool.spans))
     components = value(charge, part=part, measured=Measured(quantity=counted))
@@ -232,7 +232,7 @@ def _priced(
     schedule: ScheduleToValue, charge: Usage | Event, inputs: Inputs, measured: Measured
 ) -> tuple[Component, ...]:
     own = rules_of(charge)
-    part = served_part(charge.prorate, _period(schedule), inputs.zone) if charge.adjusted or own else Fraction(1)
+    part = served_part(charge.prorate, period_of(schedule), inputs.zone) if charge.adjusted or own else Fraction(1)
     number, context = _number(schedule, charge), NO_CONTEXT
     if own:
         context = Context(
@@ -261,22 +261,10 @@ def _counted(schedule: ScheduleToValue, inputs: Inputs) -> Measured:
 
 def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
     item = cast("int", schedule.contract_item_id)
-    model, period = charge.while_suspended.model, _period(schedule)
-    free = inputs.suspensions.get(item, []) if model != "charge" else []
-    part = served_part(charge.prorate, period, inputs.zone, free)
-    whole = served_part(charge.prorate, period, inputs.zone) if model == "reduced" else part
-    components = value_fee(charge, part=part, reduced=whole - part, number=_number(schedule, charge))
+    spans, number = inputs.suspensions.get(item, []), _number(schedule, charge)
+    components = value_fee(charge, period_of(schedule), inputs.zone, spans, number=number)
     return sum((component.quantity for component in components if component.name == "Fee"), Fraction(0)), components
 
 
 def _number(schedule: ScheduleToValue, charge: Charge) -> int:
-    return 1 if schedule.line_starts_on is None else number_of(charge, _period(schedule), schedule.line_starts_on)
-
-
-def _period(schedule: ScheduleToValue) -> Period:
-    return Period(
-        starts_on=schedule.starts_on,
-        ends_on=schedule.ends_on,
-        nominal_starts_on=schedule.nominal_starts_on,
-        nominal_ends_on=schedule.nominal_ends_on,
-    )
+    return 1 if schedule.line_starts_on is None else number_of(charge, period_of(schedule), schedule.line_starts_on)

@@ -38,11 +38,6 @@ def suspended_days(period: Period, suspensions: Suspensions) -> int:
     return sum((end - begin).days for begin, end in suspended_spans(period, suspensions))
 
 
-def billable_days(period: Period, suspensions: Suspensions) -> int:
-    """Days of the period outside all suspensions."""
-    return period.days - suspended_days(period, suspensions)
-
-
 def part_of(prorate: Prorate, served: int, whole: int) -> Fraction:
     """What `served` days (or seconds) out of the `whole` nominal ones count, as a part of a whole period.
 
@@ -115,28 +110,17 @@ def number_of(charge: Charge, period: Period, starts_on: date, anchor: Anchor = 
     return served - period_number(charged_from, starts_on, charge.every, cut) + 1
 
 
-def value_recurring(
-    charge: Recurring, period: Period, suspended_days: int, *, number: int = 1
+def value_fee(
+    charge: Recurring, period: Period, zone: ZoneInfo, suspensions: Suspensions = (), *, number: int = 1
 ) -> tuple[Component, ...]:
-    """The fee of one period: billable days over the whole period's days, at the full price.
+    """The fee of one period: what was served of it, at the full price.
 
-    Suspended days cost nothing, the same, or the reduced fee, as the charge says. Without proration it is one whole
-    fee, or, when every day was suspended, none or one whole reduced fee. Raises Invalid when the suspended days do
-    not fit the period.
+    Suspended days cost nothing, the same, or the reduced fee, as the charge says; without proration it is one whole
+    fee, or, when every day was suspended, none or one whole reduced fee. `number` is which period of the service it is.
     """
-    if not 0 <= suspended_days <= period.days:
-        raise Invalid(f"{suspended_days} suspended days do not fit a period of {period.days} days")
-    said = charge.while_suspended
-    days = period.days if said.model == "charge" else period.days - suspended_days
-    part = part_of(charge.prorate, days, period.nominal_days)
-    reduced = part_of(charge.prorate, suspended_days, period.nominal_days) if said.model == "reduced" else Fraction(0)
-    return value_fee(
-        charge, part=part, reduced=Fraction(0) if days and charge.prorate == "none" else reduced, number=number
-    )
-
-
-def value_fee(charge: Recurring, *, part: Fraction, reduced: Fraction, number: int = 1) -> tuple[Component, ...]:
-    """The fee of one period of which `part` is charged in full, and `reduced` at the fee of suspended days."""
+    model = charge.while_suspended.model
+    part = served_part(charge.prorate, period, zone, () if model == "charge" else suspensions)
+    reduced = served_part(charge.prorate, period, zone) - part if model == "reduced" else Fraction(0)
     if not reduced:
         return value(charge, part=part, number=number)
     components = (
@@ -146,11 +130,3 @@ def value_fee(charge: Recurring, *, part: Fraction, reduced: Fraction, number: i
     if not charge.adjusted:
         return components
     return adjust(components, charge.adjustments, part=part + reduced, number=number)
-
-
-def value_usage(charge: Usage, measured: Measured, period: Period, *, number: int = 1) -> tuple[Component, ...]:
-    """The components of a period's measured quantity, in the metric's unit."""
-    if not charge.adjusted:
-        return charge.calculator.value(measured)
-    part = part_of(charge.prorate, period.days, period.nominal_days)
-    return value(charge, part=part, measured=measured, number=number)

@@ -18,6 +18,7 @@ from gateway.documents.language import Speech
 STANDARD: Literal["a-3b"] = "a-3b"
 EPC_CURRENCY = "EUR"
 NAME_OF_PAYEE = 70
+"""Characters of a name that the code has room for (EPC069-12)."""
 EPC_MOST = Decimal("999999999.99")
 """The EPC quick response code carries euros up to this amount (EPC069-12)."""
 Shares = Sequence[tuple[str, int]]
@@ -44,19 +45,8 @@ def payment_code(invoice: EInvoice) -> str:
     payable = not invoice.credits and iban and invoice.currency == EPC_CURRENCY
     if not payable or not 0 < Decimal(invoice.gross) <= EPC_MOST:
         return ""
-    lines = (
-        "BCD",
-        "002",
-        "1",
-        "SCT",
-        "",
-        invoice.seller.name[:70],
-        iban,
-        f"EUR{invoice.gross}",
-        "",
-        "",
-        invoice.number,
-    )
+    name, amount = invoice.seller.name[:NAME_OF_PAYEE], f"{EPC_CURRENCY}{invoice.gross}"
+    lines = ("BCD", "002", "1", "SCT", "", name, iban, amount, "", "", invoice.number)
     svg: str = segno.make("\n".join(lines), error="m", encoding="utf-8", micro=False).svg_inline(border=0)
     return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 

@@ -18,7 +18,7 @@ from billing.core.money import format_minor, to_minor
 from billing.core.periods import DAY, Anchor, Every, Period, add_months, billing_months, local_midnight, tile
 from billing.core.prices import PerUnit
 from billing.core.schedules import plan_schedules
-from billing.core.valuing import billable_days, suspended_days, value_recurring, value_usage
+from billing.core.valuing import suspended_days, value, value_fee
 
 days = st.dates(min_value=date(1990, 1, 1), max_value=date(2090, 12, 31))
 anchors = st.sampled_from(["calendar", "anniversary"])
@@ -132,7 +132,7 @@ def test_a_part_of_a_month_costs_its_days(
     amount: str, starts_on: tuple[int, int], ends_on: tuple[int, int], expected: str, source: str
 ) -> None:
     (period,) = tile(date(2022, *starts_on), date(2022, *ends_on), Every(months=1), "calendar")
-    (component,) = value_recurring(fee(amount), period, 0)
+    (component,) = value_fee(fee(amount), period, ZoneInfo("UTC"))
     assert component.unit_price == Fraction(amount)
     assert format_minor(to_minor(component.amount, "EUR"), 2) == expected, source
 
@@ -140,7 +140,7 @@ def test_a_part_of_a_month_costs_its_days(
 @given(starts_on=days)
 def test_the_parts_of_a_first_and_last_month_add_up_to_the_months_of_the_term(starts_on: date) -> None:
     monthly = tile(starts_on, add_months(starts_on, 12), Every(months=1), "calendar")
-    parts = [value_recurring(fee(), period, 0)[0].quantity for period in monthly]
+    parts = [value_fee(fee(), period, ZoneInfo("UTC"))[0].quantity for period in monthly]
     # February of a leap year is another whole than February of a common one.
     if starts_on.month != 2 or len(monthly) == 12:
         assert sum(parts) == 12
@@ -162,7 +162,6 @@ def test_suspended_days_are_counted_once_and_inside_the_period_only() -> None:
         (date(2022, 4, 29), None),
     ]
     assert suspended_days(APRIL, spans) == 3 + 2
-    assert billable_days(APRIL, reversed(spans)) == 25
 
 
 @given(spans=st.lists(st.tuples(st.integers(-5, 35), st.integers(0, 20)), max_size=6))
@@ -185,13 +184,10 @@ def test_suspended_days_agree_with_counting_them_one_by_one(spans: list[tuple[in
 def test_a_suspension_lowers_the_fee_as_the_plan_says(
     changes: dict[str, Any], suspended: int, quantity: Fraction
 ) -> None:
-    components = value_recurring(fee(**changes), APRIL, suspended)
+    components = value_fee(
+        fee(**changes), APRIL, ZoneInfo("UTC"), [(APRIL.starts_on, APRIL.starts_on + suspended * DAY)]
+    )
     assert sum((part.quantity for part in components), Fraction(0)) == quantity
-
-
-def test_more_suspended_days_than_days_are_refused() -> None:
-    with pytest.raises(Invalid, match="31"):
-        value_recurring(fee(), APRIL, 31)
 
 
 def usage() -> Usage:
@@ -203,7 +199,7 @@ def usage() -> Usage:
 
 
 def test_a_usage_of_12_is_worth_30() -> None:
-    (component,) = value_usage(usage(), Measured(quantity=Fraction(12)), APRIL)
+    (component,) = value(usage(), part=Fraction(1), measured=Measured(quantity=Fraction(12)))
     assert component.amount == 30
 
 
