@@ -9,14 +9,14 @@ ROOT = Path(__file__).parent.parent.parent
 
 def test_nothing_else_installs_our_package_names() -> None:
     owners = packages_distributions()
-    for name in ("gateway", "billing", "storage", "config"):
+    for name in ("gateway", "console", "billing", "storage", "config"):
         assert set(owners.get(name, ["metergate"])) == {"metergate"}, f"another distribution installs {name!r}"
 
 
 def test_the_wheel_holds_the_four_packages_and_no_tests() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert packages == ["gateway", "billing", "storage", "config"]
+    assert packages == ["gateway", "console", "billing", "storage", "config"]
 
 
 def test_the_lock_names_no_address_and_hashes_everything() -> None:
