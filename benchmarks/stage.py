@@ -221,6 +221,7 @@ def gateway(
         **{key: value for key, value in os.environ.items() if not key.startswith("METERGATE_")},
         "METERGATE_DATABASE_URL": url,
         "METERGATE_BROKER_URL": running.url(),
+        "METERGATE_HTTP_LISTEN": "",
         **{f"METERGATE_{key.upper()}": value for key, value in settings.items()},
     }
     code = f"from {module} import main; main()"

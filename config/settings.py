@@ -53,6 +53,7 @@ class Settings(BaseSettings):
         900, ge=0, description="How often to look for periods that passed their threshold; 0: only by command."
     )
     close_grace_hours: int = Field(0, ge=0, description="Wait this long after a month's end for late usage.")
+    http_listen: str = Field("127.0.0.1:8600", description="Where the API and the console are served; empty: nowhere.")
     command_expiry_seconds: int = Field(86400, ge=1, description="A command not delivered by then is dropped.")
 
     @classmethod

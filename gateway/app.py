@@ -125,6 +125,10 @@ class Gateway:
             except StorageError as error:
                 log.warning("the end of this member could not be noted: %s", error)
 
+    def wake(self) -> None:
+        """Publish what a transaction has just written, where this process publishes; another one looks by itself."""
+        self._publisher.wake()
+
     def _stop(self) -> None:
         # First the receiver: while it writes batch after batch, an alarm's transaction may wait long for its turn.
         if self._receiver is not None:

@@ -9,26 +9,28 @@ from typing import Literal
 
 from config.settings import Settings
 
-Role = Literal["all", "ingest", "control", "close"]
+Role = Literal["all", "ingest", "control", "close", "web"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What one process does: take usage and reports in, obey and publish, close and keep house."""
+    """What one process does: take usage and reports in, obey and publish, close and keep house, serve HTTP."""
 
     ingest: bool = False
     control: bool = False
     close: bool = False
+    web: bool = False
 
 
 PARTS: dict[Role, Parts] = {
-    "all": Parts(ingest=True, control=True, close=True),
+    "all": Parts(ingest=True, control=True, close=True, web=True),
     "ingest": Parts(ingest=True),
     "control": Parts(control=True),
     "close": Parts(close=True),
+    "web": Parts(web=True),
 }
 """Every role of `metergate run`."""
-BESIDE_WORKERS = Parts(control=True, close=True)
+BESIDE_WORKERS = Parts(control=True, close=True, web=True)
 """What the parent of `metergate run --workers N` does itself."""
 
 

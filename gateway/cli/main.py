@@ -26,6 +26,7 @@ COMMANDS = {
     "sessions": ("gateway.cli.sessions", "The ingest members and what waits for them: list, drain."),
     "simulate": ("gateway.cli.simulate", "Play random histories with crashes; an auditor judges the invoices."),
     "sources": ("gateway.cli.sources", "How messages of foreign formats are read: list, presets, try, feed, acl."),
+    "tokens": ("gateway.cli.tokens", "Access tokens of the HTTP API and the console: create, list, revoke."),
     "usage": ("gateway.cli.usage", "Usage entered by hand or in bulk, and listed."),
     "verify": ("gateway.cli.verify", "Compute every stored total again and tell what differs."),
     "demo": ("gateway.cli.demo", "A virtual fleet through the whole journey, in under a minute."),

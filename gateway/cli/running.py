@@ -13,8 +13,12 @@ from gateway.cli.context import house
 from gateway.cli.output import show_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from config.settings import Settings
+    from gateway.cli.context import House
     from gateway.roles import Parts
+    from gateway.web.serving import WebServer
     from storage.database import Database
     from storage.members import Member
 
@@ -23,7 +27,9 @@ YOUNG_OBJECTS = 50_000
 
 
 @click.command()
-@click.option("--role", type=click.Choice(["all", "ingest", "control", "close"]), default="all", show_default=True)
+@click.option(
+    "--role", type=click.Choice(["all", "ingest", "control", "close", "web"]), default="all", show_default=True
+)
 @click.option("--workers", default=0, type=click.IntRange(0, 256), help="Ingest processes to start and supervise.")
 @click.option("--member", default=1, show_default=True, type=click.IntRange(1), help="Number of the (first) member.")
 @click.option("--embedded-broker", is_flag=True, help="Start a broker in this process; for trying out, not durable.")
@@ -33,7 +39,8 @@ def run(*, role: str, workers: int, member: int, embedded_broker: bool, port: in
     """Run the gateway, or one part of it, until it is stopped (Ctrl-C, SIGTERM).
 
     `ingest` takes usage and reports in, as one of several members that share them; `control` obeys the back office
-    and publishes; `close` closes on the cron and keeps house. `--workers N` starts N ingest members beside the rest.
+    and publishes; `close` closes on the cron and keeps house; `web` serves the API and the console. `--workers N`
+    starts N ingest members beside the rest.
     """
     if workers and role not in {"all", "ingest"}:
         raise click.UsageError(f"--workers starts ingest processes; the role {role} has none")
@@ -68,13 +75,15 @@ def run(*, role: str, workers: int, member: int, embedded_broker: bool, port: in
                 Workers(commands, lambda name, line: click.echo(f"[{name}] {line}", err=True))
             )
         does = BESIDE_WORKERS if workers and role == "all" else PARTS[role]  # type: ignore[index] # click checked it
+        served: WebServer | None = None
         if not (workers and role == "ingest"):
-            stack.enter_context(Gateway(parts.database, parts.clock, settings, parts=does, member=member))
+            gateway = stack.enter_context(Gateway(parts.database, parts.clock, settings, parts=does, member=member))
+            served = _served(stack, parts, gateway.wake, does)
         # What was imported and built stays for good: looked at no more, it takes a seventh off the time of a message.
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)
-        click.echo(_said(settings, does, workers))
+        click.echo(_said(settings, does, workers, served))
         stop.wait()
         click.echo("stopping: what was received is stored first", err=True)
         limit = threading.Timer(settings.stop_seconds, _give_up, [settings.stop_seconds])
@@ -82,6 +91,20 @@ def run(*, role: str, workers: int, member: int, embedded_broker: bool, port: in
         limit.start()
     limit.cancel()
     return 1 if children is not None and children.failed else 0
+
+
+def _served(stack: ExitStack, parts: "House", wake: "Callable[[], None]", does: "Parts") -> "WebServer | None":
+    """The API and the console, when this process serves them."""
+    address = parts.settings.http_listen
+    if not address and does.web and not does.control:
+        raise ValueError("the role web has nothing to serve: METERGATE_HTTP_LISTEN is empty; set it to host:port")
+    if not does.web or not address:
+        return None
+    from gateway.web.application import application
+    from gateway.web.serving import WebServer
+
+    app = application(parts.database, parts.clock, parts.settings, wake)
+    return stack.enter_context(WebServer(app, address))
 
 
 def _give_up(seconds: int) -> None:
@@ -92,7 +115,7 @@ def _give_up(seconds: int) -> None:
     os._exit(1)
 
 
-def _said(settings: "Settings", does: "Parts", workers: int) -> str:
+def _said(settings: "Settings", does: "Parts", workers: int, served: "WebServer | None") -> str:
     """What this process does, for its first line."""
     closes = f"closes on the cron {settings.close_cron!r}" if settings.close_cron else "does not close by itself"
     said = []
@@ -104,6 +127,8 @@ def _said(settings: "Settings", does: "Parts", workers: int) -> str:
         said.append(f"obeys under {settings.topic_control}/")
     if does.close:
         said.append(closes)
+    if served is not None:
+        said.append(f"serves {served.url}")
     return f"the gateway {'; it '.join(said)}"
 
 

@@ -4,6 +4,7 @@ Instants are microseconds since 1970 UTC; `_on` columns are local dates; ends ar
 units end in `_minor`; other money and quantities are exact rationals; usage is a scaled integer.
 """
 
+from storage.tables.access import AccessToken
 from storage.tables.base import (
     APPROVALS,
     CHARGE_TYPES,
@@ -21,6 +22,7 @@ from storage.tables.base import (
     QUANTITY_LIMIT,
     QUARANTINE_STATUSES,
     RENEWALS,
+    ROLES,
     SCHEDULE_STATUSES,
     SCOPES,
     Table,
@@ -100,8 +102,10 @@ __all__ = [
     "QUANTITY_LIMIT",
     "QUARANTINE_STATUSES",
     "RENEWALS",
+    "ROLES",
     "SCHEDULE_STATUSES",
     "SCOPES",
+    "AccessToken",
     "ArchivedMonth",
     "BillingMonth",
     "BoundaryValue",

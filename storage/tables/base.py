@@ -32,6 +32,7 @@ QUARANTINE_STATUSES = ("waiting", "replayed", "discarded")
 OUTBOX_STATUSES = ("waiting", "sent", "expired")
 DOCUMENT_FORMS = ("pdf", "factur-x", "ubl")
 GAP_REASONS = ("session_lost",)
+ROLES = ("operator", "billing", "reader", "administrator")
 SCOPES = ("item", "subscription", "contract")
 CHARGE_TYPES = ("one_time", "recurring", "usage", "event", "commitment")
 

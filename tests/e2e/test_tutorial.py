@@ -29,6 +29,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
             "REPOSITORY": str(brokers.ROOT),
             "BROKER_PORT": str(broker.port),
             "METERGATE_BROKER_URL": broker.url(),
+            "METERGATE_HTTP_LISTEN": "127.0.0.1:0",
             "METERGATE_DATABASE_URL": f"sqlite:///{work / 'tutorial.db'}",
         }
         # `timeout` ends the shell and the gateway, which are one process group.

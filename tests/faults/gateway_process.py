@@ -100,6 +100,7 @@ def run_command(settings: Mapping[str, Any], _fault: Fault, log: Path) -> None:
     with log.open("ab") as target:
         for stream in (1, 2):
             os.dup2(target.fileno(), stream)
+    os.environ["METERGATE_HTTP_LISTEN"] = ""
     os.environ.update({f"METERGATE_{name.upper()}": str(value) for name, value in settings.items()})
     main(["run"])
 

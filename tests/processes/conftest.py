@@ -62,7 +62,8 @@ def database(database_url: str) -> Iterator[Database]:
 def environment(broker: Broker, url: str, **settings: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("METERGATE_")}
     more = {f"METERGATE_{name.upper()}": value for name, value in settings.items()}
-    return kept | {"METERGATE_DATABASE_URL": url, "METERGATE_BROKER_URL": broker.url()} | more
+    own = {"METERGATE_DATABASE_URL": url, "METERGATE_BROKER_URL": broker.url(), "METERGATE_HTTP_LISTEN": ""}
+    return kept | own | more
 
 
 @dataclass

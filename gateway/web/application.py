@@ -1,0 +1,60 @@
+"""The ASGI application: the API under `/api/v1`, and the console at `/`.
+
+The law: no rule lives here; nothing is open but health; a request is one transaction in a thread of a bounded pool.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import anyio.to_thread
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+
+from config.clock import Clock
+from config.settings import Settings
+from gateway.api import health
+from gateway.web import problems
+from gateway.web.service import Service
+from storage.database import Database
+
+THREADS = 10
+"""Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
+ROUTERS = (health.router,)
+
+
+def application(
+    database: Database, clock: Clock, settings: Settings, wake: Callable[[], None] = lambda: None
+) -> Starlette:
+    """The API and the console over one database; `wake` is called after a commit that wrote to the outbox."""
+    service = Service(database=database, clock=clock, settings=settings, wake=wake)
+    routes: list[BaseRoute] = [Mount("/api/v1", app=api(service))]
+    # The console goes here: routes.append(Mount("/", app=console.application(database, clock, settings, wake)))
+    return Starlette(routes=routes, lifespan=_threads)
+
+
+def api(service: Service) -> FastAPI:
+    """The API alone; its paths are relative to `/api/v1`."""
+    app = FastAPI(
+        title="Metergate",
+        version=version("metergate"),
+        summary="Connected objects, their usage, and the invoices that come of it.",
+        servers=[{"url": "/api/v1"}],
+        root_path_in_servers=False,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _threads(_app: Starlette) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield

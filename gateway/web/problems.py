@@ -1,0 +1,106 @@
+"""Errors as RFC 9457 has them, with the codes of the control replies: one sentence, and what is allowed instead."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from billing.core.errors import BillingError, Conflict, Invalid, NotFound, Refused
+from storage.errors import DatabaseBusy, StorageError
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+"""When to ask again after a passing fault of the database."""
+TOLD_LIMIT = 10
+"""Most wrong parameters that one answer names."""
+STATUS_OF_CODE: Mapping[str, int] = {
+    "forbidden": 403,
+    "malformed": 400,
+    "too_large": 413,
+    "unauthenticated": 401,
+    "unknown_command": 404,
+}
+"""Codes whose HTTP status is not that of their kind of error."""
+STATUS_OF_KIND: Mapping[type[BillingError], int] = {Refused: 409, Conflict: 409, Invalid: 422, NotFound: 404}
+
+
+class Problem(Exception):
+    """An answer that is refused before any use case is asked."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+
+
+def status_of(error: BillingError) -> int:
+    """The HTTP status of what a use case refuses."""
+    if error.code in STATUS_OF_CODE:
+        return STATUS_OF_CODE[error.code]
+    return next((status for kind, status in STATUS_OF_KIND.items() if isinstance(error, kind)), 409)
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    allowed: tuple[str, ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The answer to a request that is refused."""
+    body: dict[str, Any] = {
+        "type": f"urn:metergate:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if allowed:
+        body["allowed"] = list(allowed)
+    return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Every error of `app` is answered as a problem."""
+
+    @app.exception_handler(BillingError)
+    def _refused(_request: Request, error: BillingError) -> JSONResponse:
+        return problem(status_of(error), error.code, error.message, allowed=error.allowed)
+
+    @app.exception_handler(Problem)
+    def _problem(_request: Request, error: Problem) -> JSONResponse:
+        return problem(error.status, error.code, error.detail, headers=error.headers)
+
+    @app.exception_handler(StorageError)
+    def _storage(_request: Request, error: StorageError) -> JSONResponse:
+        log.warning("a request failed on the database: %s", error)
+        code = "busy" if isinstance(error, DatabaseBusy) else "unavailable"
+        detail = "the database is busy; try again" if code == "busy" else "the database cannot be used now"
+        return problem(503, code, detail, headers={"Retry-After": str(RETRY_SECONDS)})
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors()[:TOLD_LIMIT]
+        )
+        return problem(422, "invalid", f"the request is refused: {told}")
+
+    @app.exception_handler(HTTPException)
+    def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        code = HTTPStatus(error.status_code).name.lower()
+        return problem(error.status_code, code, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(Exception)
+    def _fault(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem(500, "fault", "the gateway made an error; its log says which")
