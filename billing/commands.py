@@ -5,17 +5,18 @@ The law: a body says nothing that its command does not know, and every command m
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from sqlmodel import Session
 
-from billing import changes, exchanging, lifecycle, registry, repricing, reversing, terms
+from billing import changes, downlink, exchanging, lifecycle, registry, repricing, reversing, terms
 from billing.activation import NOTICE_DAYS_LIMIT, TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome
 from billing.catalogue import Day, Text
+from billing.core.durations import duration
 from billing.core.errors import BillingError, Invalid
 from billing.recording import Said
 from billing.registry import NewObject
@@ -149,6 +150,21 @@ class ExchangeBody(Body):
         return None
 
 
+def _length(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return duration(value)
+        except Invalid as error:
+            raise ValueError(error.message) from None
+    raise ValueError('write a length of time as a text, "1h"')
+
+
+class CommandBody(Body):
+    name: Annotated[Text, StringConstraints(max_length=downlink.NAME_LIMIT)]
+    body: dict[str, Any] = Field(default_factory=dict)
+    expires: Annotated[timedelta, BeforeValidator(_length)] | None = None
+
+
 def _create(session: Session, reference: str, body: CreateBody, said: Said) -> Outcome:
     new = NewObject(
         reference=reference,
@@ -234,7 +250,14 @@ def _exchange(session: Session, reference: str, body: ExchangeBody, said: Said) 
     return exchanging.exchange(session, reference, told, said)
 
 
-Run = Callable[[Session, str, Any, Said], Outcome]
+def _command(session: Session, reference: str, body: CommandBody, said: Said) -> downlink.CommandInfo:
+    new = downlink.NewCommand(name=body.name, body=body.body, expires_in=body.expires)
+    return downlink.send(session, reference, new, said)
+
+
+Done: TypeAlias = ObjectInfo | downlink.CommandInfo
+"""What a command came to."""
+Run = Callable[[Session, str, Any, Said], Outcome | downlink.CommandInfo]
 
 
 def _dated(use_case: Callable[..., ObjectInfo]) -> Run:
@@ -266,6 +289,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "terminate": Command(TerminateBody, _terminate),
         "exchange": Command(ExchangeBody, _exchange),
         "reverse": Command(ReverseBody, _reverse),
+        "command": Command(CommandBody, _command),
     }
 )
 """The words that the control topic takes."""
@@ -283,7 +307,7 @@ def validated(command: str, raw: Mapping[str, Any]) -> Body:
         raise Invalid(f"the body is refused: {told}") from None
 
 
-def run(session: Session, command: str, reference: str, body: Body, said: Said) -> ObjectInfo:
+def run(session: Session, command: str, reference: str, body: Body, said: Said) -> Done:
     """Do a command that is known; what refuses it is raised."""
     outcome = COMMANDS[command].run(session, reference, body, said)
     if isinstance(outcome, BillingError):

@@ -81,7 +81,14 @@ def execute(
                 code="unknown_command",
                 allowed=tuple(COMMANDS),
             )
-        reply = _answer(session, message, raw, request_id, now, topics)
+        said = Said(
+            now=now,
+            origin=ORIGIN,
+            key=request_id,
+            topic_devices=topics.devices,
+            command_expiry_seconds=expiry_seconds,
+        )
+        reply = _answer(session, message, raw, said)
     except BillingError as error:
         reply = _refusal(request_id, error)
     _send(session, message, reply, now, topics, expiry_seconds)
@@ -91,12 +98,10 @@ def _answer(
     session: Session,
     message: ControlMessage,
     raw: Mapping[str, Any],
-    request_id: str,
-    now: datetime,
-    topics: Topics,
+    said: Said,
 ) -> Mapping[str, Any]:
     """The remembered answer to a repeat; else what the command gives, remembered. A dry run leaves no memory."""
-    said = Said(now=now, origin=ORIGIN, key=request_id, topic_devices=topics.devices)
+    request_id = said.key
     if raw.get("dry_run") is True:
         return _previewed(session, message, validated(message.command, raw), said)
     digest = hashlib.sha256(canonical_json(raw).encode()).hexdigest()
@@ -120,7 +125,7 @@ def _answer(
         request_id=request_id,
         body_hash=digest,
         reply=reply,
-        now=now,
+        now=said.now,
     )
     return reply
 

@@ -27,6 +27,8 @@ class Said:
     origin: str
     key: str = ""
     topic_devices: str = "devices"
+    command_expiry_seconds: int = 86_400
+    """How long a command to the object is worth anything, where it does not say so itself."""
 
 
 def commanded(session: Session, reference: str, command: str) -> tuple[registry.ObjectRow, ObjectStatus]:

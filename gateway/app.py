@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Self
 
 from billing import close as closing
-from billing import control, lifecycle, thresholds
+from billing import control, downlink, lifecycle, thresholds
 from billing.core.errors import BillingError
 from config.clock import Clock
 from config.settings import Settings
@@ -36,6 +36,8 @@ HOUSEKEEPING_SECONDS = 3600
 """How often ended terms and missing partitions are looked for; both have months of slack."""
 SESSION_STOP_SECONDS = 2.0
 """How long the last note on the broker's session may take; it only moves the start of a gap."""
+EXPIRY_SECONDS = 2
+"""How often commands to objects that nobody answered are looked for; how late their expiry may be on the timeline."""
 HANDOVER_SECONDS = 2
 """How often the ingest members are looked at: how long a message may go both ways when they take over."""
 
@@ -114,6 +116,7 @@ class Gateway:
         if self._parts.control:
             self._look_at_members()
             self._alarms.every(HANDOVER_SECONDS, "handover", self._look_at_members)
+            self._alarms.every(EXPIRY_SECONDS, "expiry", self._expire_commands)
         self._alarms.start()
         return self
 
@@ -231,6 +234,14 @@ class Gateway:
                 expiry_seconds=self._settings.command_expiry_seconds,
             )
         self._publisher.wake()
+
+    def _expire_commands(self) -> None:
+        try:
+            with self._database.transaction() as session:
+                if claim(session, "device_commands"):
+                    downlink.expire(session, self._clock.now())
+        except StorageError as error:
+            log.warning("commands that expired could not be settled: %s", error)
 
     def _keep_house(self) -> None:
         now = self._clock.now()

@@ -11,7 +11,7 @@ from typing import cast
 from billing.core.errors import Invalid
 from billing.core.quantity import Excess, scale
 from gateway.message import Message, Read, Rules
-from gateway.telemetry import LifecycleReport, Sample, Unreadable
+from gateway.telemetry import CommandAnswer, LifecycleReport, Sample, Unreadable
 from storage import partitions, presence, usage
 from storage.types import MICROSECOND, from_micros, to_micros
 
@@ -54,7 +54,7 @@ class Door:
         received = self._received(message)
         if isinstance(content, LifecycleReport):
             self._check_time(content.occurred_at, received)
-        else:
+        elif not isinstance(content, CommandAnswer):
             # Kept only at the end: a message is taken whole or refused whole.
             facts: list[usage.Fact] = []
             untimed: list[tuple[int, str]] = []
@@ -147,6 +147,8 @@ def times_to_remember(reads: Iterable[Read], objects: Mapping[str, int]) -> Iter
         if isinstance(content, LifecycleReport):
             if content.occurred_at is None and content.sender_id:
                 yield objects[reference], LIFECYCLE_PREFIX + content.sender_id, to_micros(message.received_at)
+            continue
+        if isinstance(content, CommandAnswer):
             continue
         for sample in content:
             if sample.occurred_at is None and sample.sender_id:

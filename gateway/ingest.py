@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from sqlmodel import Session
 
+from billing import downlink
 from billing.registry import NewObject, create_objects
 from gateway.door import Door, reported, times_to_remember
 from gateway.message import Message, Read, Rules
@@ -25,7 +26,7 @@ from gateway.quick_telemetry import decode_quickly
 from gateway.sources.codecs.sparkplug import rebirth
 from gateway.sources.mapping import Arrival
 from gateway.sources.quick import QuickSources
-from gateway.telemetry import LifecycleReport, Unreadable, decode_lifecycle
+from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable, decode_answer, decode_lifecycle
 from storage import births, outbox, partitions, presence, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
@@ -37,7 +38,8 @@ log = logging.getLogger(__name__)
 
 REBIRTH_EXPIRES = timedelta(minutes=5)
 """A rebirth that is asked for later was asked for again by then."""
-TOPIC_LEVELS = 2
+LEAVES = ("telemetry", "lifecycle", "commands/ack")
+"""What objects publish below their own topic."""
 TOPICS_KEPT = 32_768
 """Topics whose parts are remembered: some 10 MB."""
 
@@ -223,13 +225,15 @@ def _apply(
     heard = known.news(quick.heard)
     heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"
+    events = presence.touch(session, heard=heard, reports=reports, now=now, origin=origin)
+    refusals += _answered(session, accepted, objects, now)
     return (
         Applied(
             records=recorded.inserted,
             duplicates=recorded.duplicates,
             unkeyed=sum(fact.unkeyed for fact in made),
             ignored=ignored,
-            events=presence.touch(session, heard=heard, reports=reports, now=now, origin=origin),
+            events=events,
         ),
         refusals,
         _Learnt(
@@ -239,10 +243,30 @@ def _apply(
             [
                 (read.message.topic, read.reference)
                 for read in accepted
-                if read.part is None and not isinstance(read.content, LifecycleReport)
+                if read.part is None and isinstance(read.content, tuple)
             ],
         ),
     )
+
+
+def _answered(
+    session: Session, accepted: Sequence[Read], objects: Mapping[str, int], now: datetime
+) -> Iterable[Refusal]:
+    """Settle the commands that objects answered; a refusal for each answer to a command that was never given."""
+    for read in accepted:
+        if isinstance(read.content, CommandAnswer):
+            content, message = read.content, read.message
+            answer = downlink.Answer(
+                objects[read.reference],
+                content.ids,
+                content.status,
+                content.reason,
+                message.received_at,
+                content.route,
+            )
+            sentence = downlink.answer(session, answer, now, message.origin)
+            if sentence is not None:
+                yield Refusal(message, "foreign_answer", sentence, read.part)
 
 
 class _Facts(NamedTuple):
@@ -338,6 +362,8 @@ def _read(message: Message, rules: Rules) -> Read:
     limit = rules.payload_limit_bytes
     if leaf == "lifecycle":
         return Read(message, reference, decode_lifecycle(message.payload, limit_bytes=limit))
+    if leaf == "commands/ack":
+        return Read(message, reference, decode_answer(message.payload, limit_bytes=limit))
     samples = decode_quickly(message.payload, limit_bytes=limit)
     if message.retained and not all(sample.has_key for sample in samples):
         raise Unreadable(
@@ -369,12 +395,12 @@ def _read_source(message: Message, rules: Rules) -> list[Read]:
 @lru_cache(maxsize=TOPICS_KEPT)
 def _address(topic: str, devices: str) -> tuple[str, str]:
     prefix = f"{devices}/"
-    levels = topic.removeprefix(prefix).split("/")
-    if not topic.startswith(prefix) or len(levels) != TOPIC_LEVELS or levels[1] not in {"telemetry", "lifecycle"}:
+    reference, _, leaf = topic.removeprefix(prefix).partition("/")
+    if not topic.startswith(prefix) or leaf not in LEAVES:
         raise Unreadable(
             "unknown_topic", f"nothing is read from {topic!r}; objects publish to {prefix}REFERENCE/telemetry"
         )
-    return levels[0], levels[1]
+    return reference, leaf
 
 
 def _keep(session: Session, refusal: Refusal, rules: Rules) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from config.settings import Settings
 from gateway.quick_batch import NEVER, Limits
 from gateway.sources.source import NO_SOURCES, Sources
-from gateway.telemetry import LifecycleReport, Sample
+from gateway.telemetry import Content
 from storage import partitions
 from storage.types import MICROSECOND
 
@@ -71,6 +71,6 @@ class Read(NamedTuple):
 
     message: Message
     reference: str
-    content: tuple[Sample, ...] | LifecycleReport
+    content: Content
     part: str | None = None
     """The object of a message that a source read, which may speak for others too."""

@@ -8,6 +8,7 @@ from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from billing import downlink
 from config.clock import Clock
 from gateway.mqtt import KEEPALIVE_SECONDS, Address, new_client
 from storage import outbox
@@ -88,6 +89,9 @@ class OutboxPublisher:
         with self._database.transaction() as session:
             outbox.mark_sent(session, sent, now=now)
             outbox.mark_expired(session, expired)
+            left = set(sent)
+            commands = [it.device_command_id for it in rows if it.id in left and it.device_command_id is not None]
+            downlink.note_sent(session, commands, now)
         return bool(sent or expired)
 
     def _send(self, row: Outbox, now: datetime) -> MQTTMessageInfo:

@@ -48,8 +48,9 @@ class Filters:
 
 
 def usage_filters(settings: Settings) -> tuple[str, ...]:
-    """What objects publish: usage and reports."""
-    return f"{settings.topic_devices}/+/telemetry", f"{settings.topic_devices}/+/lifecycle"
+    """What objects publish: usage, reports, and answers to commands."""
+    devices = settings.topic_devices
+    return f"{devices}/+/telemetry", f"{devices}/+/lifecycle", f"{devices}/+/commands/ack"
 
 
 def shared_filters(settings: Settings) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+from billing.core.device_commands import EVENTS as COMMAND_EVENTS
 from billing.core.errors import Invalid
 from billing.core.properties import canonical, checked_properties
 from storage.presence import ONLINE
@@ -29,6 +30,7 @@ OUR_EVENTS = frozenset(
     {
         *("created", "confirmed", "activated", "suspended", "resumed", "terminated", "exchanged", "renewed"),
         *("term_ended", "plan_changed", "price_changed", "transferred", "notice_given", "usage_reversed"),
+        *COMMAND_EVENTS,
     }
 )
 """Kinds that only commands and the engine write: an object cannot claim them."""
@@ -67,6 +69,23 @@ class LifecycleReport:
     event: str
     online: bool | None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAnswer:
+    """What an object says of a command; `route` is the declaration that carried it, empty for our own topics.
+
+    Without ids it is of the oldest command on that route that waits.
+    """
+
+    ids: tuple[str, ...]
+    status: Literal["acknowledged", "failed"]
+    reason: str = ""
+    route: str = ""
+
+
+Content: TypeAlias = tuple[Sample, ...] | LifecycleReport | CommandAnswer
+"""What a message, or a part of it, says of one object."""
 
 
 def decode_telemetry(payload: bytes, *, limit_bytes: int) -> tuple[Sample, ...]:
@@ -119,6 +138,19 @@ def decode_lifecycle(payload: bytes, *, limit_bytes: int) -> LifecycleReport:
         online=ONLINE.get(event),
         detail={key: _plain(value) for key, value in detail.items()},
     )
+
+
+def decode_answer(payload: bytes, *, limit_bytes: int) -> CommandAnswer:
+    """The answer of a `commands/ack` payload. Raises Unreadable."""
+    fields = _fields(_parse(payload, limit_bytes), allowed={"request_id", "status", "reason"})
+    request_id, status, reason = fields.get("request_id"), fields.get("status"), fields.get("reason", "")
+    if not isinstance(request_id, str) or not 1 <= len(request_id) <= SENDER_ID_MAX:
+        raise Unreadable("bad_shape", "`request_id` is the text that stood in the command")
+    if status not in ("acknowledged", "failed"):
+        raise Unreadable("bad_shape", f"`status` is {_plain(status)!r}; write acknowledged or failed")
+    if not isinstance(reason, str):
+        raise Unreadable("bad_shape", "`reason` is not a text")
+    return CommandAnswer(ids=(request_id,), status=status, reason=reason)
 
 
 def _parse(payload: bytes, limit_bytes: int) -> Any:

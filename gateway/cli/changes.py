@@ -1,5 +1,6 @@
 """Commands that move one object, over the use cases of the control topic; `--dry-run` shows what each would bill."""
 
+import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,21 @@ ON = click.Option(["--on"], type=DAY, help="The day from which it holds; today u
 LAST_DAY = click.Option(["--on"], type=DAY, help="The last day of service; today unless given.")
 INSTEAD_OF = click.Option(["--instead-of"], help="The subscription that ends, when the object is on several.")
 SUBSCRIPTION = click.Option(["--subscription"], help="The subscription; of the same name unless given.")
+
+
+class _JsonObject(click.ParamType[dict[str, Any]]):
+    name = "JSON"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        try:
+            read = value if isinstance(value, dict) else json.loads(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} is not JSON: {error}", param, ctx)
+        if not isinstance(read, dict):
+            self.fail(f"{value!r} is not a JSON object", param, ctx)
+        return read
+
+
 COMMON = (
     click.Option(["--dry-run"], is_flag=True, help="Show what it would bill, and write nothing."),
     click.Option(
@@ -66,10 +82,17 @@ def _run(command: str, reference: str, *, dry_run: bool, until: date | None, as_
     from billing.preview import contracts_of, preview
     from billing.recording import Said
 
+    request_id: str = values.pop("request_id", None) or ""
     given = {key: value for key, value in values.items() if value is not None}
-    body = commands.validated(command, {"request_id": "cli", "dry_run": dry_run, **given})
+    body = commands.validated(command, {"request_id": request_id or "cli", "dry_run": dry_run, **given})
     with house() as parts, parts.database.transaction() as session:
-        said = Said(now=parts.clock.now(), origin="cli", topic_devices=parts.settings.topic_devices)
+        said = Said(
+            now=parts.clock.now(),
+            origin="cli",
+            key=request_id,
+            topic_devices=parts.settings.topic_devices,
+            command_expiry_seconds=parts.settings.command_expiry_seconds,
+        )
         if dry_run:
             shown = preview(
                 session,
@@ -103,6 +126,14 @@ def command(name: str, summary: str, *options: click.Parameter) -> click.Command
 
 
 COMMANDS = (
+    command(
+        "command",
+        "Tell the object itself to do something: NAME, which it acknowledges.",
+        click.Argument(["name"]),
+        click.Option(["--body"], type=_JsonObject(), help="What it needs to know, as a JSON object."),
+        click.Option(["--expires"], help="How long it is worth anything: 30s, 15m, 1h; a day unless set otherwise."),
+        click.Option(["--request-id"], help="Makes a repeat harmless; a new one unless given."),
+    ),
     command("confirm", "Confirm a draft: it becomes pending."),
     command(
         "activate",

@@ -210,6 +210,8 @@ def list_(status: str | None, contract: str | None, after: str, limit: int, *, a
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(reference: str, *, as_json: bool) -> int:
     """One object: its timeline, its contract items and their schedules."""
+    from billing import downlink
+    from storage import downlink as stored_commands
     from storage import items, registry
 
     with house() as parts, parts.database.snapshot() as session:
@@ -233,6 +235,9 @@ def show(reference: str, *, as_json: bool) -> int:
             "timeline": [
                 {"occurred_at": event.occurred_at, "event": event.kind, "origin": event.origin, "detail": event.detail}
                 for event in registry.timeline(session, it.id)
+            ],
+            "commands": [
+                downlink.info(it.reference, command).as_json() for command in stored_commands.of_object(session, it.id)
             ],
             "contract_items": [
                 {
@@ -261,10 +266,14 @@ def show(reference: str, *, as_json: bool) -> int:
         show_json(whole)
         return 0
     for key, value in whole.items():
-        if key not in {"timeline", "contract_items", "attributes"}:
+        if key not in {"timeline", "commands", "contract_items", "attributes"}:
             click.echo(f"{key.replace('_', ' ')}: {'' if value is None else value}")
     click.echo("\nTimeline")
     show_rows(whole["timeline"], as_json=False, nothing="empty")
+    if whole["commands"]:
+        click.echo("\nCommands")
+        shown = ("request_id", "command", "status", "requested_at", "sent_at", "answered_at", "expires_at", "reason")
+        show_rows([{key: it[key] for key in shown} for it in whole["commands"]], as_json=False, nothing="")
     for contract_item in whole["contract_items"]:
         schedules = contract_item.pop("schedules")
         click.echo("\nContract item " + ", ".join(f"{key}: {value}" for key, value in contract_item.items()))

@@ -130,7 +130,7 @@ def try_(
     past, future = timedelta(days=settings.plausible_past_days), timedelta(hours=settings.plausible_future_hours)
     rows = [tried for message in heard for tried in try_message(in_force, message, past=past, future=future)]
     show_rows([asdict(row) for row in rows], as_json=as_json, nothing="Nothing was published there in that time.")
-    return 0 if all(row.outcome in {"usage", "event", "nothing"} for row in rows) else 1
+    return 0 if all(row.outcome in {"usage", "event", "answer", "nothing"} for row in rows) else 1
 
 
 def _in_force(settings: "Settings", catalogue: Path | None, preset_name: str | None) -> "Sources":

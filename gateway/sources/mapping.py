@@ -21,6 +21,7 @@ from gateway.telemetry import (
     OUR_EVENTS,
     SAMPLES_MAX,
     SENDER_ID_MAX,
+    Content,
     LifecycleReport,
     Sample,
     Unreadable,
@@ -39,7 +40,7 @@ class Part(NamedTuple):
     """What one message says of one object."""
 
     reference: str
-    content: tuple[Sample, ...] | LifecycleReport
+    content: Content
 
 
 class Arrival(NamedTuple):

@@ -10,7 +10,7 @@ from billing.catalogue.sources import DeclaredSource
 from gateway.sources.mapping import Arrival, Mapped, Part
 from gateway.sources.numbers import ONE
 from gateway.sources.source import Sources, compile_source
-from gateway.telemetry import LifecycleReport, Unreadable
+from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
 from storage.sources import MetricFact
 from storage.types import from_micros, to_micros
 
@@ -34,7 +34,7 @@ class Tried:
     topic: str
     source: str | None
     outcome: str
-    """`usage`, `event`, `nothing`, or the reason of a refusal."""
+    """`usage`, `event`, `answer`, `nothing`, or the reason of a refusal."""
     object: str | None = None
     at: str | None = None
     """The instant; None for the time of the arrival."""
@@ -82,6 +82,18 @@ def try_message(sources: Sources, heard: Heard, *, past: timedelta, future: time
 
 
 def _part(part: Part, topic: str, source: str, arrival: Arrival) -> Iterator[Tried]:
+    if isinstance(part.content, CommandAnswer):
+        said = part.content
+        yield Tried(
+            topic=topic,
+            source=source,
+            outcome="answer",
+            object=part.reference,
+            what=said.status,
+            key=", ".join(said.ids) or None,
+            detail=said.reason or None,
+        )
+        return
     samples = [part.content] if isinstance(part.content, LifecycleReport) else part.content
     for sample in samples:
         at = sample.occurred_at

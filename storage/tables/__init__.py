@@ -8,6 +8,7 @@ from storage.tables.access import AccessToken
 from storage.tables.base import (
     APPROVALS,
     CHARGE_TYPES,
+    COMMAND_STATUSES,
     DATINGS,
     GAP_REASONS,
     INVOICE_KINDS,
@@ -40,6 +41,7 @@ from storage.tables.catalogue import (
     Source,
     Subscription,
 )
+from storage.tables.downlink import DeviceCommand
 from storage.tables.invoices import (
     BillingMonth,
     CouponUse,
@@ -88,6 +90,7 @@ from storage.tables.usage import (
 __all__ = [
     "APPROVALS",
     "CHARGE_TYPES",
+    "COMMAND_STATUSES",
     "DATINGS",
     "GAP_REASONS",
     "INVOICE_KINDS",
@@ -118,6 +121,7 @@ __all__ = [
     "Coupon",
     "CouponUse",
     "Customer",
+    "DeviceCommand",
     "DraftMonth",
     "IngestCounter",
     "IngestMember",

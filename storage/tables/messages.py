@@ -128,3 +128,5 @@ class Outbox(Table, table=True):
     expires_at: datetime | None = Field(default=None, sa_type=Instant)
     status: str = Field(default="waiting", sa_type=Word)
     sent_at: datetime | None = Field(default=None, sa_type=Instant)
+    device_command_id: int | None = None
+    """The command to an object that it carries, if any."""

@@ -11,7 +11,7 @@ from config.settings import Settings
 from gateway.sources.declaration import source_rules
 from gateway.sources.mapping import Arrival, Part
 from gateway.sources.source import Sources, compile_source
-from gateway.telemetry import LifecycleReport, Unreadable
+from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
 from storage.sources import MetricFact
 from storage.types import from_micros, to_micros
 
@@ -65,7 +65,7 @@ class Declared:
                 {name: format(Decimal(value).normalize(), "f") for name, value in sample.values},
             )
             for part in self.parts(topic, payload, **how)
-            if not isinstance(part.content, LifecycleReport)
+            if isinstance(part.content, tuple)
             for sample in part.content
         ]
 
@@ -74,6 +74,7 @@ class Declared:
         return [
             one.sender_id
             for part in self.parts(topic, payload, **how)
+            if not isinstance(part.content, CommandAnswer)
             for one in ([part.content] if isinstance(part.content, LifecycleReport) else part.content)
         ]
 

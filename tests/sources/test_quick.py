@@ -10,7 +10,7 @@ from billing.core.errors import Invalid
 from billing.core.quantity import scale
 from gateway.message import Message
 from gateway.sources.quick import QuickSources
-from gateway.telemetry import LifecycleReport, Unreadable
+from gateway.telemetry import Unreadable
 from storage.types import to_micros
 from storage.usage import MetricRow, Row
 from tests.sources.declaring import NOON, Declared, declare
@@ -72,7 +72,7 @@ def slowly(declared: Declared, message: Message) -> list[Row]:
     rows: list[Row] = []
     try:
         for part in declared.parts(message.topic, message.payload):
-            assert not isinstance(part.content, LifecycleReport)
+            assert isinstance(part.content, tuple)
             for sample in part.content:
                 if sample.occurred_at is None or not EARLIEST <= sample.occurred_at <= LATEST:
                     return []

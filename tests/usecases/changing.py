@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from billing import catalogue, commands
-from billing.activation import ObjectInfo
 from billing.close import CloseReport, close
 from billing.core.properties import canonical, checked_properties
 from billing.preview import Preview, contracts_of, preview
@@ -72,13 +71,13 @@ class World:
         with self.database.transaction() as session:
             catalogue.apply(session, catalogue.load(self.seller + text), FIRST)
 
-    def do(self, command: str, today: date, reference: str = "IOT_1", **values: Any) -> ObjectInfo:
+    def do(self, command: str, today: date, reference: str = "IOT_1", **values: Any) -> commands.Done:
         """Give a command, as the back office does on that day."""
         body = commands.validated(command, {"request_id": "-", **values})
         with self.database.transaction() as session:
             return commands.run(session, command, reference, body, Said(now=noon(today), origin="control"))
 
-    def ask(self, command: str, today: date, reference: str = "IOT_1", **values: Any) -> Preview[ObjectInfo]:
+    def ask(self, command: str, today: date, reference: str = "IOT_1", **values: Any) -> Preview[commands.Done]:
         """Ask what a command would bill."""
         body = commands.validated(command, {"request_id": "-", **values})
         said = Said(now=noon(today), origin="control")

@@ -40,6 +40,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_plan": {"subscription": "Q"},
     "transfer": {"contract": "D"},
     "exchange": {"note": "serial 4711"},
+    "command": {"name": "reboot"},
     "reverse": {"metric": "usage", "at": AT, "reason": "a test"},
 }
 

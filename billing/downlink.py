@@ -1,0 +1,283 @@
+"""Commands to connected objects: requested once, sent through the outbox, and settled by an answer or by their expiry.
+
+The law: a command and the message that carries it are written in the transaction that decides it; it is answered
+once, and what comes late, twice or from another object changes nothing.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+from sqlmodel import Session
+
+from billing.activation import event_row, known_object
+from billing.core.device_commands import LATE_EVENT, REQUESTED_EVENT, STEP_EVENTS, CommandStatus, Step, after
+from billing.core.errors import Conflict, Invalid, Refused
+from billing.core.lifecycle import ObjectStatus
+from billing.recording import Said
+from storage import downlink, registry
+from storage.tables import DeviceCommand
+from storage.types import canonical_json, to_micros
+
+NAME_LIMIT = 64
+REQUEST_ID_LIMIT = 128
+BODY_LIMIT_BYTES = 16_384
+EXPIRED_AT_A_TIME = 500
+"""Commands that expire in one transaction: others write in between."""
+REASON_LIMIT = 500
+"""Characters of an object's words that are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCommand:
+    """What an object is to do; `expires_in` as the gateway's setting unless given."""
+
+    name: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    expires_in: timedelta | None = None
+    purpose: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandInfo:
+    """A command as replies and lists show it."""
+
+    reference: str
+    request_id: str
+    name: str
+    body: Mapping[str, Any]
+    status: str
+    requested_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None = None
+    answered_at: datetime | None = None
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of replies and of `--json`."""
+        return {
+            "reference": self.reference,
+            "request_id": self.request_id,
+            "command": self.name,
+            "body": dict(self.body),
+            "status": self.status,
+            "requested_at": self.requested_at.isoformat(),
+            "sent_at": None if self.sent_at is None else self.sent_at.isoformat(),
+            "answered_at": None if self.answered_at is None else self.answered_at.isoformat(),
+            "expires_at": self.expires_at.isoformat(),
+            "reason": self.reason,
+        }
+
+    def told(self) -> str:
+        """For a person, in one line."""
+        until = f"{self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"command {self.name} to {self.reference} is {self.status} ({self.request_id}), until {until}"
+
+
+class Answer(NamedTuple):
+    """What an object said of a command; without ids it answers the oldest one that waits on its `route`."""
+
+    object_id: int
+    ids: tuple[str, ...]
+    status: Literal["acknowledged", "failed"]
+    reason: str
+    received_at: datetime
+    route: str = ""
+
+
+def send(session: Session, reference: str, new: NewCommand, said: Said) -> CommandInfo:
+    """Command an object that is registered and not terminated; the same request id again gives the same command.
+
+    Raises NotFound, Refused, Invalid, and Conflict for a request id that was used for another command.
+    """
+    row = known_object(registry.find(session, [reference], lock=True), reference)
+    if row.status == ObjectStatus.TERMINATED:
+        raise Refused(f"object {reference} is terminated; it takes no command any more", code="transition", allowed=())
+    _check(new, said.key)
+    if said.key:
+        known = downlink.find(session, row.id, said.key)
+        if known is not None:
+            if (known.name, canonical_json(known.body)) != (new.name, canonical_json(dict(new.body))):
+                raise Conflict(f"request_id {said.key!r} was given to another command of {reference}; use a new one")
+            return info(reference, known)
+    return send_many(session, [row], new, said)[0]
+
+
+def send_many(session: Session, rows: Sequence[registry.ObjectRow], new: NewCommand, said: Said) -> list[CommandInfo]:
+    """Give many objects one command, whose name and body were checked: a few statements, whatever the number."""
+    if not rows:
+        return []
+    expires_at = said.now + (new.expires_in or timedelta(seconds=said.command_expiry_seconds))
+    ids = _request_ids(session, rows, new.name, said)
+    commands = [
+        {
+            "object_id": row.id,
+            "request_id": ids[row.id],
+            "name": new.name,
+            "body": dict(new.body),
+            "status": CommandStatus.REQUESTED.value,
+            "origin": said.origin,
+            "requested_at": said.now,
+            "expires_at": expires_at,
+            "waits_until": expires_at,
+            "route": "",
+            "answers": 1,
+            "purpose": None if new.purpose is None else dict(new.purpose),
+        }
+        for row in rows
+    ]
+    written = downlink.add(session, commands)
+    messages = []
+    for row in rows:
+        request_id = ids[row.id]
+        body = {"request_id": request_id, "command": new.name, "expires_at": expires_at.isoformat(), "body": new.body}
+        messages.append(
+            (written[row.id, request_id], f"{said.topic_devices}/{row.reference}/commands", body, expires_at)
+        )
+    downlink.put(session, messages, said.now)
+    registry.add_events(
+        session,
+        [
+            event_row(
+                REQUESTED_EVENT,
+                object_id=row.id,
+                now=said.now,
+                origin=said.origin,
+                key=ids[row.id],
+                detail={"command": new.name, "request_id": ids[row.id]},
+            )
+            for row in rows
+        ],
+    )
+    return [
+        CommandInfo(
+            reference=row.reference,
+            request_id=ids[row.id],
+            name=new.name,
+            body=new.body,
+            status=CommandStatus.REQUESTED.value,
+            requested_at=said.now,
+            expires_at=expires_at,
+        )
+        for row in rows
+    ]
+
+
+def note_sent(session: Session, ids: Collection[int], now: datetime) -> None:
+    """Note that the broker has the commands with these ids; the first time counts."""
+    for command in downlink.unsent(session, ids):
+        status = after(CommandStatus(command.status), "send")
+        settled = {} if command.answers else {"waits_until": None}
+        kept = {} if status is None else {"status": status.value, **settled}
+        downlink.set_columns(session, command.id, sent_at=now, **kept)
+        _record(session, command, STEP_EVENTS["send"], now, "engine")
+
+
+def expire(session: Session, now: datetime) -> int:
+    """Settle the commands that nothing became of in time, a portion of them; how many."""
+    found = downlink.overdue(session, now, EXPIRED_AT_A_TIME)
+    for command in found:
+        _step(session, command, "expire", now=now, at=command.expires_at, origin="engine")
+    return len(found)
+
+
+def answer(session: Session, said: Answer, now: datetime, origin: str) -> str | None:
+    """Settle the command that an object answered; a sentence where it was given no such command.
+
+    A repeat changes nothing. An answer that was received after the expiry is kept as `command_late`, once.
+    """
+    if said.ids:
+        command = downlink.answered_by(session, said.object_id, said.ids)
+        if command is None:
+            return f"the object was given no command with the request id {said.ids[0][:80]!r}"
+    else:
+        command = downlink.oldest_open(session, said.object_id, said.route)
+        if command is None:
+            return None  # it tells its state without being asked
+    if command.waits_until is not None and said.received_at > command.expires_at:
+        _step(session, command, "expire", now=now, at=command.expires_at, origin="engine")
+        command.status = CommandStatus.EXPIRED.value
+    if command.status == CommandStatus.EXPIRED:
+        if not downlink.told_late(session, said.object_id, command.request_id):
+            detail = {"status": said.status, "reason": said.reason[:REASON_LIMIT]}
+            _record(session, command, LATE_EVENT, said.received_at, origin, detail, recorded_at=now)
+        return None
+    step: Step = "acknowledge" if said.status == "acknowledged" else "fail"
+    if after(CommandStatus(command.status), step) is not None:
+        reason = said.reason[:REASON_LIMIT] or None
+        _step(session, command, step, now=now, at=said.received_at, origin=origin, reason=reason, answered=True)
+    return None
+
+
+def info(reference: str, command: DeviceCommand) -> CommandInfo:
+    """A stored command as lists show it."""
+    return CommandInfo(
+        reference=reference,
+        request_id=command.request_id,
+        name=command.name,
+        body=command.body,
+        status=command.status,
+        requested_at=command.requested_at,
+        expires_at=command.expires_at,
+        sent_at=command.sent_at,
+        answered_at=command.answered_at,
+        reason=command.reason,
+    )
+
+
+def _step(
+    session: Session,
+    command: DeviceCommand,
+    step: Step,
+    *,
+    now: datetime,
+    at: datetime,
+    origin: str,
+    reason: str | None = None,
+    answered: bool = False,
+) -> None:
+    status = after(CommandStatus(command.status), step)
+    assert status is not None  # noqa: S101 - whoever calls has looked
+    said = {"answered_at": at, "reason": reason} if answered else {}
+    downlink.set_columns(session, command.id, status=status.value, waits_until=None, **said)
+    detail = {} if reason is None else {"reason": reason}
+    _record(session, command, STEP_EVENTS[step], at, origin, detail, recorded_at=now)
+
+
+def _record(
+    session: Session,
+    command: DeviceCommand,
+    kind: str,
+    at: datetime,
+    origin: str,
+    detail: Mapping[str, Any] | None = None,
+    *,
+    recorded_at: datetime | None = None,
+) -> None:
+    whole = {"command": command.name, "request_id": command.request_id, **(detail or {})}
+    event = event_row(kind, object_id=command.object_id, now=at, origin=origin, key=command.request_id, detail=whole)
+    registry.add_events(session, [{**event, "recorded_at": recorded_at or at}])
+
+
+def _check(new: NewCommand, request_id: str) -> None:
+    if not 1 <= len(new.name) <= NAME_LIMIT or not new.name.isprintable() or new.name != new.name.strip():
+        raise Invalid(f"a command's name has 1 to {NAME_LIMIT} printable characters, got {new.name[:NAME_LIMIT]!r}")
+    if len(request_id) > REQUEST_ID_LIMIT or not request_id.isprintable():
+        raise Invalid(f"a request_id has up to {REQUEST_ID_LIMIT} printable characters")
+    try:
+        size = len(json.dumps(dict(new.body), allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError):
+        raise Invalid("the body is not JSON that can be sent; write texts, numbers, lists and objects") from None
+    if size > BODY_LIMIT_BYTES:
+        raise Invalid(f"the body has {size} bytes, and {BODY_LIMIT_BYTES} are allowed; shorten it", code="too_large")
+
+
+def _request_ids(session: Session, rows: Sequence[registry.ObjectRow], name: str, said: Said) -> dict[int, str]:
+    """The sender's id, or one that the object was not given yet."""
+    if said.key:
+        return {row.id: said.key for row in rows}
+    stem = f"{name}-{to_micros(said.now)}"
+    taken = downlink.taken_ids(session, [row.id for row in rows], stem)
+    return {row.id: f"{stem}-{taken[row.id]}" if row.id in taken else stem for row in rows}
