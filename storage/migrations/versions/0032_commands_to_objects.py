@@ -1,7 +1,7 @@
 """commands to objects, and what became of them
 
 Revision ID: 0032
-Revises: 0024
+Revises: 0034
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from storage.types import Instant, Json, Word
 
 revision = "0032"
-down_revision = "0024"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
