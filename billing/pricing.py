@@ -18,7 +18,7 @@ from billing.catalogue.installed import wrong_calculators
 from billing.core.charges import Charge, Commitment, Event, OneTime, Periodic, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
 from billing.core.invoicing import difference
-from billing.core.measured import Measured
+from billing.core.measured import Measured, counted_events
 from billing.core.money import allocate, exact_text, format_minor, minor_digits, to_minor
 from billing.core.periods import DAY, Every, first_day, local_midnight, nth_start
 from billing.core.pools import value_pool
@@ -149,7 +149,7 @@ def _usage(charge: Usage | Event, question: Question) -> Valued:
             measured = measure_records(charge.calculator, records, window, prorate=charge.prorate)
         else:
             happened = sum(window.start <= record.at < window.end for record in records)
-            measured = Measured(quantity=Fraction(happened), count=happened, values=(Fraction(1),) * happened)
+            measured = counted_events(happened)
     context = _context(question, window, part) if rules_of(charge) else NO_CONTEXT
     components = value_pool(
         charge, part=part, measured=measured, items=question.items * part, number=question.number, context=context

@@ -1,6 +1,6 @@
 """The SQL of pools: their charges and schedules, the items in them, and what each object has of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -129,19 +129,21 @@ def charged(session: Session, schedule_ids: Iterable[int]) -> set[int]:
     return {row.schedule_id for row in in_chunks(session, schedule_ids, LineShare, LineShare.schedule_id)}
 
 
-def event_counts(session: Session, *, kind: str, start: int, end: int, object_ids: Iterable[int]) -> dict[int, int]:
-    """By object, how many events of one kind it had in `[start, end)`."""
+def event_moments(
+    session: Session, *, kind: str, start: int, end: int, object_ids: Iterable[int]
+) -> Iterator[tuple[int, int, str]]:
+    """The events of one kind that objects had in `[start, end)`: object, microseconds, key; in that order."""
     connection = session.connection()
     rows = connection.execute(
         text(f"""
-        SELECT object_id, COUNT(*) FROM object_event
+        SELECT object_id, occurred_at, key FROM object_event
         WHERE kind = :kind AND occurred_at >= :start AND occurred_at < :end
               AND object_id {listed(connection, "ids")}
-        GROUP BY object_id
+        ORDER BY object_id, occurred_at, key
         """),
         {"kind": kind, "start": start, "end": end, "ids": list_value(connection, object_ids)},
     )
-    return {row[0]: row[1] for row in rows}
+    return ((row[0], row[1], row[2]) for row in rows)
 
 
 def used_later(session: Session, *, at: int, object_ids: Iterable[int]) -> set[int]:
@@ -262,7 +264,13 @@ def item_windows(session: Session, schedule_id: int, object_id: int) -> list[tup
         """),
         {"schedule_id": schedule_id, "object_id": object_id},
     )
-    return [(row[0], row[1]) for row in rows]
+    found: list[tuple[int, int]] = []
+    for start, end in rows:
+        if found and start <= found[-1][1]:  # of two subscriptions at once: what it used counts once
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
 
 
 def parts_of_shares(session: Session) -> dict[tuple[int, int], tuple[Fraction, Fraction, int]]:

@@ -29,6 +29,8 @@ class ScheduleOfWindow(NamedTuple):
     nominal_starts_on: date
     nominal_ends_on: date
     timezone: str
+    owner: str | None = None
+    """The object's reference, for a part of a pool."""
 
 
 class UsageRow(NamedTuple):

@@ -9,7 +9,6 @@ from sqlmodel import Session
 from billing.catalogue import applying_sources as sources
 from billing.catalogue.applying_coupons import apply_coupons
 from billing.catalogue.change import Change
-from billing.catalogue.closable import not_closed_yet
 from billing.catalogue.installed import wrong_calculators
 from billing.catalogue.models import ContractModel, CustomerModel, MetricModel, PlanModel, SellerModel
 from billing.catalogue.problems import CatalogueInvalid, Problem
@@ -127,8 +126,6 @@ class _Application:
             if isinstance(charge, Usage):
                 self._measurable(charge, f"{inner}.calculator")
             for message in wrong_calculators(charge):
-                self._problem(inner, message)
-            for message in not_closed_yet(charge):
                 self._problem(inner, message)
         if len(self.problems) > before:
             return

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from itertools import groupby
+from operator import itemgetter
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -24,8 +26,9 @@ from storage import crediting, due, events
 from storage.commitments import Counted
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
-from storage.pools import event_counts
+from storage.pools import event_moments
 from storage.tables import OPEN_STATUSES
+from storage.types import from_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +86,10 @@ def measure_schedules(
     recorded = [it for it in of_pools if it.charge_id in reader.record_charges and not it.void]
     return Inputs(
         totals=totals,
-        records=measure_by_record(reader, by_record) | measure_members(reader, recorded, str(zone)),
-        events=_events(reader, charges, schedules) | _events_of_members(reader, charges, of_pools),
+        records=measure_by_record(reader, by_record)
+        | measure_members(reader, recorded, str(zone))
+        | _events_of_members(reader, charges, of_pools),
+        events=_events(reader, charges, schedules),
         registers=registers,
         suspensions=due.suspensions(reader.session, items),
         zone=zone,
@@ -116,17 +121,20 @@ def _events(
 
 def _events_of_members(
     reader: MonthReader, charges: Mapping[int, tuple[int, Charge]], members: Sequence[ScheduleToValue]
-) -> dict[int, int]:
-    windows: dict[tuple[str, int, int], list[ScheduleToValue]] = defaultdict(list)
+) -> dict[int, core.Measured]:
+    """What each part of a pool has of events, with their moments."""
+    windows: dict[tuple[str, int, int], dict[int, ScheduleToValue]] = defaultdict(dict)
     for member in members:
         charge = charges[member.charge_id][1]
         if isinstance(charge, Event):
-            windows[charge.event, member.start_at, member.end_at].append(member)
-    found: dict[int, int] = {}
+            windows[charge.event, member.start_at, member.end_at][cast("int", member.object_id)] = member
+    found: dict[int, core.Measured] = {}
     for (kind, start, end), inside in windows.items():
-        ids = {cast("int", it.object_id): it.id for it in inside}
-        counts = event_counts(reader.session, kind=kind, start=start, end=end, object_ids=ids)
-        found.update({ids[object_id]: count for object_id, count in counts.items()})
+        rows = event_moments(reader.session, kind=kind, start=start, end=end, object_ids=inside)
+        for object_id, its in groupby(rows, key=itemgetter(0)):
+            member = inside[object_id]
+            moments = tuple(core.Moment(from_micros(at), member.reference, key) for _, at, key in its)
+            found[member.id] = core.counted_events(len(moments), moments)
     return found
 
 

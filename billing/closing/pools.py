@@ -6,7 +6,7 @@ on a line is spread over its objects by what each used, and adds up to the line.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from itertools import count
@@ -25,6 +25,7 @@ from billing.core.pools import (
     NO_VALUES,
     Alike,
     Part,
+    disjoint,
     number_in_pool,
     parts_of_pool,
     spread_parts,
@@ -33,6 +34,7 @@ from billing.core.pools import (
     value_pool,
 )
 from billing.core.prices import Component, Context
+from billing.core.sharing import own_events
 from billing.core.valuing import served_part
 from billing.extension import installed
 from storage import pools
@@ -44,12 +46,15 @@ from storage.types import to_micros
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """A schedule of a pool with its items: `members` are their parts of its period, as schedules of their own."""
+    """A schedule of a pool with its items: `members` are their parts of its period, as schedules of their own.
+
+    An object that is in it with two items at once is a member once, so that its usage counts once.
+    """
 
     schedule: ScheduleToValue
     members: tuple[ScheduleToValue, ...]
     spans: tuple[tuple[date, date], ...]
-    """The days of each member, in their order."""
+    """The days of each item."""
     number: int
 
 
@@ -65,6 +70,8 @@ class PoolWorth(NamedTuple):
     """By the object's reference."""
     by_value: Mapping[str, Mapping[str, Fraction]] = NO_VALUES
     """The same for each value of a breakdown, by the name of its lines; only objects that used it."""
+    own: Mapping[str, Mapping[str, Fraction]] = NO_VALUES
+    """What objects have of a line for their own events, by its name, where the price says so."""
 
 
 def find_pools(reader: MonthReader, contract: ContractToClose, schedules: Sequence[ScheduleToValue]) -> dict[int, Pool]:
@@ -89,9 +96,14 @@ def find_pools(reader: MonthReader, contract: ContractToClose, schedules: Sequen
             if span[0] < schedule.nominal_ends_on and schedule.nominal_starts_on < span[1]
         ]
         first_on = min((span[0] for _, span in there), default=schedule.starts_on)
+        once = disjoint((item.reference, span) for item, span in inside)
         found[schedule.id] = Pool(
             schedule=schedule,
-            members=tuple(_member(schedule, item, span, zone, next(ids)) for item, span in inside),
+            members=tuple(
+                _member(schedule, item, span, zone, next(ids))
+                for (item, _), span in zip(inside, once, strict=True)
+                if span is not None
+            ),
             spans=tuple(span for _, span in inside),
             number=number_in_pool(
                 charge.charge, period_of(schedule), first_on=first_on, anchor_on=min(contract.starts_on, first_on)
@@ -140,12 +152,14 @@ def value_of_pool(
         by_object[member.reference].append(used(member))
     uses = {reference: together(found) for reference, found in by_object.items()}
     measured = together(uses.values())
-    items = exact_sum(served_part(prorate, period_of(it), zone) for it in pool.members) if pool.members else Fraction(0)
+    parts = [served_part(prorate, replace(period, starts_on=a, ends_on=b), zone) for a, b in pool.spans]
+    items = exact_sum(parts) if parts else Fraction(0)
     days = period.days - sum((end - start).days for start, end in uncovered(period, pool.spans))
     context = Context(part=part, days=days, number=pool.number, calculators=installed())
     components = value_pool(charge, part=part, measured=measured, items=items, number=pool.number, context=context)
     used_by = {reference: use.quantity for reference, use in uses.items()}
-    return PoolWorth(measured.quantity, components, used_by, _by_value(charge, uses))
+    own = own_events(charge, measured, uses)
+    return PoolWorth(measured.quantity, components, used_by, _by_value(charge, uses), own)
 
 
 def _by_value(charge: Charge, uses: Mapping[str, core.Measured]) -> Mapping[str, Mapping[str, Fraction]]:
@@ -167,7 +181,7 @@ def shares_of_objects(
     before, objects = _charged(reader, worths)
     objects.update(pools.objects(reader.session, {ref for worth in worths.values() for ref in worth.used}))
     parts = {
-        schedule_id: parts_of_pool(worth.components, worth.used, before.get(schedule_id, {}), worth.by_value)
+        schedule_id: parts_of_pool(worth.components, worth.used, before.get(schedule_id, {}), worth.by_value, worth.own)
         for schedule_id, worth in worths.items()
     }
     scale, sign = 10 ** minor_digits(currency), -1 if draft.kind == "credit_note" else 1

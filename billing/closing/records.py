@@ -67,6 +67,7 @@ def measure_members(reader: MonthReader, members: Iterable[ScheduleToValue], tim
                 it.nominal_starts_on,
                 it.nominal_ends_on,
                 timezone,
+                it.reference,
             )
         )
     found: dict[int, Measured] = {}
@@ -248,8 +249,9 @@ def _measured(
         nominal_end=midnight(schedule.nominal_ends_on, zone),
         zone=zone,
     )
-    measured = measure_records(charge.calculator, known, window, prorate=charge.prorate)
-    return measured if charge.calculator.reads_events() else _without_values(measured)
+    if not charge.calculator.reads_events():
+        return _without_values(measure_records(charge.calculator, known, window, prorate=charge.prorate))
+    return measure_records(charge.calculator, known, window, prorate=charge.prorate, owner=schedule.owner)
 
 
 def _without_values(measured: Measured) -> Measured:

@@ -11,7 +11,7 @@ from billing.closing.pools import PoolWorth, period_of, value_of_pool
 from billing.core.adjustments import LAST
 from billing.core.charges import Charge, Commitment, Event, OneTime, Periodic, Recurring, Usage, rules_of
 from billing.core.errors import Invalid
-from billing.core.measured import Measured
+from billing.core.measured import NO_EVENTS, Measured, counted_events
 from billing.core.money import exact_sum
 from billing.core.periods import DAY
 from billing.core.pools import uncovered
@@ -127,7 +127,7 @@ def _pooled(schedule: ScheduleToValue, charge: Charge, inputs: Inputs, metrics: 
     def used(member: ScheduleToValue) -> Measured:
         if isinstance(charge, Usage):
             return _measured(member, charge, inputs, metrics)
-        return _counted(member, inputs)
+        return inputs.records.get(member.id, NO_EVENTS)
 
     with _named(schedule, charge):
         worth = value_of_pool(inputs.pools[schedule.id], charge, inputs.zone, used)
@@ -250,13 +250,8 @@ def _attributes(schedule: ScheduleToValue) -> dict[str, str]:
 
 
 def _event(schedule: ScheduleToValue, charge: Event, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:
-    measured = _counted(schedule, inputs)
+    measured = counted_events(inputs.events.get(schedule.id, 0))
     return measured.quantity, _priced(schedule, charge, inputs, measured)
-
-
-def _counted(schedule: ScheduleToValue, inputs: Inputs) -> Measured:
-    count = inputs.events.get(schedule.id, 0)
-    return Measured(quantity=Fraction(count), count=count, values=(Fraction(1),) * count)
 
 
 def _fee(schedule: ScheduleToValue, charge: Recurring, inputs: Inputs) -> tuple[Fraction, tuple[Component, ...]]:

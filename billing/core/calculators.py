@@ -186,12 +186,19 @@ class Calculator:
             return rate(self.price, self._converted(measured), context)
         components: list[Component] = []
         for value, part in measured.parts:
-            price, used = self.price if self.prices is None else self.prices.of(value), self._converted(part)
+            price, used = self.price_of(value), self._converted(part)
             for component in _not_priced(used) if price is None else rate(price, used, context):
-                own = "" if component.name in GENERAL else f" / {component.name}"
-                name = f"{self.part_name(value)}{own}"
+                name = self.line_name(value, component.name)
                 components.append(replace(component, name=name, position=len(components) + 1))
         return tuple(components)
+
+    def price_of(self, value: str) -> Price | None:
+        """The price of a value of the breakdown, if it has any."""
+        return self.price if self.prices is None else self.prices.of(value)
+
+    def line_name(self, value: str, component: str) -> str:
+        """How a component of the price of a value is called: after the value, with its own name where it needs one."""
+        return self.part_name(value) if component in GENERAL else f"{self.part_name(value)} / {component}"
 
     def part_name(self, value: str) -> str:
         """How a value of the breakdown is called on its lines: `zone: night`.
@@ -214,7 +221,7 @@ class Calculator:
     def _converted(self, measured: Measured) -> Measured:
         if self.convert is None or self.converts_records():
             return measured
-        return Measured(quantity=self.convert.apply(measured.quantity), count=measured.count, values=measured.values)
+        return replace(measured, quantity=self.convert.apply(measured.quantity), parts=())
 
 
 def _not_priced(used: Measured) -> tuple[Component, ...]:

@@ -4,10 +4,12 @@ The law: a pool lives on the days on which it has an item; it is priced once, on
 objects' shares add up to its amount, exact and rounded. A share is not a price.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
+from operator import itemgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from billing.core.measured import Measured
 from billing.core.money import exact_sum, spread
 from billing.core.periods import DAY, Period, period_number, tile
 from billing.core.prices import NO_CONTEXT, Component, Context
+from billing.core.prices.component import DISCOUNT, MAXIMUM
 from billing.core.valuing import value
 
 Span = tuple[date, date]
@@ -107,9 +110,32 @@ def number_in_pool(charge: Charge, period: Period, *, first_on: date, anchor_on:
     return numbers[0] - numbers[1] + 1
 
 
+def disjoint(spans: Iterable[tuple[str, Span]]) -> list[Span | None]:
+    """The days of each item that no earlier one of the same object has: an object in a pool twice uses it once.
+
+    Each with its object, in their order; None for an item whose days are all taken.
+    """
+    reached: dict[str, date] = {}
+    spans = list(spans)
+    found: list[Span | None] = [None] * len(spans)
+    for place in sorted(range(len(spans)), key=lambda it: spans[it][1]):
+        owner, (starts_on, ends_on) = spans[place]
+        starts_on = max(starts_on, reached.get(owner, starts_on))
+        if starts_on < ends_on:
+            found[place], reached[owner] = (starts_on, ends_on), ends_on
+    return found
+
+
 def together(uses: Iterable[Measured]) -> Measured:
-    """What all items of a pool measured: their quantities and events added up, value by value of a breakdown."""
+    """What all items of a pool measured: their quantities and events added up, value by value of a breakdown.
+
+    Events that have their moments are put in the order of time, whose ever they are; at one instant by reference.
+    """
     uses = list(uses)
+    events = sorted(
+        ((moment, value) for use in uses for moment, value in zip(use.moments, use.values or (), strict=False)),
+        key=itemgetter(0),
+    )
     parts: dict[str, list[Measured]] = {}
     for use in uses:
         for name, part in use.parts:
@@ -117,8 +143,9 @@ def together(uses: Iterable[Measured]) -> Measured:
     return Measured(
         quantity=exact_sum(use.quantity for use in uses),
         count=sum(use.count for use in uses),
-        values=None,
+        values=tuple(value for _, value in events) if all(len(use.moments) == use.count for use in uses) else None,
         parts=tuple((name, together(found)) for name, found in sorted(parts.items())),
+        moments=tuple(moment for moment, _ in events),
     )
 
 
@@ -161,28 +188,44 @@ def weights(used: Mapping[str, Fraction]) -> dict[str, Fraction]:
     return {reference: quantity / total for reference, quantity in quantities.items()}
 
 
+def of_own(own: Mapping[str, Mapping[str, Fraction]]) -> dict[str, dict[str, Fraction]]:
+    """The parts, adding up to 1, of what objects have of lines for their own events; limits may have both signs."""
+    totals = {name: exact_sum(found.values()) for name, found in own.items() if found}
+    return {
+        name: {reference: quantity / total for reference, quantity in own[name].items()}
+        for name, total in totals.items()
+        if total
+    }
+
+
 def parts_of_pool(
     components: Iterable[Component],
     used: Mapping[str, Fraction],
     before: Mapping[Alike, Mapping[str, Part]],
     by_value: Mapping[str, Mapping[str, Fraction]] = NO_VALUES,
+    own: Mapping[str, Mapping[str, Fraction]] = NO_VALUES,
 ) -> dict[Alike, dict[str, Part]]:
     """Each object's part, by reference, of the difference that a pool puts on each line: now, minus all before.
 
     A line of one value of a breakdown is given to those who used that value: `by_value` has what each of them used of
-    it, by the name of its lines. The parts of a line add up to it, exactly. An object that used more later has the
-    difference alone, whatever the others had before. Parts that are nothing are left out.
+    it, by the name of its lines. A line of `own` is given to each object for its own events, and what a discount or a
+    maximum takes off by what each would pay without it. The parts of a line add up to it, exactly. An object that used
+    more later has the difference alone, whatever the others had before. Parts that are nothing are left out.
     """
     of_each = weights(used)
-    of_values = {name: weights(found) for name, found in by_value.items()}
+    of_values = {name: weights(found) for name, found in by_value.items()} | of_own(own)
     found: dict[Alike, dict[str, Part]] = {
         alike: {reference: Part(-part.quantity, -part.amount) for reference, part in parts.items()}
         for alike, parts in before.items()
     }
+    pays: dict[str, Fraction] = defaultdict(Fraction)
     for it in components:
         parts = found.setdefault((it.name, it.unit_price), {})
         value = it.name if it.name in of_values else it.name.rpartition(" / ")[0]
-        for reference, weight in of_values.get(value, of_each).items():
+        taken_off = it.name in {DISCOUNT, MAXIMUM} and exact_sum(pays.values())
+        of_line = weights(pays) if taken_off else of_values.get(value, of_each)
+        for reference, weight in of_line.items():
+            pays[reference] += weight * it.amount
             was = parts.get(reference, NO_PART)
             parts[reference] = Part(was.quantity + weight * it.quantity, was.amount + weight * it.amount)
     return {

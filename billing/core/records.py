@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from billing.core.calculators import Calculator
 from billing.core.charges import Prorate
 from billing.core.errors import Invalid
-from billing.core.measured import Measured
+from billing.core.measured import Measured, Moment
 from billing.core.properties import property_text
 
 MICROSECOND = timedelta(microseconds=1)
@@ -66,12 +66,18 @@ def _micros(since: datetime, until: datetime) -> int:
 
 
 def measure_records(
-    calculator: Calculator, records: Iterable[Record], window: Window, *, prorate: Prorate = "day"
+    calculator: Calculator,
+    records: Iterable[Record],
+    window: Window,
+    *,
+    prorate: Prorate = "day",
+    owner: str | None = None,
 ) -> Measured:
     """What the calculator measures of all records (in any order), those before the window for what they carry in.
 
-    `prorate` says how a level or a recurring quantity that holds for a part of the whole period counts. Raises
-    Invalid for a record of which the calculator needs what it does not have.
+    `prorate` says how a level or a recurring quantity that holds for a part of the whole period counts. With an `owner`
+    the values have their moments, which name it. Raises Invalid for a record of which the calculator needs what it does
+    not have.
     """
     taken = sorted(
         (
@@ -83,17 +89,19 @@ def measure_records(
     )
     if calculator.convert is not None and calculator.converts_records():
         taken = [replace(it, value=calculator.convert.apply_to_record(it.value)) for it in taken]
-    whole = _measure(calculator, taken, window, prorate)
+    whole = _measure(calculator, taken, window, prorate, owner)
     if calculator.by is None:
         return whole
     groups: dict[str, list[Record]] = {}
     for record in taken:
         groups.setdefault(property_text(record.properties.get(calculator.by)), []).append(record)
-    parts = tuple((name, _measure(calculator, groups[name], window, prorate)) for name in sorted(groups))
-    return Measured(quantity=whole.quantity, count=whole.count, values=whole.values, parts=parts)
+    parts = tuple((name, _measure(calculator, groups[name], window, prorate, owner)) for name in sorted(groups))
+    return replace(whole, parts=parts)
 
 
-def _measure(calculator: Calculator, taken: Sequence[Record], window: Window, prorate: Prorate) -> Measured:
+def _measure(
+    calculator: Calculator, taken: Sequence[Record], window: Window, prorate: Prorate, owner: str | None
+) -> Measured:
     before = [record for record in taken if record.at < window.start]
     inside = [record for record in taken if record.at >= window.start]
     values = tuple(record.value for record in inside)
@@ -116,7 +124,8 @@ def _measure(calculator: Calculator, taken: Sequence[Record], window: Window, pr
             quantity = PLAIN[plain](values) if values else Fraction(0)
         case _:
             assert_never(calculator.aggregation)
-    return Measured(quantity=quantity, count=len(values), values=values)
+    moments = () if owner is None else tuple(Moment(record.at, owner, record.id) for record in inside)
+    return Measured(quantity=quantity, count=len(values), values=values, moments=moments)
 
 
 Plain = Literal["sum", "count", "max", "min", "mean", "latest"]

@@ -136,21 +136,6 @@ contracts:
     ]
 
 
-@pytest.mark.parametrize(
-    "keys,said",
-    [
-        (
-            "type: event, event: a, scope: contract, price: {model: percentage, rate: 1, free_events: 2}",
-            "pool",
-        ),
-    ],
-)
-def test_what_no_close_carries_out_is_refused_with_a_sentence(session: Session, keys: str, said: str) -> None:
-    text = f"plans: [{{name: P, charges: [{{name: A, vat_rate: 20, {keys}}}]}}]"
-    with pytest.raises(catalogue.CatalogueInvalid, match=f"{said}.*not billed by this release"):
-        catalogue.apply(session, catalogue.load(text, "file.yaml"), NOW)
-
-
 @pytest.mark.parametrize("price", ["percentage, rate: 1, free_events: 2", "flat, amount: 1"])
 def test_the_readings_of_a_register_are_not_measured_one_by_one(session: Session, price: str) -> None:
     recurring = "flat" in price

@@ -1,14 +1,26 @@
 """A percentage of the amounts that events carry, with what is free and with limits for each event."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.prices.component import FIXED_FEE, PER_EVENT_LIMITS, PERCENTAGE, Component, priced
 
 PERCENT = Fraction(1, 100)
+
+
+class EventCharged(NamedTuple):
+    """What is charged of one event: of its amount, the event itself or not, and what its limits add or take."""
+
+    amount: Fraction
+    events: int
+    limits: Fraction
+
+
+FREE = EventCharged(Fraction(0), 0, Fraction(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +52,9 @@ class Percentage:
 
     def price(self, measured: Measured) -> tuple[Component, ...]:
         if self.reads_events:
-            base, events, limits = self._each(measured.events())
+            charged = list(self.each(measured.events()))
+            base = sum((it.amount for it in charged), Fraction(0))
+            events, limits = sum(it.events for it in charged), sum((it.limits for it in charged), Fraction(0))
         else:
             base, events, limits = max(measured.quantity, Fraction(0)), measured.count, Fraction(0)
         return (
@@ -49,9 +63,9 @@ class Percentage:
             *priced(name=PER_EVENT_LIMITS, position=3, quantity=limits, unit_price=Fraction(1)),
         )
 
-    def _each(self, values: tuple[Fraction, ...]) -> tuple[Fraction, int, Fraction]:
-        """The amount charged, the events charged, and what the limits of an event add or take."""
-        base, events, limits, running = Fraction(0), 0, Fraction(0), Fraction(0)
+    def each(self, values: Sequence[Fraction]) -> Iterator[EventCharged]:
+        """What is charged of each event, in time order."""
+        running = Fraction(0)
         bounded = bool(self.free_events or self.free_total)
         for number, value in enumerate(values, start=1):
             free = bounded
@@ -63,9 +77,9 @@ class Percentage:
                 free = running + value <= self.free_total
             running += value
             if free:
+                yield FREE
                 continue
             cost = left * self.rate * PERCENT + self.fixed_fee
             held = cost if self.minimum is None else max(cost, self.minimum)
             held = held if self.maximum is None else min(held, self.maximum)
-            base, events, limits = base + left, events + 1, limits + held - cost
-        return base, events, limits
+            yield EventCharged(left, 1, held - cost)
