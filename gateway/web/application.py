@@ -12,10 +12,12 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
+import console
 from config.clock import Clock
 from config.settings import Settings
 from gateway.api import health
 from gateway.web import problems
+from gateway.web.for_console import services
 from gateway.web.service import Service
 from storage.database import Database
 
@@ -30,7 +32,10 @@ def application(
     """The API and the console over one database; `wake` is called after a commit that wrote to the outbox."""
     service = Service(database=database, clock=clock, settings=settings, wake=wake)
     routes: list[BaseRoute] = [Mount("/api/v1", app=api(service))]
-    # The console goes here: routes.append(Mount("/", app=console.application(database, clock, settings, wake)))
+    house = console.House(
+        database=database, clock=clock, settings=settings, services=services(database, clock, settings), wake=wake
+    )
+    routes.append(Mount("/", app=console.application(house)))
     return Starlette(routes=routes, lifespan=_threads)
 
 

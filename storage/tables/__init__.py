@@ -41,6 +41,7 @@ from storage.tables.catalogue import (
     Source,
     Subscription,
 )
+from storage.tables.console import ConsoleSession
 from storage.tables.downlink import DeviceCommand
 from storage.tables.invoices import (
     BillingMonth,
@@ -115,6 +116,7 @@ __all__ = [
     "BrokerSession",
     "Charge",
     "ConnectedObject",
+    "ConsoleSession",
     "Contract",
     "ContractItem",
     "ControlRequest",
