@@ -10,6 +10,7 @@ from typing import cast
 
 from sqlmodel import Session
 
+from billing.advancing import take_advances
 from billing.core.errors import NotFound, Refused
 from billing.core.money import format_minor
 from billing.core.numbering import InvoiceKind, number, series
@@ -45,6 +46,7 @@ def approve(session: Session, name: str, now: datetime, *, total: Fraction | Non
         invoice.due_on = invoice.issued_on + terms
         invoice.issued_at = now
         numbers.append(_issue(session, invoice))
+        take_advances(session, invoice, [each.contract_id for each, _ in waiting], now)
     drafts.forget(session, [each for each, _ in waiting])
     return tuple(numbers)
 

@@ -36,8 +36,7 @@ def record_payment(
     not above zero or finer than the currency, Conflict for a reference that is taken by another payment, and Refused
     for more than is due.
     """
-    if not 1 <= len(reference) <= REFERENCE_LIMIT or not reference.isprintable():
-        raise Invalid(f"a payment's reference has 1 to {REFERENCE_LIMIT} printable characters, got {reference!r}")
+    reference = reference_of(reference)
     rows = stored.documents(session, number=number, lock=True)
     row = next((row for row in rows if row.number == number), None)
     if row is None:
@@ -68,6 +67,13 @@ def record_payment(
         ),
     )
     return _balances(stored.documents(session, number=number), now.date())[number]
+
+
+def reference_of(text: str) -> str:
+    """The payer's or the bank's word for a payment. Raises Invalid."""
+    if not 1 <= len(text) <= REFERENCE_LIMIT or not text.isprintable():
+        raise Invalid(f"a payment's reference has 1 to {REFERENCE_LIMIT} printable characters, got {text!r}")
+    return text
 
 
 def all_balances(session: Session, today: date) -> Mapping[str, Balance]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sqlmodel import Session
 
-from billing.checks import coupons, documents, lives, measured
+from billing.checks import advances, coupons, documents, lives, measured
 from billing.checks.books import Books, Finding
 
 
@@ -37,6 +37,7 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "seals": ("every issued invoice says what it said when it was issued", documents.seals),
         "pools": ("pools cover the days of their items, and the parts of objects add up to their shares", lives.pools),
         "coupons": ("what coupons take off is what they had left, spread over the VAT rates", coupons.taken_off),
+        "advances": ("what invoices took of advances was paid, and before their day", advances.taken),
         "dates": ("local days and instants agree, due days can be, closed months follow one another", lives.dates),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", lives.tiles),
         "lines": ("contract items that follow one another leave no instant out, and none twice", lives.lines_of_items),

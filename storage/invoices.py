@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlmodel import Session, col, or_, select
 
+from storage import payments
 from storage.errors import StorageError
 from storage.tables import Contract, Invoice, InvoiceLine, InvoiceVat
 
@@ -100,6 +101,8 @@ class InvoiceDocument:
     """Why a credit note by hand was issued."""
     lines: tuple[LineDocument, ...]
     vat: tuple[VatDocument, ...]
+    prepaid_minor: int
+    """What was paid in advance and taken when it was issued."""
 
 
 def list_invoices(session: Session, *, status: str = "issued") -> list[InvoiceSummary]:
@@ -166,6 +169,7 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
             )
             for total in sorted(vat, key=lambda total: (total.category, total.rate))
         ),
+        prepaid_minor=payments.taken_in_advance(session, invoice.id or 0),
     )
 
 

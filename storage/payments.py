@@ -73,6 +73,14 @@ def of_document(session: Session, invoice_id: int) -> Sequence[Payment]:
     return session.exec(query).all()
 
 
+def taken_in_advance(session: Session, invoice_id: int) -> int:
+    """What a document took of advances when it was issued, in minor units."""
+    query = select(func.sum(Payment.amount_minor)).where(
+        Payment.invoice_id == invoice_id, col(Payment.advance_id).is_not(None)
+    )
+    return int(session.exec(query).one() or 0)
+
+
 def add(session: Session, payment: Payment) -> None:
     """Record a payment."""
     session.add(payment)

@@ -6,6 +6,7 @@ from operator import attrgetter
 
 from sqlmodel import Session
 
+from billing.advancing import take_advances
 from billing.closing.plan import MonthPlan, PlannedContract, PlannedInvoice
 from billing.core.linebook import Line
 from billing.core.money import minor_digits
@@ -133,7 +134,7 @@ def _issue(
             session, invoice, lines, vat, None, object_shares=planned.object_shares, coupon_uses=planned.coupon_uses
         )
     name = series(draft.kind, issued_on)
-    return issuing.issue(
+    issued = issuing.issue(
         session,
         invoice,
         lines,
@@ -142,6 +143,8 @@ def _issue(
         object_shares=planned.object_shares,
         coupon_uses=planned.coupon_uses,
     )
+    take_advances(session, invoice, [each.contract.id for each in plan.contracts], now)
+    return issued
 
 
 def _invoice_line(line: Line, position: int, of_objects: Sequence[ObjectPart]) -> InvoiceLine:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 COMMANDS = {
+    "advances": ("gateway.cli.advances", "Money paid on contracts before it is invoiced: add, list."),
     "apply": ("gateway.cli.catalogue", "Declare metrics, plans, customers, contracts from a YAML file."),
     "close": ("gateway.cli.closing", "Value what is due up to a date and issue the invoices."),
     "doctor": ("gateway.cli.running", "Check the settings, the database and what is due."),

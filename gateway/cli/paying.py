@@ -35,7 +35,7 @@ def pay(number: str, amount: str, paid_on: str | None, reference: str, *, as_jso
     exact = amount_of(amount)
     with house() as parts:
         now = parts.clock.now()
-        day = now.date() if paid_on is None else _day(paid_on)
+        day = now.date() if paid_on is None else day_of(paid_on)
         with parts.database.transaction() as session:
             balance = record_payment(
                 session, number, amount=exact, paid_on=day, reference=reference, now=now, origin="cli"
@@ -56,7 +56,8 @@ def amount_of(text: str) -> Fraction:
     return Fraction(text)
 
 
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """A day as a person writes it. Raises UsageError."""
     try:
         return date.fromisoformat(text)
     except ValueError:

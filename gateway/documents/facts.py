@@ -94,6 +94,15 @@ class EInvoice:
     net: str
     vat_total: str
     gross: str
+    prepaid: str
+    """What was paid before it was issued (BT-113)."""
+    payable: str
+    """The amount due for payment (BT-115)."""
+
+    @property
+    def has_prepaid(self) -> bool:
+        """Whether something was paid before."""
+        return self.payable != self.gross
 
     @property
     def credits(self) -> bool:
@@ -141,6 +150,8 @@ def facts_of(document: InvoiceDocument) -> EInvoice:
         net=format_minor(document.net_minor, digits),
         vat_total=format_minor(document.vat_minor, digits),
         gross=format_minor(document.gross_minor, digits),
+        prepaid=format_minor(document.prepaid_minor, digits),
+        payable=format_minor(document.gross_minor - document.prepaid_minor, digits),
     )
 
 

@@ -35,6 +35,8 @@ class Words:
     net: str
     vat: str
     gross: str
+    prepaid: str
+    payable: str
     credited: str
     payment: str
     terms: str
@@ -64,7 +66,9 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             vat_headings=("VAT", "Net", "VAT amount"),
             net="Net",
             vat="VAT",
-            gross="To pay",
+            gross="Total",
+            prepaid="Paid in advance",
+            payable="To pay",
             credited="Credited",
             payment="Payment",
             terms="Please pay by {due}.",
@@ -91,7 +95,9 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             vat_headings=("TVA", "Base HT", "Montant TVA"),
             net="Total HT",
             vat="TVA",
-            gross="Net à payer",
+            gross="Total TTC",
+            prepaid="Acomptes versés",
+            payable="Net à payer",
             credited="Montant de l\N{RIGHT SINGLE QUOTATION MARK}avoir",
             payment="Règlement",
             terms="À régler au plus tard le {due}.",

@@ -43,9 +43,9 @@ def payment_code(invoice: EInvoice) -> str:
     """The EPC QR code of a SEPA credit transfer as SVG; empty where there is nothing to pay, or no account."""
     iban = (invoice.seller.iban or "").replace(" ", "")
     payable = not invoice.credits and iban and invoice.currency == EPC_CURRENCY
-    if not payable or not 0 < Decimal(invoice.gross) <= EPC_MOST:
+    if not payable or not 0 < Decimal(invoice.payable) <= EPC_MOST:
         return ""
-    name, amount = invoice.seller.name[:NAME_OF_PAYEE], f"{EPC_CURRENCY}{invoice.gross}"
+    name, amount = invoice.seller.name[:NAME_OF_PAYEE], f"{EPC_CURRENCY}{invoice.payable}"
     lines = ("BCD", "002", "1", "SCT", "", name, iban, amount, "", "", invoice.number)
     svg: str = segno.make("\n".join(lines), error="m", encoding="utf-8", micro=False).svg_inline(border=0)
     return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
@@ -61,7 +61,8 @@ def _data(invoice: EInvoice, speech: Speech, digits: int, annex: Shares | None, 
         (words.customer, invoice.buyer_reference),
         *((words.corrects, number) for number in invoice.corrects),
     ]
-    total = words.credited if invoice.credits else words.gross
+    total = words.credited if invoice.credits else words.payable
+    paid = [(words.gross, speech.amount(invoice.gross)), (words.prepaid, speech.amount(f"-{invoice.prepaid}"))]
     seller = invoice.seller
     return {
         "language": speech.language,
@@ -97,7 +98,8 @@ def _data(invoice: EInvoice, speech: Speech, digits: int, annex: Shares | None, 
         "totals": [
             (words.net, speech.amount(invoice.net)),
             (words.vat, speech.amount(invoice.vat_total)),
-            (total, speech.amount(invoice.gross)),
+            *(paid if invoice.has_prepaid else ()),
+            (total, speech.amount(invoice.payable)),
         ],
         "payment": None
         if invoice.credits

@@ -44,6 +44,7 @@ from storage.tables.catalogue import (
 from storage.tables.console import ConsoleSession
 from storage.tables.downlink import DeviceCommand
 from storage.tables.invoices import (
+    Advance,
     BillingMonth,
     CouponUse,
     DraftMonth,
@@ -110,6 +111,7 @@ __all__ = [
     "SCHEDULE_STATUSES",
     "SCOPES",
     "AccessToken",
+    "Advance",
     "ArchivedMonth",
     "BillingMonth",
     "BoundaryValue",

@@ -251,6 +251,23 @@ class ObjectShare(Table, table=True):
     share_minor: int = Field(sa_type=BigInteger)
 
 
+class Advance(Table, table=True):
+    """Money that a customer paid on a contract before it was invoiced; the next invoices take it, the oldest first."""
+
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("contract_id", "reference"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    contract_id: int = Field(foreign_key="contract.id")
+    paid_on: date
+    amount_minor: int = Field(sa_type=BigInteger)
+    reference: str
+    """The payer's or the bank's own word for it: what makes a repeat recognisable."""
+    origin: str
+    recorded_at: datetime = Field(sa_type=Instant)
+
+
 class Payment(Table, table=True):
     """Money that was received for an invoice, or paid out for a credit note; recorded once per reference."""
 
@@ -266,3 +283,5 @@ class Payment(Table, table=True):
     """The payer's or the bank's own word for it: what makes a repeat recognisable."""
     origin: str
     recorded_at: datetime = Field(sa_type=Instant)
+    advance_id: int | None = Field(default=None, foreign_key="advance.id", index=True)
+    """The advance that it comes from: it was there when the invoice was issued, and its documents state it."""

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from pypdf import PdfReader
 from sqlalchemy import text
 
+from billing.advancing import record_advance
 from billing.core.errors import Invalid
 from billing.crediting import Credit, credit
 from gateway.cli.main import cli
@@ -134,6 +136,40 @@ def test_an_invoice_with_a_coupon_is_valid(
     found = facts(sqlite_database, number)
     assert [(str(it.quantity), str(it.price), it.net) for it in found.lines if "Coupon" in it.name] == [
         ("-1", "5", "-5.00")
+    ]
+    assert against(write(found)) == []
+
+
+@both
+@pytest.mark.parametrize("amount", ["10.00", "1000"])
+def test_what_was_prepaid_is_stated_and_valid(
+    sqlite_database: Database, amount: str, write: Callable[[EInvoice], bytes], against: Callable[[bytes], list[str]]
+) -> None:
+    here = world(sqlite_database)
+    with sqlite_database.transaction() as session:
+        record_advance(session, "C", amount=Fraction(amount), paid_on=FIRST, reference="bank-1", now=NOW, origin="cli")
+    found = facts(sqlite_database, issued(here))
+    assert Decimal(found.prepaid) == min(Decimal(amount), Decimal(found.gross))
+    assert Decimal(found.payable) == Decimal(found.gross) - Decimal(found.prepaid)
+    assert against(write(found)) == []
+    printed = PdfReader(io.BytesIO(pdf(found, Speech("en", "EUR"), 2))).pages[0].extract_text()
+    assert "Paid in advance" in printed
+    assert bool(payment_code(found)) == (found.payable != "0.00")
+
+
+@both
+def test_a_period_that_is_paid_ahead_and_a_part_of_a_period_are_valid(
+    sqlite_database: Database, write: Callable[[EInvoice], bytes], against: Callable[[bytes], list[str]]
+) -> None:
+    fee = '{name: Fee, type: recurring, timing: advance, amount: "9.90", vat_rate: "20"}'
+    text = f"plans:\n  - name: A\n    charges: [{fee}]\n"
+    here = World(sqlite_database, text + "contracts:\n" + contract("C", "A", customer="FLEET"), seller=SELLER)
+    here.active("A", date(2022, 4, 18), "IOT_1")
+    found = facts(sqlite_database, issued(here))
+    periods = [(str(line.starts_on), str(line.last_on), line.quantity) for line in found.lines]
+    assert periods == [
+        ("2022-04-01", "2022-04-30", Decimal("0.4333333333")),
+        ("2022-05-01", "2022-05-31", Decimal(1)),
     ]
     assert against(write(found)) == []
 
