@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     threshold_seconds: int = Field(
         900, ge=0, description="How often to look for periods that passed their threshold; 0: only by command."
     )
+    silence_seconds: int = Field(
+        300, ge=0, description="How often to look for objects that are silent for too long; 0: only before a close."
+    )
     close_grace_hours: int = Field(0, ge=0, description="Wait this long after a month's end for late usage.")
     http_listen: str = Field("127.0.0.1:8600", description="Where the API and the console are served; empty: nowhere.")
     console_session_hours: int = Field(12, ge=1, le=24 * 30, description="How long one stays signed in to the console.")

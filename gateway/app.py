@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Self
 
 from billing import close as closing
-from billing import control, downlink, lifecycle, thresholds
+from billing import control, downlink, lifecycle, silences, thresholds
 from billing.core.errors import BillingError
 from config.clock import Clock
 from config.settings import Settings
@@ -258,6 +258,19 @@ class Gateway:
             self._alarms.cron(self._settings.close_cron, "close", self._close)
         if self._settings.threshold_seconds:
             self._alarms.every(self._settings.threshold_seconds, "thresholds", self._bill_thresholds)
+        if self._settings.silence_seconds:
+            self._alarms.every(self._settings.silence_seconds, "silences", self._look_for_silences)
+
+    def _look_for_silences(self) -> None:
+        """Objects that are silent for longer than expected; nothing is read where no metric expects anything."""
+        try:
+            with self._database.transaction() as session:
+                looked = silences.look(session, self._clock.now())
+        except StorageError as error:
+            log.warning("whether objects are silent could not be seen: %s", error)
+            return
+        if looked.begun or looked.ended or looked.cleared:
+            log.warning("%d silences begun, %d ended, %d cleared", looked.begun, looked.ended, looked.cleared)
 
     def _bill_thresholds(self) -> None:
         """Invoice what passed its threshold in mid-period; nothing is read where no plan has one."""
@@ -280,5 +293,8 @@ class Gateway:
             log.info("issued %s", invoice.number)
         for draft in report.drafts:
             log.info("%s waits for approval", draft.number)
+        for found in report.incomplete:
+            state = "held for review" if found.held else "noted on the invoice"
+            log.warning("usage of %s may be missing (%s), %s", found.contract, found.reason, state)
         for failure in report.failures:
             log.error("%s was not closed: %s", failure.contract, failure.message)

@@ -119,5 +119,5 @@ class SessionKeeper:
                     self._broker,
                     self._client_id,
                     gap.starts_at.isoformat(timespec="seconds"),
-                    gap.ends_at.isoformat(timespec="seconds"),
+                    note.at.isoformat(timespec="seconds"),
                 )

@@ -28,6 +28,8 @@ class ContractToClose:
     minimum_invoice: Fraction = Fraction(0)
     """Major units, VAT included."""
     invoicing: str = "contract"
+    incomplete: str = "note"
+    """What becomes of an invoice whose usage may be incomplete: `note` or `hold`."""
     terms: tuple[object, ...] = ()
     """What the contracts of one invoice have in common: customer, currency, zone, and what an invoice is issued by."""
 
@@ -67,6 +69,7 @@ def _contract(row: Contract) -> ContractToClose:
         approval=row.approval,
         minimum_invoice=row.minimum_invoice,
         invoicing=row.invoicing,
+        incomplete=row.incomplete,
         terms=(
             row.customer_id,
             row.currency,
@@ -75,6 +78,7 @@ def _contract(row: Contract) -> ContractToClose:
             row.approval,
             row.dating,
             row.minimum_invoice,
+            row.incomplete,
         ),
     )
 

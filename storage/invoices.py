@@ -99,6 +99,8 @@ class InvoiceDocument:
     corrects: tuple[str, ...]
     reason: str
     """Why a credit note by hand was issued."""
+    incomplete: tuple[Mapping[str, Any], ...]
+    """Why its usage may be incomplete: reason, from, until (empty while it lasts), gaps."""
     lines: tuple[LineDocument, ...]
     vat: tuple[VatDocument, ...]
     prepaid_minor: int
@@ -157,6 +159,7 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
         gross_minor=invoice.gross_minor,
         corrects=tuple(invoice.corrects),
         reason=invoice.reason,
+        incomplete=tuple(invoice.incomplete),
         lines=tuple(stream_lines(session, invoice)),
         vat=tuple(
             VatDocument(

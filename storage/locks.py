@@ -6,13 +6,14 @@ from sqlmodel import Session
 
 from storage.bulk import is_sqlite
 
-Work = Literal["housekeeping", "partitions", "months", "replay", "rehearsal", "device_commands"]
+Work = Literal["housekeeping", "partitions", "months", "replay", "rehearsal", "silences", "device_commands"]
 LOCKS: dict[Work, int] = {
     "housekeeping": 6_001,
     "partitions": 6_002,
     "months": 6_003,
     "replay": 6_004,
     "rehearsal": 6_005,
+    "silences": 6_006,
     "device_commands": 6_032,
 }
 """Advisory lock numbers in PostgreSQL, where any number that nobody else uses will do."""

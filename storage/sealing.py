@@ -51,6 +51,7 @@ PARTS = (
     PARTS_OF_OBJECTS,
     "SELECT id, usage_mark FROM invoice WHERE {which} AND usage_mark IS NOT NULL ORDER BY id",
     COUPONS,
+    "SELECT id, incomplete FROM invoice WHERE {which} AND incomplete <> '[]' ORDER BY id",
 )
 """What is sealed, table after table; each row begins with the invoice that it is a part of."""
 

@@ -107,7 +107,7 @@ class _Application:
                         f"metric {metric.name} was measured with {key} {getattr(found, key)}, which cannot change; "
                         "declare another metric",
                     )
-        self.metrics[metric.name] = self._save("metric", metric.name, found, Metric, metric.model_dump())
+        self.metrics[metric.name] = self._save("metric", metric.name, found, Metric, metric.row())
 
     def _customer(self, customer: CustomerModel) -> None:
         values = {
@@ -204,6 +204,7 @@ class _Application:
             "dating": contract.dating,
             "minimum_invoice": contract.minimum_invoice,
             "invoicing": contract.invoicing,
+            "incomplete": contract.incomplete,
             "renewal": contract.renewal,
             "notice_days": contract.notice_days,
         }

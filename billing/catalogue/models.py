@@ -25,6 +25,7 @@ COUPON_LIMIT = 100
 """Coupons of one contract: each is looked at by every close of it."""
 PERIOD_LIMIT = 1200
 """Billing months of one coupon: a century."""
+SECONDS = {"m": 60, "h": 3600, "d": 86400}
 SOURCE_LIMIT = 200
 """Sources of one file: each is looked at for every topic that is new."""
 
@@ -123,6 +124,14 @@ class MetricModel(Model):
     kind: Literal["delta", "cumulative", "gauge", "state"]
     decimals: int = Field(default=6, ge=0, le=9)
     excess_digits: Literal["round", "refuse"] = "round"
+    expected_every: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,3}[mhd]$")] | None = None
+    """Minutes, hours or days: an object that is silent for longer has a gap."""
+
+    def row(self) -> dict[str, Any]:
+        """What is stored."""
+        said = self.expected_every
+        seconds = None if said is None else int(said[:-1]) * SECONDS[said[-1]]
+        return self.model_dump(exclude={"expected_every"}) | {"expected_seconds": seconds}
 
 
 class PlanModel(Model):
@@ -155,6 +164,7 @@ class ContractModel(Model):
     approval: Literal["none", "required"] = "none"
     dating: Literal["period_end", "issue_day"] = "period_end"
     minimum_invoice: Amount = Fraction(0)
+    incomplete: Literal["note", "hold"] = "note"
     invoicing: Invoicing = "contract"
     renewal: Literal["none", "automatic"] = "none"
     notice_days: int = Field(default=0, ge=0, le=366)

@@ -108,6 +108,7 @@ def _issue(
         seller={} if seller is None else seller.party,
         buyer={"reference": customer.reference, **customer.party},
         corrects=list(planned.corrects),
+        incomplete=list(planned.incomplete),
         issued_at=now,
         usage_mark=None if early_on is None else plan.usage_mark,
     )

@@ -6,7 +6,7 @@ contract, or all contracts of a customer that are invoiced together: they are cl
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 from operator import attrgetter
@@ -14,6 +14,7 @@ from operator import attrgetter
 from sqlmodel import Session
 
 from billing.closing.commit import commit_plan
+from billing.closing.incomplete import Incomplete
 from billing.closing.plan import MonthPlan, plan_month
 from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import DatabaseLike
@@ -50,6 +51,8 @@ class ContractCloser:
     reader: MonthReader
     month: Month
     now: datetime
+    incomplete: list[Incomplete] = field(default_factory=list)
+    """What was closed although usage may be missing."""
 
     def close(self, account: Account, *, wait: bool) -> Outcome:
         """The invoices issued for the account; with `wait`, it is never skipped because another holds it."""
@@ -81,7 +84,8 @@ class ContractCloser:
                 with self.database.snapshot() as fresh:
                     plan = self._planned(still_open, MonthReader(fresh))
                 numbers = None if plan is None else commit_plan(session, plan, self.now)
-            if numbers is not None:
+            if plan is not None and numbers is not None:
+                self.incomplete.extend(plan.incomplete)
                 return [invoices.invoice_document(session, number) for number in numbers]
         raise Conflict(f"{account[0].name} changed although it was held; close again")
 
@@ -97,6 +101,7 @@ class ContractCloser:
             with self.database.transaction() as session:
                 numbers = commit_plan(session, plan, self.now)
                 if numbers is not None:
+                    self.incomplete.extend(plan.incomplete)
                     return [invoices.invoice_document(session, number) for number in numbers]
             with self.database.snapshot() as session:
                 plan = self._planned(still_open, MonthReader(session))

@@ -5,10 +5,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.closing.commitments import reached_by
 from billing.closing.coupons import held_coupons, reduce_draft
+from billing.closing.incomplete import Incomplete, Lacking, find, notes
 from billing.closing.measure import measure_schedules
 from billing.closing.pools import PoolWorth, find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
@@ -60,6 +62,8 @@ class PlannedInvoice:
     """By the place of a line, what the objects of pools have of it."""
     coupon_uses: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     """By the place of a line that is a coupon's, its id and what is taken of it."""
+    incomplete: tuple[Mapping[str, Any], ...] = ()
+    """Why its usage may be incomplete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,7 @@ class MonthPlan:
     month_ends_on: date
     usage_mark: int
     invoices: tuple[PlannedInvoice, ...]
+    incomplete: tuple[Incomplete, ...] = ()
 
     @property
     def lead(self) -> ContractToClose:
@@ -102,42 +107,57 @@ class _Valued:
     corrected: dict[int, set[str]]
     """By schedule, the invoices that charged what is taken back now."""
     boundaries: tuple[tuple[int, int, int, int, str], ...]
+    parts: dict[int, str]
+    """By schedule that may lack usage, the part that its document is for."""
 
 
 def plan_month(reader: MonthReader, contracts: Sequence[ContractToClose], month: tuple[date, date]) -> MonthPlan | None:
     """What closing the month `[start, end)` of an account's contracts will write, decided on the reader's snapshot.
 
-    None when the month of all of them is closed already; those of which it is closed are left out.
+    None when the month of all of them is closed already; those of which it is closed are left out. Raises
+    HeldForReview where usage may be missing and the contracts ask for a person to look first.
     """
     last = {contract.id: closing.last_closed(reader.session, contract.id) for contract in contracts}
     still_open = [it for it in contracts if (closed := last[it.id]) is None or closed < month[0]]
     if not still_open:
         return None
+    lacking = find(reader, still_open, month)
     books: Books = defaultdict(LineBook)
-    valued = [_value_one_of(reader, contract, month, books, alone=len(contracts) == 1) for contract in still_open]
-    invoices, waiting = _documents(reader, valued, books, month)
+    valued = [
+        _value_one_of(reader, contract, month, books, lacking, alone=len(contracts) == 1) for contract in still_open
+    ]
+    invoices, waiting = _documents(reader, valued, books, month, lacking)
     return MonthPlan(
         contracts=tuple(_planned(each, waiting) for each in valued),
         month_starts_on=month[0],
         month_ends_on=month[1],
         usage_mark=reader.mark,
         invoices=tuple(invoices),
+        incomplete=lacking.told,
     )
 
 
 def _value_one_of(
-    reader: MonthReader, contract: ContractToClose, month: tuple[date, date], books: Books, *, alone: bool
+    reader: MonthReader,
+    contract: ContractToClose,
+    month: tuple[date, date],
+    books: Books,
+    lacking: Lacking,
+    *,
+    alone: bool,
 ) -> _Valued:
     """The contract valued; what is wrong with it is said with its name where others are on the same invoice."""
     try:
-        return _value(reader, contract, month, books)
+        return _value(reader, contract, month, books, lacking)
     except BillingError as error:
         if alone:
             raise
         raise Refused(f"{contract.name}: {error.message}") from error
 
 
-def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, date], books: Books) -> _Valued:
+def _value(
+    reader: MonthReader, contract: ContractToClose, month: tuple[date, date], books: Books, lacking: Lacking
+) -> _Valued:
     """The contract's schedules valued, and what they put on the lines of the documents."""
     session = reader.session
     schedules = due.schedules_to_value(
@@ -152,7 +172,7 @@ def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, da
     pools = find_pools(reader, contract, schedules)
     inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
     # What commitments count has to be valued with them; else a part is valued, put on its lines and let go.
-    parts = [schedules] if inputs.counted else batched(schedules, VALUED_AT_ONCE)
+    portions = [schedules] if inputs.counted else batched(schedules, VALUED_AT_ONCE)
     pooled: dict[int, PoolWorth] = {}
     charged_before = {it.id for it in schedules if it.status not in {"planned", "valued"}}
     early = {key for key, (_, charge) in charges.items() if isinstance(charge, Usage) and charge.threshold is not None}
@@ -160,7 +180,7 @@ def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, da
     headings = Headings(reader, contract)
     corrected: dict[int, set[str]] = {}
     rows: list[Row] = []
-    for worth in chain.from_iterable(value_schedules(part, inputs, charges, reader.metrics) for part in parts):
+    for worth in chain.from_iterable(value_schedules(part, inputs, charges, reader.metrics) for part in portions):
         if worth.pool is not None:
             pooled[worth.schedule.id] = worth.pool
         before = charged.get(worth.schedule.id, [])
@@ -173,17 +193,24 @@ def _value(reader: MonthReader, contract: ContractToClose, month: tuple[date, da
             heading = headings.of(worth.schedule, component, adjustment=adjustment)
             book.add(Entry(worth.schedule.id, worth.schedule.reference, component, heading))
         rows.append(_row(worth, invoiced=bool(components or before)))
-    return _Valued(contract, pooled, charged_before, rows, corrected, inputs.registers.rows())
+    touched = (it for it in schedules if it.id in lacking.by_schedule) if lacking.by_schedule else ()
+    parts = {it.id: contract.part_of(it.attributes) for it in touched}
+    return _Valued(contract, pooled, charged_before, rows, corrected, inputs.registers.rows(), parts)
 
 
 def _documents(
-    reader: MonthReader, valued: Sequence[_Valued], books: Mapping[str, LineBook], month: tuple[date, date]
+    reader: MonthReader,
+    valued: Sequence[_Valued],
+    books: Mapping[str, LineBook],
+    month: tuple[date, date],
+    lacking: Lacking,
 ) -> tuple[list[PlannedInvoice], set[int]]:
     """The documents of the month by part, and the schedules whose invoice is too small to be issued."""
     contracts = [each.contract for each in valued]
     coupons = held_coupons(reader.session, contracts, month[1]) if books else []
     pooled = ChainMap(*(each.pooled for each in valued))
     corrected = ChainMap(*(each.corrected for each in valued))
+    parts = ChainMap(*(each.parts for each in valued))
     found: list[PlannedInvoice] = []
     waiting: set[int] = set()
     for part, book in sorted(books.items()):
@@ -203,6 +230,7 @@ def _documents(
                 corrects=tuple(sorted({number for it in taken_back for number in corrected.get(it, ())})),
                 object_shares=shares_of_objects(reader, draft, pooled, contracts[0].currency),
                 coupon_uses=reduced.uses,
+                incomplete=tuple(notes(row for it in parts if parts[it] == part for row in lacking.by_schedule[it])),
             )
         )
     return found, waiting

@@ -10,7 +10,7 @@ from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
-from storage import commitments, crediting, due, exchanges, measuring, records
+from storage import commitments, crediting, due, exchanges, incomplete, measuring, records
 from storage.due import ScheduleToValue
 from storage.exchanges import Epoch
 from storage.late import late_ends, late_levels, late_pools, late_schedules
@@ -41,9 +41,12 @@ class MonthReader:
     """By object and metric, where a register begins again."""
 
     has_gestures: bool = field(init=False)
+    has_gaps: bool = field(init=False)
+    """Whether messages may be missing anywhere."""
 
     def __post_init__(self) -> None:
         self.has_gestures = crediting.has_gestures(self.session)
+        self.has_gaps = incomplete.any_open(self.session)
         self.mark = measuring.usage_mark(self.session)
         self.metrics = due.metrics(self.session)
         self.late = late_schedules(self.session)

@@ -12,13 +12,16 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from billing.closing.contract import BUSY_ATTEMPTS, Account, ContractCloser, Month, Outcome, Skipped
+from billing.closing.incomplete import HeldForReview, Incomplete
 from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import Crossed, DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
+from billing.silences import look
 from billing.terms import end_terms
 from billing.unbilled import Unbilled, unbilled
 from billing.unpriced import Unpriced, unpriced
@@ -58,6 +61,8 @@ class CloseReport:
     unbilled: tuple[Unbilled, ...] = ()
     """Usage that came while suspended, of charges that want it told (`usage_while_suspended: report`)."""
     drafts: tuple[InvoiceDocument, ...] = ()
+    incomplete: tuple[Incomplete, ...] = ()
+    """Why usage may be missing, of what was invoiced all the same and of what is held for a person."""
 
     @property
     def unpriced(self) -> tuple[Unpriced, ...]:
@@ -107,6 +112,8 @@ def _close_all(
     database: DatabaseLike, *, until: date, now: datetime, dry_run: bool, only: Collection[str] | None
 ) -> CloseReport:
     _end_terms(database, until=until, now=now)
+    with database.transaction() as session:
+        look(session, now, again=True, wait=True)
     run = _Run(database, now)
     for month, members in sorted(run.find_due(until, only).items()):
         run.close_month(month, members)
@@ -118,6 +125,7 @@ def _close_all(
         failures=tuple(run.failures.values()),
         drafts=tuple(run.drafts),
         unbilled=tuple(run.unbilled),
+        incomplete=tuple(sorted(run.incomplete, key=attrgetter("month_starts_on", "contract", "reason"))),
     )
 
 
@@ -151,7 +159,8 @@ class _Run:
     issued: list[InvoiceDocument] = field(default_factory=list)
     drafts: list[InvoiceDocument] = field(default_factory=list)
     waiting: set[int] = field(default_factory=set)
-    """Contracts with a draft that waits for approval: their later months are not closed before it."""
+    """Contracts with a draft, or held for review: their later months are not closed before it."""
+    incomplete: list[Incomplete] = field(default_factory=list)
     failures: dict[int, Failure] = field(default_factory=dict)
     unbilled: list[Unbilled] = field(default_factory=list)
 
@@ -185,6 +194,7 @@ class _Run:
             held = [it for it in accounts.values() if self._close(closer, it, wait=False) is Skipped.HELD]
             for account in held:
                 self._close(closer, account, wait=True)
+            self.incomplete += closer.incomplete
         closed = [contract.id for contract in members if contract.id not in self.failures]
         with self.database.snapshot() as session:
             self.unbilled += unbilled(session, words=("report",), contracts=closed, month=month)
@@ -202,6 +212,10 @@ class _Run:
                 found = closer.close(account, wait=wait)
         except Crossed:
             raise
+        except HeldForReview as held:
+            self.waiting.update(contract.id for contract in account)
+            self.incomplete += held.found
+            return None
         except Exception as error:
             if not isinstance(error, BillingError | StorageError):
                 logger.exception("closing %s failed", account[0].name)

@@ -52,6 +52,7 @@ def _show(report: "CloseReport", nothing: str, *, dry_run: bool, as_json: bool) 
     failures = [{"contract": it.contract, "month": it.month_starts_on, "message": it.message} for it in report.failures]
     unbilled = [each.as_json() for each in report.unbilled]
     unpriced = [each.as_json() for each in report.unpriced]
+    incomplete = [each.as_json() for each in report.incomplete]
     if as_json:
         show_json(
             {
@@ -61,6 +62,7 @@ def _show(report: "CloseReport", nothing: str, *, dry_run: bool, as_json: bool) 
                 "drafts": drafts,
                 "unbilled": unbilled,
                 "unpriced": unpriced,
+                "incomplete": incomplete,
                 "failures": failures,
             }
         )
@@ -72,6 +74,11 @@ def _show(report: "CloseReport", nothing: str, *, dry_run: bool, as_json: bool) 
         if unbilled:
             click.echo("Used while suspended, and not billed:")
             show_rows(unbilled, as_json=False, nothing="")
+        if incomplete:
+            click.echo(
+                "Usage may be missing here; `metergate gaps list --open` has each gap, `gaps accept` clears them:"
+            )
+            show_rows(incomplete, as_json=False, nothing="")
         if dry_run:
             click.echo("Nothing was written: this was a dry run.")
         for found in report.unpriced:

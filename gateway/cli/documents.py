@@ -88,6 +88,7 @@ def document_json(document: "InvoiceDocument", balance: "Balance | None") -> dic
             "status": document.status,
             "purpose": document.purpose,
             "reason": document.reason,
+            "incomplete": document.incomplete,
             "seller": document.seller,
             "buyer": document.buyer,
             "corrects": document.corrects,
@@ -95,6 +96,14 @@ def document_json(document: "InvoiceDocument", balance: "Balance | None") -> dic
             "vat_breakdown": vat_rows(document),
         }
     )
+
+
+def lacking_texts(document: "InvoiceDocument") -> list[str]:
+    """What may be missing on it, a sentence for each reason."""
+    return [
+        f"usage may be incomplete ({row['reason']}, {row['gaps']} gaps): from {row['from']} to {row['until'] or 'now'}"
+        for row in document.incomplete
+    ]
 
 
 def show_document(document: "InvoiceDocument", balance: "Balance | None") -> None:
@@ -106,6 +115,8 @@ def show_document(document: "InvoiceDocument", balance: "Balance | None") -> Non
     if document.corrects:
         reason = f" ({document.purpose}): {document.reason}" if document.reason else ""
         click.echo(f"corrects {', '.join(document.corrects)}{reason}")
+    for text in lacking_texts(document):
+        click.echo(text)
     click.echo()
     rows = line_rows(document)
     show_table([key.replace("_", " ") for key in rows[0]], [list(row.values()) for row in rows])

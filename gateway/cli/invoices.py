@@ -7,7 +7,7 @@ import click
 from gateway.cli.approving import approve, drafts, void
 from gateway.cli.context import house
 from gateway.cli.crediting import credit
-from gateway.cli.documents import document_json, show_document, summary
+from gateway.cli.documents import document_json, lacking_texts, show_document, summary
 from gateway.cli.exporting import export
 from gateway.cli.output import show_json, show_pieces, show_rows
 from gateway.cli.paying import balance_row, pay
@@ -64,10 +64,13 @@ def show(number: str, *, as_json: bool) -> None:
 def explain(number: str, *, as_json: bool) -> None:
     """Walk each line down to the usage records behind it, those too that came after it was issued."""
     from gateway.cli.explaining import explained, explained_texts
+    from storage import invoices as store
 
     with house() as parts, parts.database.snapshot() as session:
         lines = explained(session, number)
         if as_json:
             show_json(lines)
         else:
+            for text in lacking_texts(store.invoice_document(session, number)):
+                click.echo(text)
             show_pieces(explained_texts(lines))

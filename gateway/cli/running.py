@@ -208,11 +208,13 @@ def _contents(database: "Database") -> list[dict[str, object]]:
         statuses = registry.count_by_status(session)
         refused = quarantine.counts(session)
         oldest = overview.oldest_due(session)
-        newest_gap = gaps.listed(session, limit=1)
-        gap_count = gaps.count(session)
+        newest_gap = gaps.listed(session, gaps.WhichGaps(open_only=True), limit=1)
+        gap_count = gaps.count(session, open_only=True)
     objects = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none"
     waiting = ", ".join(f"{count} {reason}" for reason, count in refused.items()) or "empty"
-    lost = f"{gap_count}, the last one until {newest_gap[0].ends_at.isoformat()}" if newest_gap else "none"
+    ends_at = newest_gap[0].gap.ends_at if newest_gap else None
+    until = "lasts" if ends_at is None else f"until {ends_at.isoformat()}"
+    lost = f"{gap_count} open, the last one {until}" if newest_gap else "none"
     return [
         {"check": "database", "state": "ok", "detail": "at this release's schema"},
         {"check": "objects", "state": "ok", "detail": objects},

@@ -3,6 +3,7 @@
 from datetime import date
 
 from gateway.documents.facts import EInvoice, Line, Party, Vat
+from gateway.documents.language import Speech
 from gateway.documents.tree import Node, build
 
 SPACES = {
@@ -32,7 +33,10 @@ def cii(invoice: EInvoice) -> bytes:
                     ("ram:ID", invoice.number),
                     ("ram:TypeCode", invoice.type_code),
                     ("ram:IssueDateTime", [_day(invoice.issued_on)]),
-                    ("ram:IncludedNote", [("ram:Content", invoice.note)]),
+                    (
+                        "ram:IncludedNote",
+                        [("ram:Content", Speech("en", invoice.currency).noted(invoice.note, invoice.lacking))],
+                    ),
                 ],
             ),
             (

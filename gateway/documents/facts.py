@@ -6,7 +6,7 @@ given with as many digits as bring back the issued amount.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -86,6 +86,8 @@ class EInvoice:
     buyer_reference: str
     contract: str
     note: str
+    lacking: tuple[date, date | None] | None
+    """The days (UTC) between which usage may be missing, or since when."""
     corrects: tuple[str, ...]
     starts_on: date
     last_on: date
@@ -142,6 +144,7 @@ def facts_of(document: InvoiceDocument) -> EInvoice:
         buyer_reference=str(document.buyer.get("reference", "")) or document.contract,
         contract=document.contract,
         note=document.reason,
+        lacking=_lacking(document),
         corrects=document.corrects,
         starts_on=min((line.period_starts_on for line in document.lines), default=document.month_starts_on),
         last_on=max((line.period_ends_on for line in document.lines), default=document.month_ends_on) - DAY,
@@ -153,6 +156,14 @@ def facts_of(document: InvoiceDocument) -> EInvoice:
         prepaid=format_minor(document.prepaid_minor, digits),
         payable=format_minor(document.gross_minor - document.prepaid_minor, digits),
     )
+
+
+def _lacking(document: InvoiceDocument) -> tuple[date, date | None] | None:
+    if not document.incomplete:
+        return None
+    since = min(datetime.fromisoformat(row["from"]).date() for row in document.incomplete)
+    ends = [row["until"] for row in document.incomplete]
+    return since, None if "" in ends else max(datetime.fromisoformat(end).date() for end in ends)
 
 
 def decimal_of(value: Fraction) -> Decimal:

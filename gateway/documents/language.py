@@ -47,6 +47,8 @@ class Words:
     annex: str
     annex_headings: tuple[str, ...]
     without_object: str
+    lacking: tuple[str, str]
+    """What may be missing between two days, or since one."""
 
 
 WORDS: Mapping[str, Words] = MappingProxyType(
@@ -79,6 +81,10 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             annex="What each object comes to",
             annex_headings=("Object", "Net"),
             without_object="For the whole subscription",
+            lacking=(
+                "Usage between {since} and {until} may be incomplete; what comes later is on a later invoice.",
+                "Usage since {since} may be incomplete; what comes later is on a later invoice.",
+            ),
         ),
         "fr": Words(
             invoice="Facture",
@@ -108,6 +114,10 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             annex="Détail par objet",
             annex_headings=("Objet", "Montant HT"),
             without_object="Pour l\N{RIGHT SINGLE QUOTATION MARK}abonnement entier",
+            lacking=(
+                "Consommations peut-être incomplètes du {since} au {until} ; la suite sur une facture ultérieure.",
+                "Consommations peut-être incomplètes depuis le {since} ; la suite sur une facture ultérieure.",
+            ),
         ),
     }
 )
@@ -135,6 +145,18 @@ class Speech:
     def days(self, first: date, last: date) -> str:
         short = "d MMM yyyy" if self.language == "en" else "dd/MM/yyyy"
         return " \N{EN DASH} ".join(format_date(day, short, locale=self.locale) for day in (first, last))
+
+    def noted(self, note: str, lacking: tuple[date, date | None] | None) -> str:
+        """A note, and that usage may be missing between two days, both included, or since one."""
+        if lacking is None:
+            return note
+        since, until = lacking
+        between, from_then_on = self.words.lacking
+        if until is None:
+            sentence = from_then_on.format(since=self.day(since))
+        else:
+            sentence = between.format(since=self.day(since), until=self.day(until))
+        return f"{note} {sentence}".strip()
 
     def amount(self, amount: str) -> str:
         return str(format_currency(Decimal(amount), self.currency, locale=self.locale))

@@ -73,7 +73,7 @@ def _data(invoice: EInvoice, speech: Speech, digits: int, annex: Shares | None, 
         "seller": _party(seller, speech, outside_vat=invoice.outside_vat),
         "buyer": _party(invoice.buyer, speech, outside_vat=invoice.outside_vat),
         "facts": facts,
-        "note": invoice.note,
+        "note": speech.noted(invoice.note, invoice.lacking),
         "headings": words.headings,
         "lines": [
             {

@@ -3,6 +3,7 @@
 from datetime import date
 
 from gateway.documents.facts import EInvoice, Line, Party, Vat
+from gateway.documents.language import Speech
 from gateway.documents.tree import Node, build
 
 PROFILE = "urn:cen.eu:en16931:2017#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
@@ -32,7 +33,7 @@ def ubl(invoice: EInvoice) -> bytes:
             ("cbc:IssueDate", invoice.issued_on),
             None if invoice.credits else ("cbc:DueDate", invoice.due_on),
             (f"cbc:{root}TypeCode", invoice.type_code),
-            ("cbc:Note", invoice.note),
+            ("cbc:Note", Speech("en", invoice.currency).noted(invoice.note, invoice.lacking)),
             ("cbc:DocumentCurrencyCode", invoice.currency),
             ("cbc:BuyerReference", invoice.buyer_reference),
             _period(invoice.starts_on, invoice.last_on),

@@ -11,7 +11,17 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from storage.tables.base import APPROVALS, CHARGE_TYPES, COUPON_RESTS, DATINGS, METRIC_KINDS, SCOPES, Table, one_of
+from storage.tables.base import (
+    APPROVALS,
+    CHARGE_TYPES,
+    COUPON_RESTS,
+    DATINGS,
+    INCOMPLETE_RULES,
+    METRIC_KINDS,
+    SCOPES,
+    Table,
+    one_of,
+)
 from storage.types import Exact, Instant, Json, Word
 
 
@@ -40,6 +50,8 @@ class Metric(Table, table=True):
     decimals: int = 6
     excess_digits: str = Field(default="round", sa_type=Word)
     """`round` (half away from zero, once, at the door) or `refuse`."""
+    expected_seconds: int | None = None
+    """An object that sends it and is silent for longer than this has a gap; null: nothing is expected."""
 
 
 class Customer(Table, table=True):
@@ -88,7 +100,11 @@ class Charge(Table, table=True):
 
 
 class Contract(Table, table=True):
-    __table_args__: ClassVar[Any] = (one_of("approval", APPROVALS), one_of("dating", DATINGS))
+    __table_args__: ClassVar[Any] = (
+        one_of("approval", APPROVALS),
+        one_of("dating", DATINGS),
+        one_of("incomplete", INCOMPLETE_RULES),
+    )
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     """The contract's reference in topics, files and pages."""
@@ -111,6 +127,8 @@ class Contract(Table, table=True):
     """`none` or `automatic`: what the end of a term does to items that are activated without their own word."""
     notice_days: int = 0
     """Days before the end of a term by which notice has to be given."""
+    incomplete: str = Field(default="note", sa_type=Word)
+    """Of a month in which messages may be missing: its invoice says so (`note`), or waits for a person (`hold`)."""
     revision: int = 0
     """Raised by every change to the items or schedules; a close that planned on another revision plans again."""
 

@@ -127,6 +127,8 @@ class Invoice(Table, table=True):
     """The word of whoever asked for a credit note by hand: what makes a repeat recognisable."""
     reason: str = ""
     """Why a credit note by hand was issued."""
+    incomplete: list[Any] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    """Why its usage may be incomplete: reason, first and last instant, and how many gaps; empty for most."""
     usage_mark: int | None = Field(default=None, sa_type=BigInteger)
     """The last ingest batch that an invoice in mid-period saw; a close keeps its own with the month."""
     issued_at: datetime = Field(sa_type=Instant)

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from storage.tables.base import GAP_REASONS, OUTBOX_STATUSES, QUARANTINE_STATUSES, Table, one_of
+from storage.tables.base import GAP_CLEARINGS, GAP_REASONS, OUTBOX_STATUSES, QUARANTINE_STATUSES, Table, one_of
 from storage.types import Instant, Json, Word
 
 
@@ -81,22 +81,66 @@ class BrokerSession(Table, table=True):
     established_at: datetime = Field(sa_type=Instant)
     held_at: datetime = Field(sa_type=Instant)
     """When the session last stood with all that it had for us stored: noted now and then while it lasts."""
+    dropped: int | None = Field(default=None, sa_type=BigInteger)
+    """How many messages the broker said it had dropped since it was started, when it last said so."""
+    dropped_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class ReceptionGap(Table, table=True):
-    """A time in which the broker may have taken messages that never came; a fact for people, never changed."""
+    """A time in which messages may have been lost: of all objects, or of one; a fact, to which only its end is added.
+
+    The periods that it touches are possibly incomplete until it is cleared.
+    """
 
     __tablename__ = "reception_gap"
     __table_args__: ClassVar[Any] = (
         one_of("reason", GAP_REASONS),
-        CheckConstraint("starts_at <= ends_at", name="order"),
+        one_of("cleared_by", GAP_CLEARINGS),
+        CheckConstraint("ends_at IS NULL OR starts_at <= ends_at", name="order"),
+        Index("ix_reception_gap_object", "object_id", "metric_id", "starts_at"),
+        Index(
+            "ix_reception_gap_open",
+            "starts_at",
+            sqlite_where=Column("cleared_at").is_(None),
+            postgresql_where=Column("cleared_at").is_(None),
+        ),
     )
     id: int | None = Field(default=None, primary_key=True)
-    client_id: str
-    broker: str
-    starts_at: datetime = Field(sa_type=Instant)
-    ends_at: datetime = Field(sa_type=Instant)
     reason: str
+    object_id: int | None = Field(default=None, foreign_key="connected_object.id")
+    """The one object whose messages may be missing; null for all of them."""
+    metric_id: int | None = Field(default=None, foreign_key="metric.id")
+    """The one metric that may be missing; null for all of them."""
+    client_id: str = ""
+    broker: str = ""
+    source: str = ""
+    """The source whose numbers jumped."""
+    starts_at: datetime = Field(sa_type=Instant)
+    ends_at: datetime | None = Field(default=None, sa_type=Instant)
+    """Null while it lasts."""
+    lost: int | None = Field(default=None, sa_type=BigInteger)
+    """How many messages are missing, where that is known."""
+    missing: list[Any] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    """First and last of each run of numbers that did not come."""
+    looked_at: int | None = Field(default=None, sa_type=BigInteger)
+    """The records that were there when the silence was last looked at."""
+    recorded_at: datetime = Field(sa_type=Instant)
+    cleared_at: datetime | None = Field(default=None, sa_type=Instant)
+    cleared_by: str | None = None
+    """`register`: the next reading covers it; `arrived`: what was missing came; `accepted`: by a person."""
+    cleared_why: str = Field(default="", sa_type=Text)
+
+
+class MessageSequence(Table, table=True):
+    """The last number that an object's messages of one source carried."""
+
+    __tablename__ = "message_sequence"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("object_id", "source"),)
+    object_id: int = Field(foreign_key="connected_object.id")
+    source: str
+    number: int = Field(sa_type=BigInteger)
+    at: datetime = Field(sa_type=Instant)
+    """When the message with it was sent, or came where it does not say."""
 
 
 class ControlRequest(Table, table=True):
