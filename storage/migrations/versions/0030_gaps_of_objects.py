@@ -1,14 +1,14 @@
 """gaps of single objects, what became of each, and what an invoice says of them
 
 Revision ID: 0030
-Revises: 0032
+Revises: 0039
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0030"
-down_revision = "0032"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 

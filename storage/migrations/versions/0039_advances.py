@@ -1,7 +1,7 @@
 """money paid on a contract before it is invoiced
 
 Revision ID: 0039
-Revises: 0032
+Revises: 0037
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from storage.types import Instant
 
 revision = "0039"
-down_revision = "0032"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 
