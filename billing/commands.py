@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from sqlmodel import Session
 
 from billing import changes, downlink, exchanging, lifecycle, registry, repricing, reversing, terms
@@ -20,8 +20,11 @@ from billing.core.durations import duration
 from billing.core.errors import BillingError, Invalid
 from billing.recording import Said
 from billing.registry import NewObject
+from billing.wire import read_as
 
 REQUEST_ID_LIMIT = 128
+DIGITS_LIMIT = 60
+"""Of a number that is given, before or after the point: far above any reading, and 1e999999999 is not written out."""
 IDENTITY_LIMIT = 250
 """Characters of the id of a usage record: a sender's 200, and what is put after it."""
 
@@ -42,9 +45,12 @@ def _number(value: object) -> object:
     """A number written as text or as an integer: a JSON float has lost digits already."""
     if isinstance(value, str):
         try:
-            return Decimal(value)
+            number = Decimal(value)
         except InvalidOperation:
             raise ValueError(f"{value!r} is not a number") from None
+        if not number.is_finite() or abs(number.adjusted()) > DIGITS_LIMIT:
+            raise ValueError(f"{value!r} is not a number of at most {DIGITS_LIMIT} digits")
+        return number
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     if isinstance(value, Decimal):
@@ -52,8 +58,17 @@ def _number(value: object) -> object:
     raise ValueError('write the number as a text, "12.5"')
 
 
-Instant = Annotated[datetime, BeforeValidator(_instant)]
-Number = Annotated[Decimal, BeforeValidator(_number)]
+Instant = Annotated[
+    datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
+]
+Number = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": r"^-?[0-9]{1,30}(\.[0-9]{1,30})?$"}, {"type": "integer"}]},
+        mode="validation",
+    ),
+]
 
 
 class Body(BaseModel):
@@ -165,8 +180,9 @@ class CommandBody(Body):
     expires: Annotated[timedelta, BeforeValidator(_length)] | None = None
 
 
-def _create(session: Session, reference: str, body: CreateBody, said: Said) -> Outcome:
-    new = NewObject(
+def new_object(reference: str, body: CreateBody) -> NewObject:
+    """The object that a body asks for."""
+    return NewObject(
         reference=reference,
         kind=body.kind,
         attributes=body.attributes,
@@ -179,6 +195,10 @@ def _create(session: Session, reference: str, body: CreateBody, said: Said) -> O
         renewal=body.renewal,
         notice_days=body.notice_days,
     )
+
+
+def _create(session: Session, reference: str, body: CreateBody, said: Said) -> Outcome:
+    new = new_object(reference, body)
     status: Literal["draft", "pending"] = "draft" if body.draft else "pending"
     return registry.create_objects(
         session, [new], status, said.now, said.origin, said.key, topic_devices=said.topic_devices
@@ -297,14 +317,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
 
 def validated(command: str, raw: Mapping[str, Any]) -> Body:
     """The body of a command that is known. Raises Invalid, naming every key that is wrong."""
-    try:
-        return COMMANDS[command].body.model_validate(raw)
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg'].removeprefix('Value error, ')}"
-            for detail in error.errors(include_url=False)[:10]
-        )
-        raise Invalid(f"the body is refused: {told}") from None
+    return read_as(COMMANDS[command].body, raw)
 
 
 def run(session: Session, command: str, reference: str, body: Body, said: Said) -> Done:

@@ -6,11 +6,10 @@ raised, and the message comes again.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 from sqlmodel import Session
 
@@ -19,6 +18,7 @@ from billing.core.errors import BillingError, Conflict, Invalid
 from billing.core.lifecycle import check_reference
 from billing.preview import contracts_of, preview
 from billing.recording import Said
+from billing.wire import parse_object
 from storage import control, outbox
 from storage.types import canonical_json
 
@@ -72,7 +72,7 @@ def execute(
                 "a retained command would be done again at every connection; publish it without the retain flag",
                 code="retained",
             )
-        raw = _parse(message.body, payload_limit_bytes)
+        raw = parse_object(message.body, payload_limit_bytes)
         request_id = _request_id(raw)
         check_reference(message.object_reference)
         if message.command not in COMMANDS:
@@ -88,41 +88,39 @@ def execute(
             topic_devices=topics.devices,
             command_expiry_seconds=expiry_seconds,
         )
-        reply = _answer(session, message, raw, said)
+        reply = answer(session, message.object_reference, message.command, raw, said)
     except BillingError as error:
         reply = _refusal(request_id, error)
     _send(session, message, reply, now, topics, expiry_seconds)
 
 
-def _answer(
-    session: Session,
-    message: ControlMessage,
-    raw: Mapping[str, Any],
-    said: Said,
+def answer(
+    session: Session, object_reference: str, command: str, raw: Mapping[str, Any], said: Said
 ) -> Mapping[str, Any]:
-    """The remembered answer to a repeat; else what the command gives, remembered. A dry run leaves no memory."""
-    request_id = said.key
+    """The remembered answer to a repeat; else what the command gives, remembered. A dry run leaves no memory.
+
+    `raw` carries the request id of `said`, and `command` is known. Raises what a dry run or a conflict refuses.
+    """
     if raw.get("dry_run") is True:
-        return _previewed(session, message, validated(message.command, raw), said)
+        return _previewed(session, object_reference, command, validated(command, raw), said)
     digest = hashlib.sha256(canonical_json(raw).encode()).hexdigest()
-    known = control.find(session, message.object_reference, message.command, request_id)
+    known = control.find(session, object_reference, command, said.key)
     if known is not None:
         if known.body_hash != digest:
             raise Conflict(
-                f"request_id {request_id!r} was answered for another body; use a new request_id for a new request"
+                f"request_id {said.key!r} was answered for another body; use a new request_id for a new request"
             )
         return known.reply
     try:
-        body = validated(message.command, raw)
-        result = run(session, message.command, message.object_reference, body, said)
-        reply: dict[str, Any] = {"request_id": request_id, "ok": True, "result": result.as_json()}
+        result = run(session, command, object_reference, validated(command, raw), said)
+        reply: dict[str, Any] = {"request_id": said.key, "ok": True, "result": result.as_json()}
     except BillingError as error:
-        reply = _refusal(request_id, error)
+        reply = _refusal(said.key, error)
     control.remember(
         session,
-        object_reference=message.object_reference,
-        command=message.command,
-        request_id=request_id,
+        object_reference=object_reference,
+        command=command,
+        request_id=said.key,
         body_hash=digest,
         reply=reply,
         now=said.now,
@@ -130,12 +128,12 @@ def _answer(
     return reply
 
 
-def _previewed(session: Session, message: ControlMessage, body: Body, said: Said) -> dict[str, Any]:
+def _previewed(session: Session, object_reference: str, command: str, body: Body, said: Said) -> dict[str, Any]:
     """The answer to a command that only asks what it would bill: nothing is written, and nothing remembered."""
     shown = preview(
         session,
-        lambda inside: run(inside, message.command, message.object_reference, body, said),
-        contracts=contracts_of(session, message.object_reference, *body.contracts()),
+        lambda inside: run(inside, command, object_reference, body, said),
+        contracts=contracts_of(session, object_reference, *body.contracts()),
         now=said.now,
         effective_on=body.effective_on(),
     )
@@ -193,32 +191,6 @@ def _may_answer_on(topic: str, topics: Topics) -> bool:
 
 
 # --- bodies ----------------------------------------------------------------------------------------------
-
-
-def _parse(body: bytes, limit: int) -> dict[str, Any]:
-    if len(body) > limit:
-        raise Invalid(f"the body has {len(body)} bytes, and {limit} are allowed; shorten it", code="too_large")
-    try:
-        raw = json.loads(body, object_pairs_hook=_object, parse_constant=_no_constant)
-        json.dumps(raw, allow_nan=False, ensure_ascii=False).encode()
-    except BillingError:
-        raise
-    except (ValueError, RecursionError):
-        raise Invalid("the body is not JSON in UTF-8; send one JSON object", code="malformed") from None
-    if not isinstance(raw, dict):
-        raise Invalid(f"the body is a JSON {type(raw).__name__}; send a JSON object", code="malformed")
-    return raw
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise Invalid("the body has a key twice in one object; keep one", code="malformed")
-    return values
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise Invalid(f"the body contains {word}, which is not JSON; leave it out", code="malformed")
 
 
 def _request_id(raw: Mapping[str, Any]) -> str:

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     close_grace_hours: int = Field(0, ge=0, description="Wait this long after a month's end for late usage.")
     http_listen: str = Field("127.0.0.1:8600", description="Where the API and the console are served; empty: nowhere.")
     console_session_hours: int = Field(12, ge=1, le=24 * 30, description="How long one stays signed in to the console.")
+    http_body_limit_bytes: int = Field(
+        8_388_608, ge=1024, description="A larger body of a request is refused; it is held in memory."
+    )
     command_expiry_seconds: int = Field(86400, ge=1, description="A command not delivered by then is dropped.")
 
     @classmethod

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import and_, func, text
+from sqlalchemy import and_, func, or_, text
 from sqlmodel import Session, col, select
 
 from storage.properties import parsed
@@ -18,6 +18,7 @@ from storage.tables import (
     UsageReversal,
     UsageRollup,
 )
+from storage.types import from_micros
 
 
 def usage_record_count(session: Session) -> int:
@@ -26,9 +27,18 @@ def usage_record_count(session: Session) -> int:
 
 
 def usage_of(
-    session: Session, reference: str, *, since: datetime | None, until: datetime | None, limit: int
+    session: Session,
+    reference: str,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    after: tuple[int, str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Usage records of one object in `[since, until)`, in time order, at most `limit`; why one was taken back."""
+    """Usage records of one object in `[since, until)`, in time order, at most `limit`; why one was taken back.
+
+    With `after`, those after the one of that (microseconds, metric, id).
+    """
     statement = (
         select(UsageRecord, Metric, UsageReversal, PropertySet.content)
         .join(Metric, col(UsageRecord.metric_id) == col(Metric.id))
@@ -44,9 +54,17 @@ def usage_of(
         )
         .outerjoin(PropertySet, col(PropertySet.id) == col(UsageRecord.property_set_id))
         .where(ConnectedObject.reference == reference)
-        .order_by(col(UsageRecord.occurred_at), col(UsageRecord.metric_id), col(UsageRecord.discriminator))
+        .order_by(col(UsageRecord.occurred_at), col(Metric.name), col(UsageRecord.discriminator))
         .limit(limit)
     )
+    if after is not None:
+        at = from_micros(after[0])
+        later = or_(
+            col(UsageRecord.occurred_at) > at,
+            col(Metric.name) > after[1],
+            and_(col(Metric.name) == after[1], col(UsageRecord.discriminator) > after[2]),
+        )
+        statement = statement.where(col(UsageRecord.occurred_at) >= at, later)
     if since is not None:
         statement = statement.where(col(UsageRecord.occurred_at) >= since)
     if until is not None:

@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlmodel import Session, col, func, insert, select, update
+from sqlmodel import Session, col, func, insert, or_, select, update
 
 from storage import events
 from storage.catalogue import chunks, take_turns
 from storage.tables import ConnectedObject, Contract, Customer, ObjectEvent, ObjectPresence, Subscription
+from storage.types import from_micros
 
 
 class ObjectRow(NamedTuple):
@@ -122,10 +123,18 @@ def list_objects(
     references: Collection[str] | None = None,
     status: str | None = None,
     contract: str | None = None,
+    customer: str | None = None,
+    subscription: str | None = None,
+    kind: str | None = None,
+    prefix: str = "",
     after: str = "",
     limit: int = 1000,
 ) -> list[ListedObject]:
-    """Objects in the order of reference, those after the reference `after`, at most `limit`."""
+    """Objects in the order of reference, those after the reference `after`, at most `limit`.
+
+    Each condition that is given must hold; `prefix` is what the reference begins with. The names are looked up first,
+    so that each of them is read by an index that is in the order of reference.
+    """
     table: Any = ConnectedObject
     columns: list[Any] = [
         *(getattr(table, name) for name in ListedObject._fields[:6]),
@@ -145,11 +154,45 @@ def list_objects(
     )
     if references is not None:
         query = query.where(table.reference.in_(list(references)))
-    if status is not None:
-        query = query.where(table.status == status)
+    for column, wanted in ((table.status, status), (table.kind, kind)):
+        if wanted is not None:
+            query = query.where(column == wanted)
     if contract is not None:
-        query = query.where(Contract.name == contract)
+        query = query.where(table.contract_id.in_(_ids(session, select(Contract.id).where(Contract.name == contract))))
+    if customer is not None:
+        whose = select(Customer.id).where(Customer.reference == customer)
+        query = query.where(table.customer_id.in_(_ids(session, whose)))
+    if subscription is not None:
+        taken = select(Subscription.id).where(Subscription.name == subscription)
+        query = query.where(table.subscription_id.in_(_ids(session, taken)))
+    if prefix:
+        query = query.where(func.substr(table.reference, 1, len(prefix)) == prefix)
+        if session.get_bind().dialect.name == "sqlite":  # in its order of bytes, where the names begin
+            query = query.where(table.reference >= prefix, table.reference < prefix + "\U0010ffff")
     return [ListedObject(*row) for row in session.exec(query)]
+
+
+def _ids(session: Session, query: Any) -> list[int]:
+    return list(session.exec(query))
+
+
+def events_of(
+    session: Session, object_id: int, *, before: tuple[int, int] | None = None, limit: int = 100
+) -> Sequence[ObjectEvent]:
+    """The facts of one object, the newest first; with `before`, those before that (microseconds, id)."""
+    query = (
+        select(ObjectEvent)
+        .where(ObjectEvent.object_id == object_id)
+        .order_by(col(ObjectEvent.occurred_at).desc(), col(ObjectEvent.id).desc())
+        .limit(limit)
+    )
+    if before is not None:
+        instant = from_micros(before[0])
+        query = query.where(
+            col(ObjectEvent.occurred_at) <= instant,
+            or_(col(ObjectEvent.occurred_at) < instant, col(ObjectEvent.id) < before[1]),
+        )
+    return session.exec(query).all()
 
 
 def count_by_status(session: Session) -> dict[str, int]:

@@ -187,21 +187,12 @@ def _new_object(row: dict[str, str]) -> "NewObject":
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(status: str | None, contract: str | None, after: str, limit: int, *, as_json: bool) -> None:
     """List objects, by reference."""
+    from gateway.views.objects import listed_object
     from storage import registry
 
     with house() as parts, parts.database.snapshot() as session:
         found = registry.list_objects(session, status=status, contract=contract, after=after, limit=limit)
-    rows = [
-        {
-            "reference": it.reference,
-            "kind": it.kind,
-            "status": it.status,
-            "customer": it.customer,
-            "contract": it.contract,
-            "subscription": it.subscription,
-        }
-        for it in found
-    ]
+    rows = [listed_object(it) for it in found]
     show_rows(rows, as_json=as_json, nothing="No object matches.")
 
 
@@ -210,58 +201,10 @@ def list_(status: str | None, contract: str | None, after: str, limit: int, *, a
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(reference: str, *, as_json: bool) -> int:
     """One object: its timeline, its contract items and their schedules."""
-    from billing import downlink
-    from storage import downlink as stored_commands
-    from storage import items, registry
+    from gateway.views.objects import whole_object
 
     with house() as parts, parts.database.snapshot() as session:
-        found = registry.list_objects(session, references=[reference])
-        if not found:
-            click.echo(f"no object is called {reference!r}; `metergate objects list` shows those that are", err=True)
-            return 1
-        it = found[0]
-        presence = registry.presence(session, it.id)
-        whole: dict[str, Any] = {
-            "reference": it.reference,
-            "kind": it.kind,
-            "status": it.status,
-            "customer": it.customer,
-            "contract": it.contract,
-            "subscription": it.subscription,
-            "attributes": it.attributes,
-            "created_at": it.created_at,
-            "last_seen_at": presence.last_seen_at if presence else None,
-            "online": presence.online if presence else None,
-            "timeline": [
-                {"occurred_at": event.occurred_at, "event": event.kind, "origin": event.origin, "detail": event.detail}
-                for event in registry.timeline(session, it.id)
-            ],
-            "commands": [
-                downlink.info(it.reference, command).as_json() for command in stored_commands.of_object(session, it.id)
-            ],
-            "contract_items": [
-                {
-                    "name": item.name,
-                    "contract": item.contract,
-                    "subscription": item.subscription,
-                    "status": item.status,
-                    "starts_on": item.starts_on,
-                    "ends_on": date.fromordinal(item.ends_on.toordinal() - 1),
-                    "schedules": [
-                        {
-                            "starts_on": schedule.starts_on,
-                            "ends_on": date.fromordinal(schedule.ends_on.toordinal() - 1),
-                            "due_on": schedule.due_on,
-                            "status": schedule.status,
-                            "quantity": schedule.quantity,
-                            "amount": schedule.amount,
-                        }
-                        for schedule in items.schedules(session, item.id)
-                    ],
-                }
-                for item in items.of_objects(session, [it.id])
-            ],
-        }
+        whole: dict[str, Any] = whole_object(session, reference)
     if as_json:
         show_json(whole)
         return 0

@@ -1,19 +1,16 @@
 """`metergate usage`: entered by hand or in bulk, through the same door as the messages, and listed."""
 
 import csv
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
 import click
 
 from gateway.cells import shown_properties
 from gateway.cli.changes import command
-from gateway.cli.context import House, house
+from gateway.cli.context import house
 from gateway.cli.output import show_rows
 
 CHUNK = 5_000
@@ -24,36 +21,6 @@ PROPERTY = "property:"
 @click.group()
 def usage() -> None:
     """Usage records: add, import, list."""
-
-
-def _body(*, at: str, metric: str, value: str, identity: str, properties: Mapping[str, str]) -> bytes:
-    """The native payload of one value; the number keeps every digit that was typed."""
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise ValueError(f"the value {value!r} is not a number") from None
-    if not number.is_finite():
-        raise ValueError(f"the value {value!r} is not a finite number")
-    fields: dict[str, Any] = {"ts": at}
-    fields |= {"id": identity} if identity else {}
-    fields |= {"properties": dict(properties)} if properties else {}
-    head = json.dumps(fields)[:-1]
-    return f"{head}, {json.dumps('metrics')}: {{{json.dumps(metric)}: {number:f}}}}}".encode()
-
-
-def _take(parts: House, entries: list[tuple[str, bytes]], origin: str) -> "Counter[str]":
-    """Take entries of (object, payload); what came of them, by word."""
-    from gateway.ingest import ingest_batch
-    from gateway.message import Message, Rules
-
-    now = parts.clock.now()
-    topic = parts.settings.topic_devices
-    messages = [
-        Message(topic=f"{topic}/{reference}/telemetry", payload=payload, received_at=now, origin=origin)
-        for reference, payload in entries
-    ]
-    applied = ingest_batch(parts.database, messages, Rules.of(parts.settings), now=now)
-    return Counter({"added": applied.records, "already there": applied.duplicates}) + applied.refused
 
 
 @usage.command()
@@ -68,9 +35,11 @@ def add(reference: str, metric: str, value: str, at: str, identity: str, propert
     given = dict(_named(text) for text in properties)
     if len(given) < len(properties):
         raise ValueError("a property is given twice; which one counts cannot be known")
-    body = _body(at=at, metric=metric, value=value, identity=identity, properties=given)
+    from gateway.entering import take, usage_body
+
+    body = usage_body(at=at, metric=metric, value=value, identity=identity, properties=given)
     with house() as parts:
-        came_to = _take(parts, [(reference, body)], "cli")
+        came_to = take(parts.database, parts.clock, parts.settings, [(reference, body)], "cli")
     return _say(came_to)
 
 
@@ -85,6 +54,8 @@ def _named(text: str) -> tuple[str, str]:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_(file: Path) -> int:
     """Enter a CSV file with the columns object, metric, value, at and, if you have them, id and property:NAME."""
+    from gateway.entering import take
+
     total: Counter[str] = Counter()
     bad = 0
     with file.open(encoding="utf-8-sig", newline="") as stream, house() as parts:
@@ -103,22 +74,24 @@ def import_(file: Path) -> int:
                 continue
             entries.append((row["object"], body))
             if len(entries) == CHUNK:
-                total += _take(parts, entries, "import")
+                total += take(parts.database, parts.clock, parts.settings, entries, "import")
                 entries.clear()
         if entries:
-            total += _take(parts, entries, "import")
+            total += take(parts.database, parts.clock, parts.settings, entries, "import")
     if bad:
         click.echo(f"{bad} unreadable")
     return max(_say(+total), int(bad > 0))
 
 
 def _body_of(row: dict[str, str]) -> bytes:
+    from gateway.entering import usage_body
+
     if None in row or None in row.values():
         raise ValueError("the row has another number of cells than the first line")
     properties = {
         name.removeprefix(PROPERTY): value for name, value in row.items() if name.startswith(PROPERTY) and value
     }
-    return _body(
+    return usage_body(
         at=row["at"], metric=row["metric"], value=row["value"], identity=row.get("id") or "", properties=properties
     )
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Response
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
@@ -16,14 +16,18 @@ import console
 from config.clock import Clock
 from config.settings import Settings
 from gateway.api import health
+from gateway.api.objects import objects
+from gateway.api.usage import usage
 from gateway.web import problems
 from gateway.web.for_console import services
+from gateway.web.security import principal
 from gateway.web.service import Service
+from gateway.web.specification import text_of
 from storage.database import Database
 
 THREADS = 10
 """Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
-ROUTERS = (health.router,)
+ROUTERS = (health.router, objects, usage)
 
 
 def application(
@@ -56,6 +60,11 @@ def api(service: Service) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+
+    @app.get("/openapi.json", include_in_schema=False, dependencies=[Depends(principal)])
+    def openapi() -> Response:
+        return Response(text_of(app), media_type="application/json")
+
     return app
 
 

@@ -8,10 +8,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from billing.core.errors import BillingError, Conflict, Invalid, NotFound, Refused
+from billing.core.errors import BillingError
 from storage.errors import DatabaseBusy, StorageError
+from storage.invoices import UnknownInvoice
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -20,14 +22,19 @@ RETRY_SECONDS = 5
 TOLD_LIMIT = 10
 """Most wrong parameters that one answer names."""
 STATUS_OF_CODE: Mapping[str, int] = {
+    "busy": 503,
+    "conflict": 409,
     "forbidden": 403,
     "malformed": 400,
+    "not_found": 404,
+    "refused": 409,
     "too_large": 413,
+    "transition": 409,
     "unauthenticated": 401,
-    "unknown_command": 404,
+    "unavailable": 503,
 }
-"""Codes whose HTTP status is not that of their kind of error."""
-STATUS_OF_KIND: Mapping[type[BillingError], int] = {Refused: 409, Conflict: 409, Invalid: 422, NotFound: 404}
+"""The HTTP status of a code; every other code is of a value that no state would accept."""
+UNPROCESSABLE = 422
 
 
 class Problem(Exception):
@@ -43,9 +50,34 @@ class Problem(Exception):
 
 def status_of(error: BillingError) -> int:
     """The HTTP status of what a use case refuses."""
-    if error.code in STATUS_OF_CODE:
-        return STATUS_OF_CODE[error.code]
-    return next((status for kind, status in STATUS_OF_KIND.items() if isinstance(error, kind)), 409)
+    return status_of_code(error.code)
+
+
+def status_of_code(code: str) -> int:
+    """The HTTP status of a code."""
+    return STATUS_OF_CODE.get(code, UNPROCESSABLE)
+
+
+class Refusal(BaseModel):
+    """Why a request is refused (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    allowed: list[str] = []
+    """What could be asked instead, where a state does not allow what was asked."""
+
+
+class Answer(JSONResponse):
+    """A problem, with its content at hand."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, content: dict[str, Any], status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(content, status, headers)
+        self.content = content
 
 
 def problem(
@@ -55,7 +87,7 @@ def problem(
     *,
     allowed: tuple[str, ...] = (),
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> Answer:
     """The answer to a request that is refused."""
     body: dict[str, Any] = {
         "type": f"urn:metergate:problem:{code}",
@@ -66,7 +98,7 @@ def problem(
     }
     if allowed:
         body["allowed"] = list(allowed)
-    return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    return Answer(body, status, headers)
 
 
 def install(app: FastAPI) -> None:
@@ -79,6 +111,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     def _problem(_request: Request, error: Problem) -> JSONResponse:
         return problem(error.status, error.code, error.detail, headers=error.headers)
+
+    @app.exception_handler(UnknownInvoice)
+    def _unknown(_request: Request, error: UnknownInvoice) -> JSONResponse:
+        return problem(404, "not_found", str(error))
 
     @app.exception_handler(StorageError)
     def _storage(_request: Request, error: StorageError) -> JSONResponse:

@@ -30,15 +30,19 @@ class ConnectedObject(Table, table=True):
     __table_args__: ClassVar[Any] = (
         one_of("status", OBJECT_STATUSES),
         CheckConstraint("length(reference) BETWEEN 1 AND 128", name="reference"),
+        Index("ix_connected_object_status_reference", "status", "reference"),
+        Index("ix_connected_object_customer_id_reference", "customer_id", "reference"),
+        Index("ix_connected_object_contract_id_reference", "contract_id", "reference"),
+        Index("ix_connected_object_subscription_id_reference", "subscription_id", "reference"),
     )
     id: int | None = Field(default=None, primary_key=True)
     reference: str = Field(unique=True)
     kind: str = ""
-    status: str = Field(sa_type=Word, index=True)
+    status: str = Field(sa_type=Word)
     attributes: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
-    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
-    contract_id: int | None = Field(default=None, foreign_key="contract.id", index=True)
-    subscription_id: int | None = Field(default=None, foreign_key="subscription.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="customer.id")
+    contract_id: int | None = Field(default=None, foreign_key="contract.id")
+    subscription_id: int | None = Field(default=None, foreign_key="subscription.id")
     created_at: datetime = Field(sa_type=Instant)
 
 
