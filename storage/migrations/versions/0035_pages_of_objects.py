@@ -1,13 +1,13 @@
 """objects are listed by pages: what they are chosen by is in the order of their references
 
 Revision ID: 0035
-Revises: 0039
+Revises: 0030
 """
 
 from alembic import op
 
 revision = "0035"
-down_revision = "0039"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
