@@ -9,6 +9,7 @@ import click
 
 from billing.core.errors import BillingError
 from gateway.cli.context import house
+from gateway.files import written_whole
 
 if TYPE_CHECKING:
     from config.clock import Clock
@@ -71,8 +72,8 @@ def _one(database: "Database", clock: "Clock", number: str, form: str, target: P
     if form in DETAILS:
         from gateway.extraction import export_invoice
 
-        with database.snapshot() as session:
-            rows = export_invoice(session, number, target, cast("Format", form), cast("Level", how["level"]))
+        with database.snapshot() as session, written_whole(target) as part:
+            rows = export_invoice(session, number, part, cast("Format", form), cast("Level", how["level"]))
         return f"{target}: {rows} rows"
     from gateway.documents.writing import document_bytes
 
@@ -86,7 +87,8 @@ def _one(database: "Database", clock: "Clock", number: str, form: str, target: P
             annex=how["annex"],
             now=now,
         )
-    target.write_bytes(content)
+    with written_whole(target) as part:
+        part.write_bytes(content)
     return f"{target}: {len(content)} bytes"
 
 

@@ -277,3 +277,19 @@ def test_a_month_is_exported_at_once_and_what_cannot_be_made_is_named(
     nothing = CliRunner().invoke(cli, ["invoices", "export", "--format", "pdf"])
     assert nothing.exit_code == 2
     assert "name one invoice, or a month" in nothing.output
+
+
+def test_an_export_that_fails_leaves_the_file_that_was_there(
+    sqlite_database: Database, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = issued(world(sqlite_database))
+    monkeypatch.setenv("METERGATE_DATABASE_URL", sqlite_url)
+    target = tmp_path / "detail.csv"
+    words = ["invoices", "export", number, "--format", "csv", "--output", str(target)]
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    before = target.read_bytes()
+    with sqlite_database.transaction() as session:  # a row that cannot be read any more
+        session.connection().execute(text("UPDATE line_share SET quantity = 'x'"))
+    assert CliRunner().invoke(cli, words).exit_code != 0
+    assert [path.name for path in tmp_path.glob("*detail*")] == ["detail.csv"]
+    assert target.read_bytes() == before
