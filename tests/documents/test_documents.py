@@ -289,7 +289,7 @@ def test_an_export_that_fails_leaves_the_file_that_was_there(
     assert CliRunner().invoke(cli, words).exit_code == 0
     before = target.read_bytes()
     with sqlite_database.transaction() as session:  # a row that cannot be read any more
-        session.connection().execute(text("UPDATE line_share SET quantity = 'x'"))
+        session.connection().execute(text("UPDATE line_share SET share_minor = 'x'"))
     assert CliRunner().invoke(cli, words).exit_code != 0
     assert [path.name for path in tmp_path.glob("*detail*")] == ["detail.csv"]
     assert target.read_bytes() == before
