@@ -3,7 +3,7 @@
 The law: one object or ten thousand take the same few statements, and what cannot be activated is not touched.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -12,14 +12,26 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from billing.core.errors import BillingError, Conflict, Invalid, NotFound
+from billing.core.errors import BillingError, Conflict, Invalid
 from billing.core.lifecycle import ObjectStatus, next_status
 from billing.core.periods import DAY, add_months, local_midnight
+from billing.owners import Names, Owners
 from billing.planning import Planned, write_schedules
 from billing.pooling import plan_pools
+from billing.telling import (
+    NOTHING,
+    Starts,
+    Told,
+    ask_to_activate,
+    check_may_wait,
+    tell_activated,
+    told_by,
+    waiting,
+)
+from billing.timeline import Said, event_row, known_object
 from storage import catalogue as declared
 from storage import items, outbox, registry
-from storage.tables import RENEWALS, Contract, Customer, Subscription
+from storage.tables import RENEWALS, Contract, Subscription
 
 TERM_MONTHS = 12
 TERM_MONTHS_LIMIT = 120
@@ -44,6 +56,10 @@ class Activation:
     """`none` or `automatic`; the contract's word unless given."""
     notice_days: int | None = None
     """Days before the end of the term by which notice has to be given; the contract's unless given."""
+    starts: Starts | None = None
+    """At once, or when the object has acknowledged; as the plan says unless given."""
+    acknowledged: bool = False
+    """It is the object's own answer that brings it about: the object is not told again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,93 +69,21 @@ class ObjectInfo:
     reference: str
     status: str
     contract_item: Mapping[str, Any] | None = None
+    awaits_answer: bool = False
+    """Whether its service starts when it acknowledges the command that it was sent."""
 
     def as_json(self) -> dict[str, Any]:
         """The form of replies and of the retained state; the last day of service is inclusive."""
         item = None if self.contract_item is None else dict(self.contract_item)
-        return {"reference": self.reference, "status": self.status, "contract_item": item}
+        waits = {"awaits_answer": True} if self.awaits_answer else {}
+        return {"reference": self.reference, "status": self.status, "contract_item": item, **waits}
 
     def told(self) -> str:
         """For a person, in one line."""
-        return f"{self.reference} is {self.status}"
+        return f"{self.reference} is {self.status}{' until it acknowledges' if self.awaits_answer else ''}"
 
 
 Outcome: TypeAlias = ObjectInfo | BillingError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owners:
-    """The customer, contract and subscription that names stand for, as far as they are known."""
-
-    customer: Customer | None
-    contract: Contract | None
-    subscription: Subscription | None
-
-    def ids(self) -> dict[str, int | None]:
-        """The three columns of an object."""
-        return {
-            "customer_id": self.customer.id if self.customer else None,
-            "contract_id": self.contract.id if self.contract else None,
-            "subscription_id": self.subscription.id if self.subscription else None,
-        }
-
-
-class Names:
-    """Resolves customers, contracts and subscriptions for many objects at once: a few queries, whatever the number."""
-
-    def __init__(
-        self,
-        session: Session,
-        *,
-        customers: Collection[str | None] = (),
-        contracts: Collection[str | None] = (),
-        contract_ids: Collection[int | None] = (),
-    ) -> None:
-        self.customers = declared.customers(session, {name for name in customers if name})
-        self.contracts = declared.contracts(session, {name for name in contracts if name})
-        known = {declared.key(contract.id) for contract in self.contracts.values()}
-        self.contracts_by_id = declared.contracts_by_id(session, known | {key for key in contract_ids if key})
-        self.subscriptions = declared.subscriptions(session, self.contracts_by_id)
-        self.subscriptions_by_id = {row.id: row for row in self.subscriptions.values()}
-        owners = {contract.customer_id for contract in self.contracts_by_id.values()}
-        self.customers_by_id = declared.customers_by_id(session, owners)
-
-    def owners(
-        self,
-        *,
-        customer: str | None,
-        contract: str | None,
-        subscription: str | None,
-        present: registry.ObjectRow | None = None,
-    ) -> Owners:
-        """What the names stand for, completed by what the object has. A contract says who the customer is.
-
-        Raises NotFound for an unknown name, Invalid for a subscription without a contract, and Conflict when the
-        contract is another customer's.
-        """
-        owner = self.customers.get(customer) if customer else None
-        if customer and owner is None:
-            raise NotFound(f"customer {customer!r} is not declared; apply it in a catalogue file first")
-        agreed = self.contracts.get(contract) if contract else None
-        if contract and agreed is None:
-            raise NotFound(f"contract {contract!r} is not declared; apply it in a catalogue file first")
-        if agreed is None and present is not None and present.contract_id is not None:
-            agreed = self.contracts_by_id[present.contract_id]
-        if agreed is not None:
-            if owner is not None and owner.id != agreed.customer_id:
-                raise Conflict(f"contract {agreed.name!r} is not of customer {customer!r}; name its customer or none")
-            owner = self.customers_by_id[agreed.customer_id]
-        taken = None
-        if subscription:
-            if agreed is None:
-                raise Invalid(f"subscription {subscription!r} is inside a contract; name the contract too")
-            taken = self.subscriptions.get((declared.key(agreed.id), subscription))
-            if taken is None:
-                raise NotFound(f"contract {agreed.name!r} has no subscription {subscription!r}; add it to the contract")
-        elif present is not None and present.subscription_id is not None and agreed is not None:
-            kept = self.subscriptions_by_id.get(present.subscription_id)
-            taken = kept if kept is not None and kept.contract_id == agreed.id else None
-        return Owners(customer=owner, contract=agreed, subscription=taken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,11 +169,15 @@ def activate(
     for item in items.of_objects(session, [row.id for row in found.values()]):
         taken.setdefault(item.object_id, []).append(item)
     outcomes: list[Outcome] = []
+    plans = told_by(session, {taken.plan_version_id for taken in names.subscriptions_by_id.values()})
+    open_ones = waiting(session, [row.id for row in found.values()]) if _any_waits(requests, plans) else {}
     granted: dict[int, tuple[registry.ObjectRow, Owners, Term]] = {}
+    waits: dict[int, tuple[registry.ObjectRow, Owners, Term]] = {}
+    tell: dict[int, Told] = {}
     for request in requests:
         try:
             row = known_object(found, request.reference)
-            if row.id in granted:
+            if row.id in granted or row.id in waits:
                 raise Conflict(f"object {request.reference} stands twice in the request; keep one")
             next_status(ObjectStatus(row.status), "activate")
             owners = names.owners(
@@ -248,12 +196,24 @@ def activate(
                 notice_days=request.notice_days,
             )
             _refuse_overlap(term, taken.get(row.id, []))
+            told = plans.get(term.subscription.plan_version_id, NOTHING)
+            is_to_wait = (request.starts or told.starts) == "on_acknowledgement"
+            if is_to_wait:
+                check_may_wait(row.reference, starts_on=request.starts_on, waiting=open_ones.get(row.id))
         except BillingError as error:
             outcomes.append(error)
             continue
-        granted[row.id] = (row, owners, term)
-        outcomes.append(_activated(row, term))
+        if is_to_wait:
+            waits[row.id] = (row, owners, term)
+            outcomes.append(ObjectInfo(reference=row.reference, status=ObjectStatus.PENDING.value, awaits_answer=True))
+        else:
+            granted[row.id] = (row, owners, term)
+            outcomes.append(_activated(row, term))
+        tell[row.id] = NOTHING if request.acknowledged else told
+    said = Said(now=now, origin=origin, key=key, topic_devices=topic_devices)
     _write_activations(session, granted, now=now, origin=origin, key=key)
+    tell_activated(session, [(row, tell[row.id]) for row, _, _ in granted.values()], said)
+    _write_waiting(session, waits, tell, said)
     publish_states(session, [each for each in outcomes if isinstance(each, ObjectInfo)], now, topic_devices)
     return outcomes
 
@@ -337,25 +297,14 @@ def _write_activations(
             for object_id, (_, _, term) in granted.items()
         },
     )
-    groups: dict[tuple[int, int, int], list[int]] = {}
     events: list[dict[str, Any]] = []
-    for object_id, (row, owners, term) in granted.items():
-        ids = {name: declared.key(value) for name, value in owners.ids().items()}
-        groups.setdefault((ids["customer_id"], ids["contract_id"], ids["subscription_id"]), []).append(object_id)
+    for object_id, (row, _, term) in granted.items():
         base: dict[str, Any] = {"object_id": object_id, "now": now, "origin": origin, "key": key}
         if row.status == ObjectStatus.DRAFT:
             events.append(event_row("confirmed", **base))
         detail = _activated(row, term).contract_item
         events.append(event_row("activated", **base, detail={"contract_item": detail}))
-    for (customer_id, contract_id, subscription_id), object_ids in groups.items():
-        registry.set_status(
-            session,
-            object_ids,
-            ObjectStatus.ACTIVE.value,
-            customer_id=customer_id,
-            contract_id=contract_id,
-            subscription_id=subscription_id,
-        )
+    _give(session, granted, ObjectStatus.ACTIVE)
     registry.add_events(session, events)
     since: dict[int, date] = {}
     for _, _, term in granted.values():
@@ -365,32 +314,61 @@ def _write_activations(
     plan_pools(session, since)
 
 
-def event_row(
-    kind: str,
-    *,
-    object_id: int,
-    now: datetime,
-    origin: str,
-    key: str,
-    detail: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The columns of one event that happens now."""
-    return {
-        "object_id": object_id,
-        "kind": kind,
-        "occurred_at": now,
-        "recorded_at": now,
-        "key": key,
-        "origin": origin,
-        "detail": dict(detail or {}),
-    }
+def _write_waiting(
+    session: Session,
+    waits: Mapping[int, tuple[registry.ObjectRow, Owners, Term]],
+    tell: Mapping[int, Told],
+    said: Said,
+) -> None:
+    """Tell objects to begin, and keep what is to be done once they have; they are whose they will be, and pending."""
+    if not waits:
+        return
+    _give(session, waits, ObjectStatus.PENDING)
+    drafts = [row for row, _, _ in waits.values() if row.status == ObjectStatus.DRAFT]
+    base: dict[str, Any] = {"now": said.now, "origin": said.origin, "key": said.key}
+    registry.add_events(session, [event_row("confirmed", object_id=row.id, **base) for row in drafts])
+    ask_to_activate(
+        session,
+        [
+            (
+                row,
+                tell[object_id],
+                {
+                    "contract": term.contract.name,
+                    "subscription": term.subscription.name,
+                    "term_months": term.term_months,
+                    "renewal": term.renewal,
+                    "notice_days": term.notice_days,
+                },
+            )
+            for object_id, (row, _, term) in waits.items()
+        ],
+        said,
+    )
 
 
-def known_object(found: Mapping[str, registry.ObjectRow], reference: str) -> registry.ObjectRow:
-    """The object of this reference; raises NotFound."""
-    if reference not in found:
-        raise NotFound(f"object {reference!r} is not registered; create it first")
-    return found[reference]
+def _give(
+    session: Session, entries: Mapping[int, tuple[registry.ObjectRow, Owners, Term]], status: ObjectStatus
+) -> None:
+    """Write the status of objects, and whose they are."""
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for object_id, (_, owners, _) in entries.items():
+        ids = {name: declared.key(value) for name, value in owners.ids().items()}
+        groups.setdefault((ids["customer_id"], ids["contract_id"], ids["subscription_id"]), []).append(object_id)
+    for (customer_id, contract_id, subscription_id), object_ids in groups.items():
+        registry.set_status(
+            session,
+            object_ids,
+            status.value,
+            customer_id=customer_id,
+            contract_id=contract_id,
+            subscription_id=subscription_id,
+        )
+
+
+def _any_waits(requests: Sequence[Activation], plans: Mapping[int, Told]) -> bool:
+    asked = any(request.starts == "on_acknowledgement" for request in requests)
+    return asked or any(told.starts == "on_acknowledgement" for told in plans.values())
 
 
 def publish_states(session: Session, infos: Sequence[ObjectInfo], now: datetime, topic_devices: str) -> None:

@@ -20,6 +20,7 @@ from billing.core.durations import duration
 from billing.core.errors import BillingError, Invalid
 from billing.recording import Said
 from billing.registry import NewObject
+from billing.telling import Starts
 from billing.wire import read_as
 
 REQUEST_ID_LIMIT = 128
@@ -109,7 +110,7 @@ class CreateBody(OwnersBody):
 
 
 class ActivateBody(OwnersBody):
-    pass
+    starts: Starts | None = None
 
 
 class ConfirmBody(Body):
@@ -215,6 +216,7 @@ def _activate(session: Session, reference: str, body: ActivateBody, said: Said) 
         term_months=body.term_months,
         renewal=body.renewal,
         notice_days=body.notice_days,
+        starts=body.starts,
     )
     return lifecycle.activate(session, [request], said.now, said.origin, said.key, topic_devices=said.topic_devices)[0]
 

@@ -12,20 +12,16 @@ from typing import Any, Literal, NamedTuple
 
 from sqlmodel import Session
 
-from billing.activation import event_row, known_object
-from billing.core.device_commands import LATE_EVENT, REQUESTED_EVENT, STEP_EVENTS, CommandStatus, Step, after
+from billing.core.device_commands import REQUESTED_EVENT, STEP_EVENTS, CommandStatus, after
 from billing.core.errors import Conflict, Invalid, Refused
 from billing.core.lifecycle import ObjectStatus
-from billing.recording import Said
+from billing.timeline import Said, event_row, known_object
 from storage import downlink, registry
 from storage.tables import DeviceCommand
 from storage.types import canonical_json, to_micros
 
 NAME_LIMIT = 64
-REQUEST_ID_LIMIT = 128
 BODY_LIMIT_BYTES = 16_384
-EXPIRED_AT_A_TIME = 500
-"""Commands that expire in one transaction: others write in between."""
 REASON_LIMIT = 500
 """Characters of an object's words that are kept."""
 
@@ -172,43 +168,7 @@ def note_sent(session: Session, ids: Collection[int], now: datetime) -> None:
         settled = {} if command.answers else {"waits_until": None}
         kept = {} if status is None else {"status": status.value, **settled}
         downlink.set_columns(session, command.id, sent_at=now, **kept)
-        _record(session, command, STEP_EVENTS["send"], now, "engine")
-
-
-def expire(session: Session, now: datetime) -> int:
-    """Settle the commands that nothing became of in time, a portion of them; how many."""
-    found = downlink.overdue(session, now, EXPIRED_AT_A_TIME)
-    for command in found:
-        _step(session, command, "expire", now=now, at=command.expires_at, origin="engine")
-    return len(found)
-
-
-def answer(session: Session, said: Answer, now: datetime, origin: str) -> str | None:
-    """Settle the command that an object answered; a sentence where it was given no such command.
-
-    A repeat changes nothing. An answer that was received after the expiry is kept as `command_late`, once.
-    """
-    if said.ids:
-        command = downlink.answered_by(session, said.object_id, said.ids)
-        if command is None:
-            return f"the object was given no command with the request id {said.ids[0][:80]!r}"
-    else:
-        command = downlink.oldest_open(session, said.object_id, said.route)
-        if command is None:
-            return None  # it tells its state without being asked
-    if command.waits_until is not None and said.received_at > command.expires_at:
-        _step(session, command, "expire", now=now, at=command.expires_at, origin="engine")
-        command.status = CommandStatus.EXPIRED.value
-    if command.status == CommandStatus.EXPIRED:
-        if not downlink.told_late(session, said.object_id, command.request_id):
-            detail = {"status": said.status, "reason": said.reason[:REASON_LIMIT]}
-            _record(session, command, LATE_EVENT, said.received_at, origin, detail, recorded_at=now)
-        return None
-    step: Step = "acknowledge" if said.status == "acknowledged" else "fail"
-    if after(CommandStatus(command.status), step) is not None:
-        reason = said.reason[:REASON_LIMIT] or None
-        _step(session, command, step, now=now, at=said.received_at, origin=origin, reason=reason, answered=True)
-    return None
+        record(session, command, STEP_EVENTS["send"], now, "engine")
 
 
 def info(reference: str, command: DeviceCommand) -> CommandInfo:
@@ -227,26 +187,7 @@ def info(reference: str, command: DeviceCommand) -> CommandInfo:
     )
 
 
-def _step(
-    session: Session,
-    command: DeviceCommand,
-    step: Step,
-    *,
-    now: datetime,
-    at: datetime,
-    origin: str,
-    reason: str | None = None,
-    answered: bool = False,
-) -> None:
-    status = after(CommandStatus(command.status), step)
-    assert status is not None  # noqa: S101 - whoever calls has looked
-    said = {"answered_at": at, "reason": reason} if answered else {}
-    downlink.set_columns(session, command.id, status=status.value, waits_until=None, **said)
-    detail = {} if reason is None else {"reason": reason}
-    _record(session, command, STEP_EVENTS[step], at, origin, detail, recorded_at=now)
-
-
-def _record(
+def record(
     session: Session,
     command: DeviceCommand,
     kind: str,
@@ -256,6 +197,7 @@ def _record(
     *,
     recorded_at: datetime | None = None,
 ) -> None:
+    """Put what became of a command onto its object's timeline."""
     whole = {"command": command.name, "request_id": command.request_id, **(detail or {})}
     event = event_row(kind, object_id=command.object_id, now=at, origin=origin, key=command.request_id, detail=whole)
     registry.add_events(session, [{**event, "recorded_at": recorded_at or at}])
@@ -264,8 +206,8 @@ def _record(
 def _check(new: NewCommand, request_id: str) -> None:
     if not 1 <= len(new.name) <= NAME_LIMIT or not new.name.isprintable() or new.name != new.name.strip():
         raise Invalid(f"a command's name has 1 to {NAME_LIMIT} printable characters, got {new.name[:NAME_LIMIT]!r}")
-    if len(request_id) > REQUEST_ID_LIMIT or not request_id.isprintable():
-        raise Invalid(f"a request_id has up to {REQUEST_ID_LIMIT} printable characters")
+    if len(request_id) > downlink.REQUEST_ID_LIMIT or not request_id.isprintable():
+        raise Invalid(f"a request_id has up to {downlink.REQUEST_ID_LIMIT} printable characters")
     try:
         size = len(json.dumps(dict(new.body), allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError):
@@ -275,9 +217,13 @@ def _check(new: NewCommand, request_id: str) -> None:
 
 
 def _request_ids(session: Session, rows: Sequence[registry.ObjectRow], name: str, said: Said) -> dict[int, str]:
-    """The sender's id, or one that the object was not given yet."""
-    if said.key:
-        return {row.id: said.key for row in rows}
-    stem = f"{name}-{to_micros(said.now)}"
-    taken = downlink.taken_ids(session, [row.id for row in rows], stem)
-    return {row.id: f"{stem}-{taken[row.id]}" if row.id in taken else stem for row in rows}
+    """The sender's id, or one of our own, for each object the first of its kind that it was not given yet."""
+    stem = said.key or f"{name}-{to_micros(said.now)}"
+    taken = downlink.request_ids(session, [row.id for row in rows], stem)
+    return {row.id: _free(stem, taken.get(row.id, frozenset())) for row in rows}
+
+
+def _free(stem: str, taken: Collection[str]) -> str:
+    if stem not in taken:
+        return stem
+    return next(text for n in range(1, len(taken) + 2) if (text := f"{stem}-{n}") not in taken)

@@ -11,11 +11,12 @@ from typing import Any, cast
 
 from sqlmodel import Session
 
-from billing.activation import ObjectInfo, event_row, known_object
+from billing.activation import ObjectInfo
 from billing.core.errors import Conflict, Invalid, NotFound
 from billing.core.money import exact_text
 from billing.core.quantity import Excess, scale, unscale
 from billing.recording import Said
+from billing.timeline import event_row, known_object
 from storage import catalogue as declared
 from storage import exchanges, registry, reversals, usage
 from storage.exchanges import Epoch

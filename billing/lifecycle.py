@@ -19,6 +19,7 @@ from billing.core.suspensions import Span, resume_from, suspend_from
 from billing.lines import Line, effective_day, live_lines, suspend_days
 from billing.pooling import plan_pools
 from billing.recording import Said, commanded, record
+from billing.telling import tell
 from billing.terms import end_terms
 from storage import items
 
@@ -112,6 +113,7 @@ def _suspended_days(
     days = [effective_day(line, on, said.now) for line in running]
     for line, day in zip(running, days, strict=True):
         suspend_days(session, line, change, day)
+    tell(session, row, command, {line.last.plan_version_id for line in running}, said)
     return record(
         session,
         row,
@@ -157,12 +159,14 @@ def terminate(
     ]
     detail = {"on": max(last_days).isoformat(), "fee": fee} if last_days else {}
     contracts = {item.contract_id for line in running for item in line.items}
+    said = Said(now=now, origin=origin, key=key, topic_devices=topic_devices)
+    tell(session, row, "terminate", {line.last.plan_version_id for line in running}, said)
     done = record(
         session,
         row,
         status,
         "terminated",
-        Said(now=now, origin=origin, key=key, topic_devices=topic_devices),
+        said,
         contracts=contracts,
         item=ended[0] if ended else None,
         detail=detail,

@@ -5,30 +5,19 @@ revision of every contract that it touched.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
 
-from billing.activation import ObjectInfo, event_row, item_json, known_object, publish_states
+from billing.activation import ObjectInfo, item_json, publish_states
 from billing.core.lifecycle import ObjectStatus, next_status
+from billing.timeline import Said, event_row, known_object
 from storage import catalogue as declared
 from storage import registry
 from storage.items import ItemRow
 from storage.types import to_micros
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """Who gave a command, when, under which request id; and where its object listens."""
-
-    now: datetime
-    origin: str
-    key: str = ""
-    topic_devices: str = "devices"
-    command_expiry_seconds: int = 86_400
-    """How long a command to the object is worth anything, where it does not say so itself."""
+__all__ = ["Said", "commanded", "record", "shown"]
 
 
 def commanded(session: Session, reference: str, command: str) -> tuple[registry.ObjectRow, ObjectStatus]:

@@ -13,16 +13,15 @@ from sqlmodel import Session
 from billing.activation import (
     TERM_MONTHS,
     Activation,
-    Names,
     ObjectInfo,
     Outcome,
-    Owners,
     activate,
-    event_row,
     term_for,
 )
 from billing.core.errors import BillingError, Conflict, Invalid
 from billing.core.lifecycle import check_reference
+from billing.owners import Names, Owners
+from billing.timeline import event_row
 from storage import registry
 from storage.types import canonical_json
 

@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 from sqlmodel import Session
 
-from billing.activation import ObjectInfo, event_row, local_day, publish_states
+from billing.activation import ObjectInfo, local_day, publish_states
 from billing.core.errors import Conflict, Invalid, NotFound
 from billing.core.periods import DAY
 from billing.lines import Line, lines, live_lines
 from billing.recording import Said, commanded, record, shown
 from billing.succession import Target, succeed
+from billing.timeline import event_row
 from storage import catalogue as declared
 from storage import items, registry, subscribed
 from storage.subscribed import Subscribed

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from billing.activation import ObjectInfo, event_row, publish_states
+from billing.activation import ObjectInfo, publish_states
 from billing.core.errors import Conflict
 from billing.core.lifecycle import TERM_END_TRANSITIONS, ObjectStatus
 from billing.core.periods import DAY, add_months, local_midnight
@@ -18,6 +18,7 @@ from billing.lines import effective_day, live_lines
 from billing.planning import Planned, write_schedules
 from billing.pooling import plan_pools
 from billing.recording import Said, commanded, record, shown
+from billing.timeline import event_row
 from storage import catalogue as declared
 from storage import items, registry
 from storage.items import ItemRow

@@ -9,8 +9,8 @@ import logging
 from datetime import timedelta
 from typing import Self
 
+from billing import answering, control, lifecycle, silences, thresholds
 from billing import close as closing
-from billing import control, downlink, lifecycle, silences, thresholds
 from billing.core.errors import BillingError
 from config.clock import Clock
 from config.settings import Settings
@@ -239,7 +239,7 @@ class Gateway:
         try:
             with self._database.transaction() as session:
                 if claim(session, "device_commands"):
-                    downlink.expire(session, self._clock.now())
+                    answering.expire(session, self._clock.now())
         except StorageError as error:
             log.warning("commands that expired could not be settled: %s", error)
 

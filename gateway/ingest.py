@@ -11,37 +11,32 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from sqlmodel import Session
 
-from billing import downlink
+from billing.answering import answer
+from billing.downlink import Answer
 from billing.registry import NewObject, create_objects
 from gateway.door import Door, reported, times_to_remember
 from gateway.message import Message, Read, Rules
 from gateway.quick_batch import NEVER, Taken, take_quickly
-from gateway.quick_telemetry import decode_quickly
+from gateway.reading import address_of, read_own, read_source
 from gateway.sources.codecs.sparkplug import rebirth
-from gateway.sources.mapping import Arrival
 from gateway.sources.quick import QuickSources
-from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable, decode_answer, decode_lifecycle
+from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
 from storage import births, outbox, partitions, presence, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
 from storage.properties import property_set_ids
-from storage.types import MICROSECOND, from_micros, to_micros
+from storage.types import from_micros, to_micros
 
 log = logging.getLogger(__name__)
 
 REBIRTH_EXPIRES = timedelta(minutes=5)
 """A rebirth that is asked for later was asked for again by then."""
-LEAVES = ("telemetry", "lifecycle", "commands/ack")
-"""What objects publish below their own topic."""
-TOPICS_KEPT = 32_768
-"""Topics whose parts are remembered: some 10 MB."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -191,9 +186,9 @@ def _apply(
         message = messages[place]
         try:
             if message.topic.startswith(own):
-                reads.append(_read(message, rules))
+                reads.append(read_own(message, rules))
             else:
-                parts = [it for it in _read_source(message, rules) if only_part is None or it.part == only_part]
+                parts = [it for it in read_source(message, rules) if only_part is None or it.part == only_part]
                 ignored += not parts
                 reads += parts
         except Unreadable as error:
@@ -226,7 +221,7 @@ def _apply(
     heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"
     events = presence.touch(session, heard=heard, reports=reports, now=now, origin=origin)
-    refusals += _answered(session, accepted, objects, now)
+    refusals += _answered(session, accepted, objects, now, rules.topic_devices)
     return (
         Applied(
             records=recorded.inserted,
@@ -250,13 +245,13 @@ def _apply(
 
 
 def _answered(
-    session: Session, accepted: Sequence[Read], objects: Mapping[str, int], now: datetime
+    session: Session, accepted: Sequence[Read], objects: Mapping[str, int], now: datetime, topic_devices: str
 ) -> Iterable[Refusal]:
     """Settle the commands that objects answered; a refusal for each answer to a command that was never given."""
     for read in accepted:
         if isinstance(read.content, CommandAnswer):
             content, message = read.content, read.message
-            answer = downlink.Answer(
+            said = Answer(
                 objects[read.reference],
                 content.ids,
                 content.status,
@@ -264,7 +259,7 @@ def _answered(
                 message.received_at,
                 content.route,
             )
-            sentence = downlink.answer(session, answer, now, message.origin)
+            sentence = answer(session, said, now, message.origin, topic_devices=topic_devices)
             if sentence is not None:
                 yield Refusal(message, "foreign_answer", sentence, read.part)
 
@@ -357,52 +352,6 @@ def _conflicts(recorded: usage.Recorded, messages: Sequence[Message], facts: _Fa
     return refusals.values()
 
 
-def _read(message: Message, rules: Rules) -> Read:
-    reference, leaf = _address(message.topic, rules.topic_devices)
-    limit = rules.payload_limit_bytes
-    if leaf == "lifecycle":
-        return Read(message, reference, decode_lifecycle(message.payload, limit_bytes=limit))
-    if leaf == "commands/ack":
-        return Read(message, reference, decode_answer(message.payload, limit_bytes=limit))
-    samples = decode_quickly(message.payload, limit_bytes=limit)
-    if message.retained and not all(sample.has_key for sample in samples):
-        raise Unreadable(
-            "retained_unkeyed",
-            "a retained copy without an id or a time cannot be told from its repeat; publish usage without retain",
-        )
-    return Read(message, reference, samples)
-
-
-def _read_source(message: Message, rules: Rules) -> list[Read]:
-    route = rules.sources.route(message.topic)
-    if route is None:
-        raise Unreadable(
-            "unknown_topic",
-            f"nothing is read from {message.topic!r}; objects publish to {rules.topic_devices}/REFERENCE/telemetry, "
-            "and other topics are declared under `sources` in the catalogue",
-        )
-    if len(message.payload) > rules.payload_limit_bytes:
-        size = len(message.payload)
-        raise Unreadable("too_large", f"the payload has {size} bytes; the limit is {rules.payload_limit_bytes}")
-    at = to_micros(message.received_at)
-    arrival = Arrival(
-        at, at - rules.plausible_past // MICROSECOND, at + rules.plausible_future // MICROSECOND, message.retained
-    )
-    parts = rules.sources.read(route, message.payload, arrival)
-    return [Read(message, part.reference, part.content, part.reference) for part in parts]
-
-
-@lru_cache(maxsize=TOPICS_KEPT)
-def _address(topic: str, devices: str) -> tuple[str, str]:
-    prefix = f"{devices}/"
-    reference, _, leaf = topic.removeprefix(prefix).partition("/")
-    if not topic.startswith(prefix) or leaf not in LEAVES:
-        raise Unreadable(
-            "unknown_topic", f"nothing is read from {topic!r}; objects publish to {prefix}REFERENCE/telemetry"
-        )
-    return reference, leaf
-
-
 def _keep(session: Session, refusal: Refusal, rules: Rules) -> None:
     message = refusal.message
     route = None if message.topic.startswith(f"{rules.topic_devices}/") else rules.sources.route(message.topic)
@@ -411,7 +360,7 @@ def _keep(session: Session, refusal: Refusal, rules: Rules) -> None:
         reference = route.reference
     elif reference is None:
         with contextlib.suppress(Unreadable):
-            reference = _address(message.topic, rules.topic_devices)[0]
+            reference = address_of(message.topic, rules.topic_devices)[0]
     quarantine.put(
         session,
         topic=message.topic,

@@ -31,6 +31,7 @@ OUR_EVENTS = frozenset(
         *("created", "confirmed", "activated", "suspended", "resumed", "terminated", "exchanged", "renewed"),
         *("term_ended", "plan_changed", "price_changed", "transferred", "notice_given", "usage_reversed"),
         *COMMAND_EVENTS,
+        "activation_failed",
     }
 )
 """Kinds that only commands and the engine write: an object cannot claim them."""

@@ -124,6 +124,16 @@ def add_version(
     return version
 
 
+def plan_commands(session: Session, version_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """By plan version, what its plan has objects told; plans that say nothing are left out."""
+    found: dict[int, dict[str, Any]] = {}
+    for part in chunks(version_ids):
+        query = select(PlanVersion.id, Plan.commands).join(Plan, col(Plan.id) == PlanVersion.plan_id)
+        rows = session.exec(query.where(col(PlanVersion.id).in_(part), col(Plan.commands).is_not(None)))
+        found |= {key(identity): dict(said) for identity, said in rows if said is not None}
+    return found
+
+
 def charges(session: Session, version_ids: Collection[int]) -> dict[int, list[Charge]]:
     """The charges of these plan versions, in their order, by version id."""
     rows: dict[int, list[Charge]] = {}

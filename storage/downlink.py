@@ -4,13 +4,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func
 from sqlmodel import Session, col, insert, or_, select, update
 
 from storage.catalogue import chunks
 from storage.outbox import HEX
-from storage.tables import ConnectedObject, DeviceCommand, ObjectEvent, Outbox
+from storage.tables import DeviceCommand, ObjectEvent, Outbox
 from storage.types import canonical_json
+
+REQUEST_ID_LIMIT = 128
+"""Characters of a request id."""
 
 
 def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str], int]:
@@ -117,27 +119,29 @@ def of_object(session: Session, object_id: int, limit: int = 100) -> Sequence[De
     return session.exec(query.order_by(col(DeviceCommand.id).desc()).limit(limit)).all()[::-1]
 
 
-def taken_ids(session: Session, object_ids: Collection[int], stem: str) -> dict[int, int]:
-    """By object, how many of its commands have a request id that begins with `stem`."""
-    counts: dict[int, int] = {}
+def request_ids(session: Session, object_ids: Collection[int], stem: str) -> dict[int, set[str]]:
+    """By object, the request ids of its commands that begin with `stem`."""
+    found: dict[int, set[str]] = {}
     for part in chunks(object_ids):
-        query = (
-            select(DeviceCommand.object_id, func.count())
-            .where(
-                col(DeviceCommand.object_id).in_(part), col(DeviceCommand.request_id).startswith(stem, autoescape=True)
-            )
-            .group_by(col(DeviceCommand.object_id))
+        query = select(DeviceCommand.object_id, DeviceCommand.request_id).where(
+            col(DeviceCommand.object_id).in_(part),
+            col(DeviceCommand.request_id).startswith(stem, autoescape=True),
         )
-        counts |= dict(session.exec(query).all())
-    return counts
+        for object_id, request_id in session.exec(query):
+            found.setdefault(object_id, set()).add(request_id)
+    return found
 
 
-def references(session: Session, object_ids: Collection[int]) -> dict[int, str]:
-    """The references of these objects, by id."""
+def waiting_for_purpose(session: Session, object_ids: Collection[int]) -> dict[int, str]:
+    """By object, the request id of a command that waits for an answer which is to bring something about."""
     found: dict[int, str] = {}
     for part in chunks(object_ids):
-        query = select(ConnectedObject.id, ConnectedObject.reference).where(col(ConnectedObject.id).in_(part))
-        found |= {identity: reference for identity, reference in session.exec(query) if identity is not None}
+        query = select(DeviceCommand.object_id, DeviceCommand.request_id).where(
+            col(DeviceCommand.object_id).in_(part),
+            col(DeviceCommand.waits_until).is_not(None),
+            col(DeviceCommand.purpose).is_not(None),
+        )
+        found |= dict(session.exec(query).all())
     return found
 
 

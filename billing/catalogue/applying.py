@@ -134,7 +134,10 @@ class _Application:
         last = None if row is None else stored.latest_version(self.session, stored.key(row.id))
         if last is not None and [charge_from(it) for it in last.definition["charges"]] == list(charges):
             self.versions[plan.name] = last
-            self.changes.append(Change(kind="unchanged", noun="plan", name=plan.name))
+            told = row is not None and self._tells(row, plan)
+            kind: Literal["created", "changed", "unchanged"] = "changed" if told else "unchanged"
+            detail = "device commands" if told else ""
+            self.changes.append(Change(kind=kind, noun="plan", name=plan.name, detail=detail))
             return
         if row is None:
             row = self.plans[plan.name] = Plan(name=plan.name)
@@ -147,8 +150,18 @@ class _Application:
             now=self.now,
         )
         self.versions[plan.name] = version
-        kind: Literal["created", "changed"] = "created" if last is None else "changed"
+        self._tells(row, plan)
+        kind = "created" if last is None else "changed"
         self.changes.append(Change(kind=kind, noun="plan", name=plan.name, detail=f"version {version.version}"))
+
+    def _tells(self, row: Plan, plan: PlanModel) -> bool:
+        """Write what its objects are told by themselves; whether that changed."""
+        said = plan.commands()
+        if row.commands == said:
+            return False
+        row.commands = said
+        stored.add(self.session, row)
+        return True
 
     def _measurable(self, charge: Usage, place: str) -> None:
         metric = self.metrics.get(charge.calculator.metric)

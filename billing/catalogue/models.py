@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from billing.core.durations import duration
 from billing.core.errors import BillingError
 from billing.core.money import minor_digits
 from billing.core.reading import read
@@ -63,6 +64,14 @@ def _printable(value: str) -> str:
     return value
 
 
+def _length(value: str) -> str:
+    try:
+        duration(value)
+    except BillingError as error:
+        raise ValueError(error.message) from None
+    return value
+
+
 def _amount(value: object) -> Fraction:
     try:
         return cast("Fraction", read(Fraction, value))
@@ -71,6 +80,7 @@ def _amount(value: object) -> Fraction:
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+Length = Annotated[str, AfterValidator(_length)]
 Amount = Annotated[Fraction, PlainValidator(_amount)]
 Day = Annotated[date, BeforeValidator(_day)]
 Zone = Annotated[str, AfterValidator(_zone)]
@@ -141,6 +151,20 @@ class PlanModel(Model):
     charges: list[Any] = Field(min_length=1, max_length=CHARGE_LIMIT)
     usage_while_suspended: Literal["bill", "ignore", "report"] | None = None
     """What its usage charges say that do not say it themselves."""
+    device_commands: list[Literal["activate", "suspend", "resume", "terminate"]] = Field(
+        default_factory=list, max_length=4
+    )
+    """After which commands its objects are told so themselves."""
+    device_command_expires: Length | None = None
+    starts: Literal["at_once", "on_acknowledgement"] = "at_once"
+
+    def commands(self) -> dict[str, Any] | None:
+        """What its objects are told, as it is stored; None for nothing."""
+        waits = self.starts == "on_acknowledgement"
+        after = {*self.device_commands, *(["activate"] if waits else [])}
+        if not after:
+            return None
+        return {"after": sorted(after), "expires": self.device_command_expires, "starts": self.starts}
 
 
 class CouponModel(Model):

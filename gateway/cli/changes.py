@@ -150,6 +150,11 @@ COMMANDS = (
             type=click.Choice(["none", "automatic"]),
             help="What the end of the term does; as the contract says unless given.",
         ),
+        click.Option(
+            ["--starts"],
+            type=click.Choice(["at_once", "on_acknowledgement"]),
+            help="When its service starts; as the plan says unless given.",
+        ),
         click.Option(["--notice-days"], type=click.IntRange(0, 366), help="As the contract says unless given."),
     ),
     command("suspend", "Suspend an active object.", ON),

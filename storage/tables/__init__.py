@@ -44,7 +44,7 @@ from storage.tables.catalogue import (
     Subscription,
 )
 from storage.tables.console import ConsoleSession
-from storage.tables.downlink import DeviceCommand
+from storage.tables.downlink import DeviceAddress, DeviceCommand, PresenceReport
 from storage.tables.invoices import (
     Advance,
     BillingMonth,
@@ -130,6 +130,7 @@ __all__ = [
     "Coupon",
     "CouponUse",
     "Customer",
+    "DeviceAddress",
     "DeviceCommand",
     "DraftMonth",
     "IngestCounter",
@@ -153,6 +154,7 @@ __all__ = [
     "Payment",
     "Plan",
     "PlanVersion",
+    "PresenceReport",
     "PropertySet",
     "Quarantine",
     "ReceptionGap",

@@ -65,6 +65,8 @@ class Customer(Table, table=True):
 class Plan(Table, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
+    commands: dict[str, Any] | None = Field(default=None, sa_column=Column(Json, nullable=True))
+    """What its objects are told by themselves, and whether service waits for their answer: no part of a version."""
 
 
 class PlanVersion(Table, table=True):

@@ -43,3 +43,33 @@ class DeviceCommand(Table, table=True):
     """0 where the format has no answers: it is then settled once it was sent."""
     purpose: dict[str, Any] | None = Field(default=None, sa_column=Column(Json, nullable=True))
     """What its acknowledgement brings about; null for nothing but the event."""
+
+
+class DeviceAddress(Table, table=True):
+    """Through which source an object speaks, and what stood for the wildcards of its topic: where it listens too."""
+
+    __tablename__ = "device_address"
+    object_id: int = Field(primary_key=True, foreign_key="connected_object.id")
+    source: str
+    captures: dict[str, str] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    recorded_at: datetime = Field(sa_type=Instant)
+
+
+class PresenceReport(Table, table=True):
+    """A report of presence where short changes are no events: it is decided when nothing can come between any more."""
+
+    __tablename__ = "presence_report"
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("object_id", "occurred_at", "kind", "key"),
+        Index("ix_presence_report_waits_until", "waits_until"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    object_id: int = Field(foreign_key="connected_object.id")
+    occurred_at: datetime = Field(sa_type=Instant)
+    kind: str
+    key: str = ""
+    origin: str
+    detail: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    recorded_at: datetime = Field(sa_type=Instant)
+    waits_until: datetime | None = Field(default=None, sa_type=Instant)
+    """When it is to be decided; null once it is."""

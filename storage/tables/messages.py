@@ -55,6 +55,8 @@ class Quarantine(Table, table=True):
     """The source that read it, or would have; null for our own topics."""
     part: str | None = None
     """Of a message for several objects, the one whose part was refused: the others' parts are in."""
+    properties: dict[str, Any] | None = Field(default=None, sa_column=Column(Json, nullable=True))
+    """Under MQTT 5, the content type and the user properties that came with it, where it had any."""
     status: str = Field(default="waiting", sa_type=Word)
     resolved_at: datetime | None = Field(default=None, sa_type=Instant)
 

@@ -71,6 +71,8 @@ class ObjectPresence(Table, table=True):
     last_seen_at: datetime = Field(sa_type=Instant)
     online: bool | None = None
     online_since: datetime | None = Field(default=None, sa_type=Instant)
+    silent_since: datetime | None = Field(default=None, sa_type=Instant)
+    """Set while it counts as offline because nothing came from it."""
 
 
 class ContractItem(Table, table=True):

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from sqlmodel import col, select
 
-from billing import downlink
+from billing import answering, downlink
 from billing.core.device_commands import COMMAND_TRANSITIONS, CommandStatus, Step, after
 from billing.core.errors import Conflict, Invalid, NotFound, Refused
 from billing.recording import Said
@@ -52,7 +52,7 @@ def hear(database: Database, body: Any, *, reference: str = "A", at: datetime = 
 
 def expire(database: Database, at: datetime) -> int:
     with database.transaction() as session:
-        return downlink.expire(session, at)
+        return answering.expire(session, at)
 
 
 def status(database: Database) -> str:

@@ -1,0 +1,49 @@
+"""What every fact on an object's timeline has: who said it, when, and of which object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from billing.core.errors import NotFound
+from storage import registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Who gave a command, when, under which request id; and where its object listens."""
+
+    now: datetime
+    origin: str
+    key: str = ""
+    topic_devices: str = "devices"
+    command_expiry_seconds: int = 86_400
+    """How long a command to the object is worth anything, where it does not say so itself."""
+
+
+def event_row(
+    kind: str,
+    *,
+    object_id: int,
+    now: datetime,
+    origin: str,
+    key: str,
+    detail: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The columns of one event that happens now."""
+    return {
+        "object_id": object_id,
+        "kind": kind,
+        "occurred_at": now,
+        "recorded_at": now,
+        "key": key,
+        "origin": origin,
+        "detail": dict(detail or {}),
+    }
+
+
+def known_object(found: Mapping[str, registry.ObjectRow], reference: str) -> registry.ObjectRow:
+    """The object of this reference; raises NotFound."""
+    if reference not in found:
+        raise NotFound(f"object {reference!r} is not registered; create it first")
+    return found[reference]
