@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from sqlmodel import Session
 
-from billing import changes, downlink, exchanging, lifecycle, registry, repricing, reversing, terms
+from billing import changes, downlink, exchanging, lifecycle, readings, registry, repricing, reversing, terms
 from billing.activation import NOTICE_DAYS_LIMIT, TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome
 from billing.catalogue import Day, Text
 from billing.core.durations import duration
@@ -181,6 +181,25 @@ class CommandBody(Body):
     expires: Annotated[timedelta, BeforeValidator(_length)] | None = None
 
 
+class ReadingsBody(Body):
+    metric: Text
+    at: Instant | None = None
+    reason: Text | None = None
+
+    def effective_on(self) -> date | None:
+        """None: what was charged since is corrected by the next close."""
+        return None
+
+
+class RejectReadingsBody(ReadingsBody):
+    until: Instant | None = None
+
+
+class ExchangeReadingsBody(ReadingsBody):
+    final: Number | None = None
+    initial: Number | None = None
+
+
 def new_object(reference: str, body: CreateBody) -> NewObject:
     """The object that a body asks for."""
     return NewObject(
@@ -282,6 +301,21 @@ Done: TypeAlias = ObjectInfo | downlink.CommandInfo
 Run = Callable[[Session, str, Any, Said], Outcome | downlink.CommandInfo]
 
 
+def _decide(use_case: Callable[..., ObjectInfo]) -> Run:
+    def run(session: Session, reference: str, body: ReadingsBody, said: Said) -> Outcome:
+        told = readings.Decision(
+            metric=body.metric,
+            at=body.at,
+            until=getattr(body, "until", None),
+            reason=body.reason or "",
+            final=getattr(body, "final", None),
+            initial=getattr(body, "initial", None),
+        )
+        return use_case(session, reference, told, said)
+
+    return run
+
+
 def _dated(use_case: Callable[..., ObjectInfo]) -> Run:
     def run(session: Session, reference: str, body: DayBody, said: Said) -> Outcome:
         return use_case(session, reference, body.on, said.now, said.origin, said.key, topic_devices=said.topic_devices)
@@ -312,6 +346,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "exchange": Command(ExchangeBody, _exchange),
         "reverse": Command(ReverseBody, _reverse),
         "command": Command(CommandBody, _command),
+        "accept_readings": Command(ReadingsBody, _decide(readings.accept)),
+        "reject_readings": Command(RejectReadingsBody, _decide(readings.reject)),
+        "exchange_readings": Command(ExchangeReadingsBody, _decide(readings.exchange)),
     }
 )
 """The words that the control topic takes."""

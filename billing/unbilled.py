@@ -12,7 +12,7 @@ from sqlmodel import Session
 from billing.archiving import require_records
 from billing.closing.pauses import Place, measure_spans, pauses_within, rises
 from billing.closing.reader import MonthReader
-from billing.closing.registers import Registers
+from billing.closing.registers import HELD, Registers
 from billing.core.charges import Usage, charge_from
 from billing.core.periods import DAY
 from billing.core.quantity import unscale
@@ -147,6 +147,8 @@ def _kept(session: Session, wanted: Mapping[int, tuple[Place, list[tuple[int, in
         for at in (place.start_at, place.end_at):
             ends.setdefault((place.metric_id, at), set()).add(place.object_id)
     for (metric_id, at), object_ids in ends.items():
-        for object_id, quantity in measuring.boundaries(session, metric_id, at, object_ids).items():
-            registers.kept[object_id, metric_id, at] = quantity
+        for object_id, stored in measuring.boundaries(session, metric_id, at, object_ids).items():
+            registers.kept[object_id, metric_id, at] = stored.quantity
+            if stored.quality == HELD:
+                registers.held.add((object_id, metric_id, at))
     return registers

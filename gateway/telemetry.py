@@ -32,6 +32,7 @@ OUR_EVENTS = frozenset(
         *("term_ended", "plan_changed", "price_changed", "transferred", "notice_given", "usage_reversed"),
         *COMMAND_EVENTS,
         "activation_failed",
+        "readings_decided",
     }
 )
 """Kinds that only commands and the engine write: an object cannot claim them."""

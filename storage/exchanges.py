@@ -3,7 +3,7 @@
 The law: readings stay as they were read; what a register counted is made of them and of its exchanges.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -135,33 +135,6 @@ def of_day(session: Session, metric_id: int, day: int, object_ids: Collection[in
         {"start": start, "end": end, "metric_id": metric_id, "ids": list_value(connection, object_ids)},
     )
     return [(row[0], row[1], row[2]) for row in rows]
-
-
-def tops_since(session: Session, *, metric_id: int, at: int, object_ids: Iterable[int]) -> dict[int, int]:
-    """By object, the highest reading from its last exchange up to `at` on, on the UTC days before that of `at`.
-
-    Of the day of the exchange itself it is the last reading: the rollup cannot tell the old register's from the new
-    one's, and a register rises.
-    """
-    connection = session.connection()
-    rows = connection.execute(
-        text(f"""
-        SELECT e.object_id, MAX(
-            CASE WHEN r.day > e.starts_at / {DAY_MICROS} THEN r.quantity_max
-                 WHEN r.last_at >= e.starts_at THEN r.last_quantity END
-        )
-        FROM (
-            SELECT object_id, MAX(starts_at) AS starts_at FROM register_epoch
-            WHERE metric_id = :metric_id AND starts_at <= :at AND object_id {listed(connection, "ids")}
-            GROUP BY object_id
-        ) e
-        JOIN usage_rollup r ON r.object_id = e.object_id AND r.metric_id = :metric_id
-             AND r.day >= e.starts_at / {DAY_MICROS} AND r.day < :day AND r.record_count > 0
-        GROUP BY e.object_id
-        """),
-        {"metric_id": metric_id, "at": at, "day": at // DAY_MICROS, "ids": list_value(connection, object_ids)},
-    )
-    return {row[0]: row[1] for row in rows if row[1] is not None}
 
 
 def add(session: Session, *, object_id: int, metric_id: int, epoch: Epoch) -> None:

@@ -159,17 +159,24 @@ def window(session: Session, span: Span) -> dict[int, Measured]:
     }
 
 
-def boundaries(session: Session, metric_id: int, at: int, object_ids: Iterable[int]) -> dict[int, int]:
+class Boundary(NamedTuple):
+    """What a register stood at, at a period boundary, and how that is known."""
+
+    quantity: int
+    quality: str
+
+
+def boundaries(session: Session, metric_id: int, at: int, object_ids: Iterable[int]) -> dict[int, Boundary]:
     """By object, the stored register values at one instant (microseconds)."""
     connection = session.connection()
     rows = connection.execute(
         text(
-            "SELECT object_id, quantity FROM boundary_value WHERE metric_id = :metric_id AND at = :at "
+            "SELECT object_id, quantity, quality FROM boundary_value WHERE metric_id = :metric_id AND at = :at "
             f"AND object_id {listed(connection, 'ids')}"
         ),
         {"metric_id": metric_id, "at": at, "ids": list_value(connection, object_ids)},
     )
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: Boundary(row[1], row[2]) for row in rows}
 
 
 def store_boundaries(session: Session, values: Sequence[tuple[int, int, int, int, str]]) -> None:

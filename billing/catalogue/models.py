@@ -13,11 +13,13 @@ from pydantic import (
     Field,
     PlainValidator,
     StringConstraints,
+    model_validator,
 )
 
 from billing.core.durations import duration
 from billing.core.errors import BillingError
 from billing.core.money import minor_digits
+from billing.core.quantity import QUANTITY_LIMIT
 from billing.core.reading import read
 
 CHARGE_LIMIT = 100
@@ -27,6 +29,8 @@ COUPON_LIMIT = 100
 PERIOD_LIMIT = 1200
 """Billing months of one coupon: a century."""
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
+RATE_LIMIT = 10**13
+"""Scaled quantity an hour: its rise in a century fits 64 bits."""
 SOURCE_LIMIT = 200
 """Sources of one file: each is looked at for every topic that is new."""
 
@@ -137,11 +141,31 @@ class MetricModel(Model):
     expected_every: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,3}[mhd]$")] | None = None
     """Minutes, hours or days: an object that is silent for longer has a gap."""
 
+    register_width: int | None = Field(default=None, ge=1, le=17)
+    maximum_rate: Amount | None = None
+
+    @model_validator(mode="after")
+    def _of_registers(self) -> "MetricModel":
+        told = [key for key in ("register_width", "maximum_rate") if getattr(self, key) is not None]
+        if told and self.kind != "cumulative":
+            raise ValueError(f"`{told[0]}` is of a register; a {self.kind} has none")
+        if self.register_width is not None and 10 ** (self.register_width + self.decimals) > QUANTITY_LIMIT:
+            raise ValueError(
+                f"register_width {self.register_width} with {self.decimals} decimals is more than a record holds; "
+                f"take {17 - self.decimals} digits or fewer decimals"
+            )
+        if self.maximum_rate is not None and not 0 < self.maximum_rate * 10**self.decimals <= RATE_LIMIT:
+            raise ValueError("maximum_rate should be above 0, and not above what a register of its decimals can rise")
+        return self
+
     def row(self) -> dict[str, Any]:
         """What is stored."""
         said = self.expected_every
         seconds = None if said is None else int(said[:-1]) * SECONDS[said[-1]]
-        return self.model_dump(exclude={"expected_every"}) | {"expected_seconds": seconds}
+        return self.model_dump(exclude={"expected_every", "maximum_rate"}) | {
+            "expected_seconds": seconds,
+            "maximum_rate": self.maximum_rate,
+        }
 
 
 class PlanModel(Model):

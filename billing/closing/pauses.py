@@ -5,15 +5,15 @@ out too, and the rest of the period is charged what it would be without them.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
-from billing.closing.exchanges import Readings, read_exchanged
 from billing.closing.reader import MonthReader
 from billing.closing.registers import Registers
+from billing.closing.walking import Readings, read_walked, walked_over
 from billing.core.charges import Charge, Usage
 from billing.core.periods import local_midnight
 from billing.core.suspensions import merged
@@ -140,8 +140,10 @@ def rises(
         for at in {at for pause in pauses for at in pause} - {place.start_at, place.end_at}:
             edges[place.metric_id, at].add(place.object_id)
     stood: dict[tuple[int, int, int], int] = {}
+    held_somewhere = {key[:2] for key in registers.held}
     for (metric_id, at), object_ids in edges.items():
-        for object_id, value in _stood_at(reader, metric_id, at, object_ids).items():
+        held = {it for it in object_ids if (it, metric_id) in held_somewhere}
+        for object_id, value in _stood_at(reader, metric_id, at, object_ids, held).items():
             stood[object_id, metric_id, at] = value
     found = {}
     for key, (place, pauses) in wanted.items():
@@ -159,16 +161,21 @@ def rises(
     return found
 
 
-def _stood_at(reader: MonthReader, metric_id: int, at: int, object_ids: set[int]) -> dict[int, int]:
+def _stood_at(
+    reader: MonthReader, metric_id: int, at: int, object_ids: Collection[int], held: Collection[int]
+) -> dict[int, int]:
     """By object, the highest value of its register before an instant."""
     span = Span(metric_id, at, at, ends=False)
     before = measuring.top_before(reader.session, span, object_ids)
     edges = reader.window(span._replace(start=at // DAY_MICROS * DAY_MICROS, end=at))
-    raw: dict[int, tuple[Readings, Measured | None]] = {}
+    found: dict[int, int] = {}
     for object_id in object_ids:
         edge = edges.get(object_id)
         tops = [top for top in (before.get(object_id), None if edge is None else edge.top) if top is not None]
-        raw[object_id] = Readings(max(tops, default=None), None, None), None
-    exchanged = read_exchanged(reader, span, raw)
-    readings = {object_id: exchanged.get(object_id) or raw[object_id][0] for object_id in object_ids}
-    return {object_id: read.before for object_id, read in readings.items() if read.before is not None}
+        if tops:
+            found[object_id] = max(tops)
+    # Whatever was irregular before the pause: what it began with hangs on it.
+    raw = {it: Readings(found.get(it), None, None) for it in object_ids}
+    irregular = walked_over(reader, span, raw, {}, first_day=0).union(held)
+    walked = read_walked(reader, span, irregular)
+    return found | {it: read.before for it, read in walked.items() if read.before is not None}

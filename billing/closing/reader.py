@@ -10,7 +10,7 @@ from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
-from storage import commitments, crediting, due, exchanges, incomplete, measuring, records
+from storage import commitments, crediting, due, exchanges, incomplete, measuring, records, walking
 from storage.due import ScheduleToValue
 from storage.exchanges import Epoch
 from storage.late import late_ends, late_levels, late_pools, late_schedules
@@ -40,6 +40,9 @@ class MonthReader:
     exchanges: dict[tuple[int, int], list[Epoch]] = field(init=False)
     """By object and metric, where a register begins again."""
 
+    accepted: dict[tuple[int, int], set[int]] = field(init=False)
+    """By object and metric, the instants of readings that were held and accepted."""
+
     has_gestures: bool = field(init=False)
     has_gaps: bool = field(init=False)
     """Whether messages may be missing anywhere."""
@@ -51,6 +54,7 @@ class MonthReader:
         self.metrics = due.metrics(self.session)
         self.late = late_schedules(self.session)
         self.exchanges = exchanges.epochs(self.session)
+        self.accepted = walking.accepted(self.session)
         carrying: list[int] = []
         """Charges whose worth a record of an earlier period may change: levels, and registers that pause."""
         for row in records.usage_charges(self.session):

@@ -8,8 +8,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from billing.closing.exchanges import Readings, read_exchanged
 from billing.closing.reader import MonthReader
+from billing.closing.walking import Readings, read_walked, walked_over
 from storage import measuring
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
@@ -17,6 +17,8 @@ from storage.pools import used_later
 from storage.registers import followed_by_nothing
 from storage.types import DAY_MICROS
 
+HELD = "held"
+"""The quality of a value after which readings came that are held: it is the last one that counts."""
 BoundaryKey = tuple[int, int, int]
 """Object id, metric id, instant in microseconds."""
 
@@ -27,6 +29,9 @@ class Registers:
 
     kept: dict[BoundaryKey, int] = field(default_factory=dict)
     new: dict[BoundaryKey, tuple[int, str]] = field(default_factory=dict)
+
+    held: set[BoundaryKey] = field(default_factory=set)
+    """The values before which readings are held."""
 
     left_out: dict[int, int] = field(default_factory=dict)
     """By schedule, what its register rose while suspended, where the plan does not charge that."""
@@ -43,14 +48,17 @@ class Registers:
     def keep(self, key: BoundaryKey, quantity: int, quality: str) -> None:
         """Keep a value for good, unless there is one."""
         if key not in self.kept:
-            self.kept[key] = quantity
-            self.new[key] = quantity, quality
+            self._put(key, quantity, quality)
 
     def raise_to(self, key: BoundaryKey, quantity: int, quality: str) -> None:
         """Keep a value that may still rise."""
         if key not in self.kept or quantity > self.kept[key]:
-            self.kept[key] = quantity
-            self.new[key] = quantity, quality
+            self._put(key, quantity, quality)
+
+    def _put(self, key: BoundaryKey, quantity: int, quality: str) -> None:
+        self.kept[key] = quantity
+        self.new[key] = quantity, quality
+        (self.held.add if quality == HELD else self.held.discard)(key)
 
     def rows(self) -> tuple[tuple[int, int, int, int, str], ...]:
         """What to store: object, metric, microseconds, quantity, quality."""
@@ -66,8 +74,10 @@ def read_registers(
     for span in ordered:
         object_ids = {cast("int", schedule.object_id) for schedule in spans[span]}
         for at in (span.start, span.end):
-            for object_id, quantity in measuring.boundaries(reader.session, span.metric_id, at, object_ids).items():
-                registers.kept[object_id, span.metric_id, at] = quantity
+            for object_id, stored in measuring.boundaries(reader.session, span.metric_id, at, object_ids).items():
+                registers.kept[object_id, span.metric_id, at] = stored.quantity
+                if stored.quality == HELD:
+                    registers.held.add((object_id, span.metric_id, at))
     ended = [it for found in spans.values() for it in found if it.item_ends_on and it.item_ends_on <= it.ends_on]
     last = followed_by_nothing(reader.session, [it.id for it in ended if it.id > 0]) if ended else set()
     last |= _last_in_pools(reader, [it for it in ended if it.id < 0])
@@ -97,23 +107,26 @@ def _chain(
     object_ids = {cast("int", schedule.object_id) for schedule in schedules}
     before = measuring.top_before(reader.session, span, object_ids)
     edges = reader.window(span._replace(start=span.start // DAY_MICROS * DAY_MICROS, end=span.start, ends=False))
-    raw: dict[int, tuple[Readings, Measured | None]] = {}
+    raw: dict[int, Readings] = {}
     for schedule in schedules:
         object_id = cast("int", schedule.object_id)
         edge, found = edges.get(object_id), totals.get(schedule.id)
         tops = [top for top in (before.get(object_id), None if edge is None else edge.top) if top is not None]
         inside = (None, None) if found is None else (found.first, found.top)
-        raw[object_id] = Readings(max(tops, default=None), *inside), found
-    exchanged = read_exchanged(reader, span, raw)
+        raw[object_id] = Readings(max(tops, default=None), *inside)
+    opened = {it: registers.kept.get((it, span.metric_id, span.start)) for it in raw}
+    held = {it for it in raw if (it, span.metric_id, span.start) in registers.held}
+    raw |= read_walked(reader, span, walked_over(reader, span, raw, opened) | held)
     for schedule in schedules:
         object_id = cast("int", schedule.object_id)
         start, end = (object_id, span.metric_id, span.start), (object_id, span.metric_id, span.end)
-        read = exchanged.get(object_id) or raw[object_id][0]
+        read = raw[object_id]
         if read.before is not None:
-            registers.keep(start, read.before, "estimated")
+            registers.keep(start, read.before, HELD if read.held_before else "estimated")
         elif read.first is not None:
             registers.keep(start, read.first, "baseline")
         opening = registers.kept.get(start)
         if opening is not None:
             keep = registers.raise_to if schedule.id in last else registers.keep
-            keep(end, max(value for value in (opening, read.before, read.top) if value is not None), "estimated")
+            reached = max(value for value in (opening, read.before, read.top) if value is not None)
+            keep(end, reached, HELD if read.held else "estimated")

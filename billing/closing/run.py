@@ -21,6 +21,7 @@ from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import Crossed, DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
+from billing.readings import Held, held_in
 from billing.silences import look
 from billing.terms import end_terms
 from billing.unbilled import Unbilled, unbilled
@@ -63,6 +64,8 @@ class CloseReport:
     drafts: tuple[InvoiceDocument, ...] = ()
     incomplete: tuple[Incomplete, ...] = ()
     """Why usage may be missing, of what was invoiced all the same and of what is held for a person."""
+    held: tuple[Held, ...] = ()
+    """Readings of registers that are held for review, in the periods that were closed."""
 
     @property
     def unpriced(self) -> tuple[Unpriced, ...]:
@@ -126,6 +129,7 @@ def _close_all(
         drafts=tuple(run.drafts),
         unbilled=tuple(run.unbilled),
         incomplete=tuple(sorted(run.incomplete, key=attrgetter("month_starts_on", "contract", "reason"))),
+        held=tuple(run.held.values()),
     )
 
 
@@ -163,6 +167,7 @@ class _Run:
     incomplete: list[Incomplete] = field(default_factory=list)
     failures: dict[int, Failure] = field(default_factory=dict)
     unbilled: list[Unbilled] = field(default_factory=list)
+    held: dict[tuple[int, int], Held] = field(default_factory=dict)
 
     def find_due(self, until: date, only: Collection[str] | None) -> dict[Month, list[ContractToClose]]:
         due: dict[Month, list[ContractToClose]] = {}
@@ -198,6 +203,7 @@ class _Run:
         closed = [contract.id for contract in members if contract.id not in self.failures]
         with self.database.snapshot() as session:
             self.unbilled += unbilled(session, words=("report",), contracts=closed, month=month)
+            self.held |= {(it.object_id, it.metric_id): it for it in held_in(session, closed, month)}
 
     def _close(self, closer: ContractCloser, account: Account, *, wait: bool) -> Outcome | None:
         if any(contract.id in self.waiting for contract in account):

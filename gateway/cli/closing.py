@@ -53,6 +53,7 @@ def _show(report: "CloseReport", nothing: str, *, dry_run: bool, as_json: bool) 
     unbilled = [each.as_json() for each in report.unbilled]
     unpriced = [each.as_json() for each in report.unpriced]
     incomplete = [each.as_json() for each in report.incomplete]
+    held = [each.as_json() for each in report.held]
     if as_json:
         show_json(
             {
@@ -63,6 +64,7 @@ def _show(report: "CloseReport", nothing: str, *, dry_run: bool, as_json: bool) 
                 "unbilled": unbilled,
                 "unpriced": unpriced,
                 "incomplete": incomplete,
+                "held": held,
                 "failures": failures,
             }
         )
@@ -79,6 +81,9 @@ def _show(report: "CloseReport", nothing: str, *, dry_run: bool, as_json: bool) 
                 "Usage may be missing here; `metergate gaps list --open` has each gap, `gaps accept` clears them:"
             )
             show_rows(incomplete, as_json=False, nothing="")
+        if held:
+            click.echo("Readings that are held for review, and not billed (`metergate readings held`):")
+            show_rows(held, as_json=False, nothing="")
         if dry_run:
             click.echo("Nothing was written: this was a dry run.")
         for found in report.unpriced:

@@ -23,6 +23,7 @@ COMMANDS = {
     "plans": ("gateway.cli.plans", "Plans: list versions, change prices."),
     "price": ("gateway.cli.price", "Value a charge over a quantity or events, without a database."),
     "quarantine": ("gateway.cli.quarantine", "Refused messages: list, show, replay, discard."),
+    "readings": ("gateway.cli.readings", "Readings of registers held for review: held, accept, reject, exchange."),
     "run": ("gateway.cli.running", "Run the gateway with its alarms."),
     "sessions": ("gateway.cli.sessions", "The ingest members and what waits for them: list, drain."),
     "simulate": ("gateway.cli.simulate", "Play random histories with crashes; an auditor judges the invoices."),

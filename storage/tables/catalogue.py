@@ -52,6 +52,10 @@ class Metric(Table, table=True):
     """`round` (half away from zero, once, at the door) or `refuse`."""
     expected_seconds: int | None = None
     """An object that sends it and is silent for longer than this has a gap; null: nothing is expected."""
+    register_width: int | None = None
+    """Digits before the decimal point of a register: after all nines it begins again at 0."""
+    maximum_rate: Fraction | None = Field(default=None, sa_type=Exact)
+    """What a register may rise in an hour, in the metric's unit; a reading above it is held for review."""
 
 
 class Customer(Table, table=True):

@@ -11,11 +11,15 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field
 
-from storage.tables.base import QUANTITY_LIMIT, Table
+from storage.tables.base import QUANTITY_LIMIT, READING_DECISIONS, Table, one_of
 from storage.types import Instant, Word
+
+HELD_HERE = text("quality = 'held'")
+"""The few register values behind which readings wait for review."""
 
 
 class IngestCounter(Table, table=True):
@@ -149,6 +153,7 @@ class BoundaryValue(Table, table=True):
     __tablename__ = "boundary_value"
     __table_args__: ClassVar[Any] = (
         PrimaryKeyConstraint("object_id", "metric_id", "at"),
+        Index("ix_boundary_value_held", "metric_id", "at", sqlite_where=HELD_HERE, postgresql_where=HELD_HERE),
         {"sqlite_with_rowid": False},
     )
     object_id: int = Field(sa_type=Integer)
@@ -156,7 +161,7 @@ class BoundaryValue(Table, table=True):
     at: datetime = Field(sa_type=Instant)
     quantity: int = Field(sa_type=BigInteger)
     quality: str = Field(sa_type=Word)
-    """`reading` (at the boundary itself), `estimated` (the last reading carried), `baseline` (the first of all)."""
+    """`estimated` (the last reading carried), `baseline` (the first of all), `held` (the last one that counts)."""
 
 
 class RegisterEpoch(Table, table=True):
@@ -174,6 +179,30 @@ class RegisterEpoch(Table, table=True):
     """What the old register stood at when it was taken out."""
     initial_quantity: int | None = Field(default=None, sa_type=BigInteger)
     """What the new register stood at when it was put in; null: its first reading."""
+
+
+class ReadingDecision(Table, table=True):
+    """What a person decided of readings that were held; append-only."""
+
+    __tablename__ = "reading_decision"
+    __table_args__: ClassVar[Any] = (
+        one_of("decision", READING_DECISIONS),
+        Index("ix_reading_decision_register", "object_id", "metric_id", "at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    object_id: int = Field(foreign_key="connected_object.id")
+    metric_id: int = Field(foreign_key="metric.id")
+    at: datetime = Field(sa_type=Instant)
+    """The reading that was decided of, or the first one."""
+    until: datetime | None = Field(default=None, sa_type=Instant)
+    """The last one that was rejected with it."""
+    decision: str = Field(sa_type=Word)
+    """`accept` (it counts), `reject` (they were taken back) or `exchange` (a new register begins with it)."""
+    reason: str = ""
+    recorded_at: datetime = Field(sa_type=Instant)
+    origin: str
+    key: str = ""
+    """The request id of the command, or empty."""
 
 
 class MessageInbox(Table, table=True):

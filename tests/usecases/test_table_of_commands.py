@@ -16,7 +16,7 @@ from gateway.telemetry import OUR_EVENTS
 from storage.database import Database
 from storage.tables import ContractItem, InvoicingSchedule, ObjectEvent, Outbox, UsageReversal
 from tests import brokers
-from tests.usecases.changing import World, contract, fee, noon, per_unit, plans
+from tests.usecases.changing import SELLER, World, contract, fee, noon, per_unit, plans
 
 REFERENCE = (brokers.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 SECTION = REFERENCE.split("## Changes of mind\n")[1].split("\n## ")[0]
@@ -41,8 +41,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "transfer": {"contract": "D"},
     "exchange": {"note": "serial 4711"},
     "command": {"name": "reboot"},
+    "accept_readings": {"metric": "energy"},
+    "reject_readings": {"metric": "energy"},
+    "exchange_readings": {"metric": "energy"},
     "reverse": {"metric": "usage", "at": AT, "reason": "a test"},
 }
+METERED = SELLER.replace("customers:", "  - {name: energy, unit: kWh, kind: cumulative, decimals: 0}\ncustomers:")
 
 
 def catalogue(price: str) -> str:
@@ -57,11 +61,14 @@ def counts(session: Session) -> list[int]:
 
 def world(database: Database, command: str) -> World:
     """One object to which the command may be told."""
-    it = World(database, catalogue("30"))
+    it = World(database, catalogue("30"), METERED)
     for earlier in BEFORE.get(command, ("create", "activate")):
         it.do(earlier, date(2022, 4, 1), **BODIES.get(earlier, {}))
     if command == "reverse":
         it.uses(5, AT)
+    if command.endswith("_readings"):
+        it.uses(100, AT, metric_id=2)
+        it.uses(3, "2022-04-11T10:00:00+00:00", metric_id=2)
     if command in {"change_price", ""}:
         it.apply(catalogue("45"))
     return it
