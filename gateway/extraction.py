@@ -3,6 +3,7 @@
 The law: numbers are typed numbers, text never becomes a formula, and memory does not grow with the fleet.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -79,6 +80,28 @@ def export_invoice(session: Session, number: str, target: Path, file_format: For
         case "xlsx":
             rows = _schedule_cells(session, invoice) if level == "schedule" else _usage_cells(session, invoice)
             return _write_workbook(target, session, invoice, COLUMNS[level], rows)
+
+
+def detail_texts(session: Session, number: str, level: Level = "schedule") -> Iterator[str]:
+    """An invoice's detail as lines of JSON, an object each, read as they are taken; numbers are texts, to stay exact.
+
+    Raises UnknownInvoice before the first line.
+    """
+    invoice, _ = find_invoice(session, number)
+    columns = COLUMNS[level]
+    for cells in _schedule_cells(session, invoice) if level == "schedule" else _usage_cells(session, invoice):
+        row = {name: _json_cell(cell) for name, cell in zip(columns, cells, strict=True)}
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _json_cell(cell: Cell) -> str | int:
+    match cell:
+        case Decimal():
+            return f"{cell:f}"
+        case date():
+            return cell.isoformat()
+        case _:
+            return cell
 
 
 def _with_lines(session: Session, invoice: Invoice) -> Iterator[tuple[LineDocument, list[ShareTuple]]]:

@@ -61,6 +61,19 @@ def replay_all(
         tell(total)
 
 
+def discard_all(database: Database, which: Which, *, now: datetime) -> int:
+    """Give up all that waits and that `which` names, in batches; how many they were. They stay listed."""
+    count = 0
+    while True:
+        with database.transaction() as session:
+            messages = quarantine.listed(session, which=which, limit=BATCH)
+            for message in messages:
+                quarantine.resolve(session, message, status="discarded", now=now)
+        count += len(messages)
+        if len(messages) < BATCH:
+            return count
+
+
 class Replayer:
     """Takes in what waited for an object, once that is registered."""
 

@@ -4,9 +4,9 @@ import click
 
 from billing.core.money import format_minor
 from gateway.cli.context import house
-from gateway.cli.documents import summary
 from gateway.cli.output import show_json, show_rows
 from gateway.cli.paying import amount_of
+from gateway.views.documents import summary
 
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what it would do, and write nothing.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

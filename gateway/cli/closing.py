@@ -46,28 +46,14 @@ def _day(until: str) -> date:
 
 
 def _show(report: "CloseReport", nothing: str, *, dry_run: bool, as_json: bool) -> int:
-    from gateway.cli.documents import summary
+    from gateway.views.documents import close_json
 
-    rows, drafts = ([summary(each) for each in found] for found in (report.invoices, report.drafts))
-    failures = [{"contract": it.contract, "month": it.month_starts_on, "message": it.message} for it in report.failures]
-    unbilled = [each.as_json() for each in report.unbilled]
-    unpriced = [each.as_json() for each in report.unpriced]
-    incomplete = [each.as_json() for each in report.incomplete]
-    held = [each.as_json() for each in report.held]
+    whole = close_json(report) | {"dry_run": dry_run}
+    rows, drafts, unbilled, incomplete, held, failures = (
+        whole[key] for key in ("invoices", "drafts", "unbilled", "incomplete", "held", "failures")
+    )
     if as_json:
-        show_json(
-            {
-                "until": report.until,
-                "dry_run": dry_run,
-                "invoices": rows,
-                "drafts": drafts,
-                "unbilled": unbilled,
-                "unpriced": unpriced,
-                "incomplete": incomplete,
-                "held": held,
-                "failures": failures,
-            }
-        )
+        show_json(whole)
     else:
         show_rows(rows, as_json=False, nothing="" if drafts else nothing)
         if drafts:

@@ -5,9 +5,10 @@ from fractions import Fraction
 import click
 
 from gateway.cli.context import house
-from gateway.cli.documents import document_json, show_document
+from gateway.cli.documents import show_document
 from gateway.cli.output import show_json
 from gateway.cli.paying import amount_of
+from gateway.views.documents import document_json
 
 
 @click.command()

@@ -21,8 +21,8 @@ def demo(output: Path) -> None:
 
     from gateway import demo as play
     from gateway import extraction
-    from gateway.cli.documents import line_rows, summary
     from gateway.cli.output import show_table
+    from gateway.views.documents import line_rows, summary
     from storage.database import Database
 
     started = time.monotonic()

@@ -7,10 +7,11 @@ import click
 from gateway.cli.approving import approve, drafts, void
 from gateway.cli.context import house
 from gateway.cli.crediting import credit
-from gateway.cli.documents import document_json, lacking_texts, show_document, summary
+from gateway.cli.documents import lacking_texts, show_document
 from gateway.cli.exporting import export
 from gateway.cli.output import show_json, show_pieces, show_rows
-from gateway.cli.paying import balance_row, pay
+from gateway.cli.paying import pay
+from gateway.views.documents import balance_row, document_json, summary
 
 DAY = timedelta(days=1)
 

@@ -1,24 +1,13 @@
-"""`metergate invoices pay`, and how a balance is shown."""
+"""`metergate invoices pay`."""
 
 from datetime import date
 from fractions import Fraction
 
 import click
 
-from billing.core.money import format_minor
-from billing.core.payments import Balance
 from gateway.cli.context import house
 from gateway.cli.output import show_json
-
-
-def balance_row(balance: Balance, digits: int) -> dict[str, object]:
-    """What was paid, credited and is still due, as decimal text, and the state in one word."""
-    return {
-        "paid": format_minor(balance.paid_minor, digits),
-        "credited": format_minor(balance.credited_minor, digits),
-        "due": format_minor(balance.due_minor, digits),
-        "state": balance.state,
-    }
+from gateway.views.documents import balance_row
 
 
 @click.command()

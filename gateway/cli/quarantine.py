@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from storage.database import Database
 
 IDENTITY = click.IntRange(1, 2**63 - 1)
-DISCARD_BATCH = 200
-"""Messages of one transaction: they are read whole."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -128,18 +126,12 @@ def replay(identities: tuple[int, ...], **conditions: Any) -> int:
 @conditions
 def discard(identities: tuple[int, ...], **conditions: Any) -> int:
     """Give messages up; they stay listed under --all."""
+    from gateway.replaying import discard_all
+
     which = _which(identities, conditions)
-    count = 0
     with house() as parts:
         missing = _missing(parts.database, identities)
-        while True:
-            with parts.database.transaction() as session:
-                messages = store.listed(session, which=which, limit=DISCARD_BATCH)
-                for message in messages:
-                    store.resolve(session, message, status="discarded", now=parts.clock.now())
-            count += len(messages)
-            if len(messages) < DISCARD_BATCH:
-                break
+        count = discard_all(parts.database, which, now=parts.clock.now())
     for identity in missing:
         click.echo(f"{identity} does not wait in quarantine", err=True)
     click.echo(f"{count} discarded")

@@ -10,13 +10,20 @@ from importlib.metadata import version
 import anyio.to_thread
 from fastapi import Depends, FastAPI, Response
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import console
 from config.clock import Clock
 from config.settings import Settings
 from gateway.api import health
+from gateway.api.catalogue import catalogue
+from gateway.api.closes import closes
+from gateway.api.contracts import contracts
+from gateway.api.invoices import invoices
+from gateway.api.metrics import metrics
 from gateway.api.objects import objects
+from gateway.api.quarantine import quarantine
 from gateway.api.usage import usage
 from gateway.web import problems
 from gateway.web.for_console import services
@@ -27,7 +34,7 @@ from storage.database import Database
 
 THREADS = 10
 """Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
-ROUTERS = (health.router, objects, usage)
+ROUTERS = (health.router, objects, usage, catalogue, contracts, closes, invoices, quarantine, metrics)
 
 
 def application(
@@ -35,7 +42,8 @@ def application(
 ) -> Starlette:
     """The API and the console over one database; `wake` is called after a commit that wrote to the outbox."""
     service = Service(database=database, clock=clock, settings=settings, wake=wake)
-    routes: list[BaseRoute] = [Mount("/api/v1", app=api(service))]
+    served = api(service)
+    routes: list[BaseRoute] = [Mount("/api/v1", app=served), Route("/metrics", _Metrics(served))]
     house = console.House(
         database=database, clock=clock, settings=settings, services=services(database, clock, settings), wake=wake
     )
@@ -66,6 +74,16 @@ def api(service: Service) -> FastAPI:
         return Response(text_of(app), media_type="application/json")
 
     return app
+
+
+class _Metrics:
+    """Where Prometheus looks unless it is told otherwise: the same figures as the API's own."""
+
+    def __init__(self, served: ASGIApp) -> None:
+        self._served = served
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._served(scope, receive, send)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from storage.tables.access import AccessToken
 from storage.tables.base import (
     APPROVALS,
     CHARGE_TYPES,
+    CLOSE_STATUSES,
     COMMAND_STATUSES,
     DATINGS,
     GAP_CLEARINGS,
@@ -43,6 +44,7 @@ from storage.tables.catalogue import (
     Source,
     Subscription,
 )
+from storage.tables.closes import CloseRun
 from storage.tables.console import ConsoleSession
 from storage.tables.downlink import DeviceAddress, DeviceCommand, PresenceReport
 from storage.tables.invoices import (
@@ -96,6 +98,7 @@ from storage.tables.usage import (
 __all__ = [
     "APPROVALS",
     "CHARGE_TYPES",
+    "CLOSE_STATUSES",
     "COMMAND_STATUSES",
     "DATINGS",
     "GAP_CLEARINGS",
@@ -123,6 +126,7 @@ __all__ = [
     "BoundaryValue",
     "BrokerSession",
     "Charge",
+    "CloseRun",
     "ConnectedObject",
     "ConsoleSession",
     "Contract",

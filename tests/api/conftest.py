@@ -6,15 +6,28 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from billing import catalogue
 from billing.access import Role, create_token
 from config.clock import VirtualClock
 from config.settings import Settings
 from gateway.web.application import application
 from gateway.web.serving import WebServer
 from storage.database import Database
+from tests.usecases.conftest import CATALOGUE
 
 NOW = datetime(2022, 4, 20, 8, 0, tzinfo=UTC)
 Speaking = Callable[[Role], httpx.Client]
+
+
+SERVICE = {"contract": "IOT Fleet Contract", "subscription": "Premium Fleet Subscription", "starts_on": "2022-04-01"}
+
+
+@pytest.fixture
+def database(sqlite_database: Database) -> Database:
+    """With the catalogue of the documentation; the use cases behind the endpoints are tested on both databases."""
+    with sqlite_database.transaction() as session:
+        catalogue.apply(session, catalogue.load(CATALOGUE, "catalogue.yaml"), NOW)
+    return sqlite_database
 
 
 @pytest.fixture

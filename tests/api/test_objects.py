@@ -7,29 +7,12 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
-from billing import catalogue
 from billing.access import Role
 from billing.commands import COMMANDS
 from storage import registry
 from storage.database import Database
 from storage.tables import ConnectedObject, Outbox
-from tests.api.conftest import NOW, Speaking
-from tests.usecases.conftest import CATALOGUE
-
-SERVICE = {"contract": "IOT Fleet Contract", "subscription": "Premium Fleet Subscription", "starts_on": "2022-04-01"}
-
-
-@pytest.fixture
-def fleet(sqlite_database: Database) -> Database:
-    with sqlite_database.transaction() as session:
-        catalogue.apply(session, catalogue.load(CATALOGUE, "catalogue.yaml"), NOW)
-    return sqlite_database
-
-
-@pytest.fixture
-def database(fleet: Database) -> Database:
-    """These tests ask one database; the use cases are tested on both."""
-    return fleet
+from tests.api.conftest import NOW, SERVICE, Speaking
 
 
 def test_an_object_is_created_activated_and_shown_with_its_schedules(speaking: Speaking, database: Database) -> None:
