@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from billing.core.silences import holes
-from storage import silence
+from storage import incomplete, silence
 from storage.locks import claim, wait_for
 from storage.types import to_micros
 
@@ -38,6 +38,7 @@ def look(session: Session, now: datetime, *, again: bool = False, wait: bool = F
         return Looked()
     at = to_micros(now)
     ended, cleared = _end(session, at, again=again)
+    cleared += incomplete.clear_covered(session, at)
     return Looked(begun=silence.open_silences(session, at), ended=ended, cleared=cleared)
 
 

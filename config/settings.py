@@ -42,6 +42,10 @@ class Settings(BaseSettings):
         30, ge=1, description="How long a gateway that is stopped may finish what it has in hand."
     )
     batch_max: int = Field(2000, ge=1, description="Most messages of one transaction.")
+    broker_drops_topic: str = Field(
+        "$SYS/broker/publish/messages/dropped",
+        description="Where the broker says how many messages it dropped (Mosquitto); empty: not listened to.",
+    )
     payload_limit_bytes: int = Field(65536, ge=64, description="A larger payload is quarantined.")
     plausible_past_days: int = Field(3650, ge=1, description="Older than this is refused.")
     plausible_future_hours: int = Field(24, ge=0, description="Further ahead than this is refused.")

@@ -6,7 +6,8 @@ Which of them a process has is its role; see gateway/roles.py.
 
 import contextlib
 import logging
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
 from typing import Self
 
 from billing import answering, control, lifecycle, silences, thresholds
@@ -24,7 +25,7 @@ from gateway.scheduler import Alarms
 from gateway.sessions import SessionKeeper
 from gateway.sources.source import Sources
 from gateway.sources.stored import WATCH_SECONDS, Watch
-from storage import members
+from storage import gaps, members
 from storage.database import Database
 from storage.errors import StorageError
 from storage.locks import claim
@@ -41,6 +42,9 @@ EXPIRY_SECONDS = 2
 HANDOVER_SECONDS = 2
 """How often the ingest members are looked at: how long a message may go both ways when they take over."""
 
+DROPS_TOPIC = "$SYS/broker/publish/messages/dropped"
+"""Left where it is not listened to any more."""
+DROPS = re.compile(rb"[0-9]{1,18}")
 CHECKPOINT_SECONDS = 1
 """How often SQLite's log is moved into its file, beside the batches: one that has to do it is ten times slower."""
 
@@ -76,8 +80,15 @@ class Gateway:
                 broker=f"{broker.host}:{broker.port}",
                 caught_up=self._caught_up,
             )
+            self._broker, self._client_id = f"{broker.host}:{broker.port}", own.client_id
             self._receiver = Receiver(
-                own, database, clock, self._on_control, filters=subscriptions, on_connected=self._sessions.on_connected
+                own,
+                database,
+                clock,
+                self._on_control,
+                filters=subscriptions,
+                on_connected=self._sessions.on_connected,
+                aside={DROPS_TOPIC: self._on_drops, settings.broker_drops_topic: self._on_drops},
             )
             if parts == PARTS["ingest"]:
                 self._membership = Membership(database, clock, own.client_id, self._stored)
@@ -183,7 +194,10 @@ class Gateway:
                 join += [self._share + pattern for pattern in source.filters]
             elif not self._share or self._member == 1:
                 join += source.filters
-        leave = {prefix + pattern for pattern in formerly for prefix in ("", self._share)} - set(join)
+        if self._parts.control and self._settings.broker_drops_topic:
+            join.append(self._settings.broker_drops_topic)
+        once = {DROPS_TOPIC, *(prefix + pattern for pattern in formerly for prefix in ("", self._share))}
+        leave = once - set(join)
         if self._handed_over:
             leave |= set(self._source_filters)
         self._receiver.use(sources, join=join, leave=sorted(leave))
@@ -242,6 +256,18 @@ class Gateway:
                     answering.expire(session, self._clock.now())
         except StorageError as error:
             log.warning("commands that expired could not be settled: %s", error)
+
+    def _on_drops(self, payload: bytes, at: datetime) -> None:
+        """The broker says how many messages it dropped since it was started; more than before is a gap."""
+        if not DROPS.fullmatch(payload):
+            return
+        with self._database.transaction() as session:
+            gap = gaps.note_drops(session, client_id=self._client_id, broker=self._broker, dropped=int(payload), at=at)
+            lost = None if gap is None else gap.lost
+        if lost is not None:
+            log.error(
+                "the broker %s dropped %d messages; the gap is recorded (`metergate gaps list`)", self._broker, lost
+            )
 
     def _keep_house(self) -> None:
         now = self._clock.now()

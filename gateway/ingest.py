@@ -20,10 +20,12 @@ from billing.answering import answer
 from billing.downlink import Answer
 from billing.registry import NewObject, create_objects
 from gateway.door import Door, reported, times_to_remember
+from gateway.following import follow_numbers, note_skipped
 from gateway.message import Message, Read, Rules
 from gateway.quick_batch import NEVER, Taken, take_quickly
 from gateway.reading import address_of, read_own, read_source
 from gateway.sources.codecs.sparkplug import rebirth
+from gateway.sources.numbering import Numbered
 from gateway.sources.quick import QuickSources
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
 from storage import births, outbox, partitions, presence, quarantine, usage
@@ -181,6 +183,7 @@ def _apply(
     quick = take_quickly(messages, known.topics(rules.topic_devices), metrics, rules.limits(archived), foreign)
     refusals: list[Refusal] = []
     reads: list[Read] = []
+    numbers: list[Numbered] = []
     ignored = 0
     for place in quick.left:
         message = messages[place]
@@ -188,7 +191,7 @@ def _apply(
             if message.topic.startswith(own):
                 reads.append(read_own(message, rules))
             else:
-                parts = [it for it in read_source(message, rules) if only_part is None or it.part == only_part]
+                parts = [it for it in read_source(message, rules, numbers) if only_part in {None, it.part}]
                 ignored += not parts
                 reads += parts
         except Unreadable as error:
@@ -217,6 +220,8 @@ def _apply(
     for object_id, received in door.heard.items():
         quick.heard[object_id] = max(received, quick.heard.get(object_id, NEVER))
     _keep_births(session, rules, now)
+    follow_numbers(session, numbers, objects, now)
+    note_skipped(session, rules.sources.births.skipped, objects, now)
     heard = known.news(quick.heard)
     heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"

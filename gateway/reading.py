@@ -5,6 +5,7 @@ from functools import lru_cache
 from gateway.message import Message, Read, Rules
 from gateway.quick_telemetry import decode_quickly
 from gateway.sources.mapping import Arrival
+from gateway.sources.numbering import Numbered
 from gateway.telemetry import Unreadable, decode_answer, decode_lifecycle
 from storage.types import MICROSECOND, to_micros
 
@@ -31,7 +32,7 @@ def read_own(message: Message, rules: Rules) -> Read:
     return Read(message, reference, samples)
 
 
-def read_source(message: Message, rules: Rules) -> list[Read]:
+def read_source(message: Message, rules: Rules, numbers: list[Numbered]) -> list[Read]:
     """What a message on a topic of a source says, object by object. Raises Unreadable."""
     route = rules.sources.route(message.topic)
     if route is None:
@@ -47,7 +48,7 @@ def read_source(message: Message, rules: Rules) -> list[Read]:
     arrival = Arrival(
         at, at - rules.plausible_past // MICROSECOND, at + rules.plausible_future // MICROSECOND, message.retained
     )
-    parts = rules.sources.read(route, message.payload, arrival)
+    parts = rules.sources.read(route, message.payload, arrival, numbers)
     return [Read(message, part.reference, part.content, part.reference) for part in parts]
 
 

@@ -54,8 +54,11 @@ class ControlProperties:
     correlation_data: bytes | None = None
 
 
+AsideHandler = Callable[[bytes, datetime], None]
+"""`handle(payload, received_at)` of a topic that no object speaks on; commits before it returns."""
 ControlHandler = Callable[[str, bytes, bool, ControlProperties], None]
 """`handle_control(topic, payload, retained, properties)`; commits before it returns. A StorageError is retried."""
+NOTHING_ASIDE: Mapping[str, AsideHandler] = MappingProxyType({})
 LinkMaker = Callable[[LinkOptions], Link]
 LINKS: Mapping[str, LinkMaker] = MappingProxyType({"native": NativeLink, "paho": PahoLink})
 
@@ -69,7 +72,8 @@ class Receiver:
     """One session at the broker, one thread that receives, writes and acknowledges.
 
     `handle_control` is called in that thread, in the order of arrival. `on_connected` is told, at each connection,
-    whether the broker had kept the session; it may write, and its StorageError ends the connection.
+    whether the broker had kept the session; it may write, and its StorageError ends the connection. `aside` has the
+    topics that no object speaks on, each with what is done with its messages.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Receiver:
         *,
         filters: Filters | None = None,
         on_connected: Callable[[bool], None] = lambda _session_present: None,
+        aside: Mapping[str, AsideHandler] = NOTHING_ASIDE,
         make_link: LinkMaker | None = None,
     ) -> None:
         wanted = Filters.everything(settings) if filters is None else filters
@@ -89,6 +94,7 @@ class Receiver:
         self._clock = clock
         self._handle_control = handle_control
         self._on_connected = on_connected
+        self._aside = aside
         self._make_link = make_link or link_maker(settings)
         self._rules = Rules.of(settings)
         self._control_prefix = f"{settings.topic_control}/"
@@ -243,6 +249,11 @@ class Receiver:
                 properties = ControlProperties(response_topic=response_topic, correlation_data=correlation_data)
                 self._settle(link, [message], [packet_id], properties)
                 continue
+            if topic in self._aside:
+                self._settle(link, run, packet_ids)
+                run, packet_ids = [], []
+                self._settle(link, [message], [packet_id], self._aside[topic])
+                continue
             run.append(message)
             packet_ids.append(packet_id)
         self._settle(link, run, packet_ids)
@@ -252,7 +263,7 @@ class Receiver:
         link: Link,
         run: Sequence[Message],
         packet_ids: Sequence[int],
-        control: ControlProperties | None = None,
+        control: ControlProperties | AsideHandler | None = None,
     ) -> None:
         """Commit a run of messages and acknowledge it; a fault of the database is waited out.
 
@@ -278,7 +289,7 @@ class Receiver:
                 link.acknowledge([packet_id for packet_id in packet_ids if packet_id])
                 return
 
-    def _write(self, run: Sequence[Message], control: ControlProperties | None) -> None:
+    def _write(self, run: Sequence[Message], control: ControlProperties | AsideHandler | None) -> None:
         now = self._clock.now()
         if control is None:
             applied = ingest_batch(self._database, run, self._rules, now=now)
@@ -287,6 +298,9 @@ class Receiver:
             self._forget_old_times()
             return
         (message,) = run
+        if not isinstance(control, ControlProperties):
+            control(message.payload, message.received_at)
+            return
         try:
             self._handle_control(message.topic, message.payload, message.retained, control)
         except StorageError:

@@ -48,6 +48,19 @@ TOUCHED = f"""
 """
 
 
+COVERED = """
+    UPDATE reception_gap AS g SET cleared_at = :now, cleared_by = 'register'
+    WHERE g.cleared_at IS NULL AND g.reason = 'sequence' AND {some} AND NOT {other}
+"""
+MEASURED = f"""
+    EXISTS (SELECT 1 FROM invoicing_schedule s
+            JOIN charge c ON c.id = s.charge_id AND c.type IN ('usage', 'event')
+            LEFT JOIN metric m ON m.id = s.metric_id
+            WHERE s.object_id = g.object_id AND s.status <> 'cancelled' AND s.start_at <= {END}
+                  AND s.end_at > g.starts_at AND {{condition}})
+"""
+
+
 class Touched(NamedTuple):
     """A schedule and a gap that touches it; `ends_at` is None while the gap lasts."""
 
@@ -58,6 +71,15 @@ class Touched(NamedTuple):
     contract_id: int
     schedule_id: int
     object_id: int | None
+
+
+def clear_covered(session: Session, now: int) -> int:
+    """Clear the gaps of numbers of objects of which only registers are billed, with a reading since; how many."""
+    caught_up = _caught_up("s.object_id")
+    statement = COVERED.format(
+        some=MEASURED.format(condition=f"({caught_up})"), other=MEASURED.format(condition=f"NOT ({caught_up})")
+    )
+    return session.connection().execute(text(statement), {"now": now}).rowcount
 
 
 def any_open(session: Session) -> bool:

@@ -79,10 +79,10 @@ class Silence(NamedTuple):
 
 
 def any_expected(session: Session) -> bool:
-    """Whether any metric says how often it is expected, or a silence is still open."""
+    """Whether any metric says how often it is expected, or a gap of one object is still open."""
     query = text(
         "SELECT 1 WHERE EXISTS (SELECT 1 FROM metric WHERE expected_seconds IS NOT NULL) "
-        "OR EXISTS (SELECT 1 FROM reception_gap WHERE reason = 'silent' AND cleared_at IS NULL)"
+        "OR EXISTS (SELECT 1 FROM reception_gap WHERE reason IN ('silent', 'sequence') AND cleared_at IS NULL)"
     )
     return session.connection().execute(query).first() is not None
 

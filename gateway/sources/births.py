@@ -16,6 +16,8 @@ SEQUENCE = 256
 ASK_AGAIN_SECONDS = 60.0
 """A rebirth is asked for once in so long: an edge node that cannot answer is not asked by every message."""
 BD_SEQ = "bdSeq"
+OBJECTS_KEPT = 10_000
+"""Objects behind one edge node that a gap of its numbers is told of."""
 BIRTHS, DEATHS, DATA = ("NBIRTH", "DBIRTH"), ("NDEATH", "DDEATH"), ("NDATA", "DDATA")
 
 
@@ -39,13 +41,32 @@ class Place(NamedTuple):
         return f"{self.source}/{self.group}/{self.edge}/"
 
 
+class Skipped(NamedTuple):
+    """Messages of an edge node that did not come, between the arrival of two; times in microseconds."""
+
+    source: str
+    first: int
+    last: int
+    starts_at: int
+    ends_at: int
+    references: frozenset[str]
+    """The objects that were heard behind it."""
+
+
 @dataclass(slots=True)
 class Births:
-    """What is known of births; `changed` is what a transaction is to keep, `asked` the edge nodes to ask."""
+    """What is known of births; `changed` is what a transaction is to keep, `asked` the edge nodes to ask.
+
+    `skipped` are the messages that are missing.
+    """
 
     known: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     changed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
+    skipped: list[Skipped] = field(default_factory=list)
+    _behind: dict[str, set[str]] = field(default_factory=dict)
+    """By edge node, the objects that were heard behind it."""
+    _last_at: dict[str, int] = field(default_factory=dict)
     _last_seq: dict[str, int] = field(default_factory=dict)
     _asked_at: dict[str, float] = field(default_factory=dict)
 
@@ -53,15 +74,16 @@ class Births:
         """What was to be kept and asked for is committed."""
         self.changed.clear()
         self.asked.clear()
+        self.skipped.clear()
 
-    def documents(self, place: Place, payload: bytes) -> list[Any]:
+    def documents(self, place: Place, payload: bytes, *, reference: str | None = None, at: int = 0) -> list[Any]:
         """A document for the event, where the message is one, and one for each value. Raises Unreadable."""
         if place.kind not in (*BIRTHS, *DEATHS, *DATA):
             return []  # a command, which is not for us
         said = sparkplug.decode(payload)
         if place.kind == "NDEATH":
             return self._death(place, said)
-        self._follow(place, said)
+        self._follow(place, said, reference, at)
         if place.kind in BIRTHS:
             self._born(place, said)
         event = [] if place.kind in DATA else [{"event": place.kind, "time": said.time}]
@@ -74,14 +96,24 @@ class Births:
             return []  # the will of a session that is over, told late
         return [{"event": place.kind, "time": said.time, "key": f"{BD_SEQ} {session}"}]
 
-    def _follow(self, place: Place, said: Payload) -> None:
-        """Ask for a rebirth where a message of the edge node is missing."""
+    def _follow(self, place: Place, said: Payload, reference: str | None, at: int) -> None:
+        """Ask for a rebirth where a message of the edge node is missing, and remember that it is."""
+        behind = self._behind.setdefault(place.edge_node, set())
+        if reference is not None and len(behind) < OBJECTS_KEPT:
+            behind.add(reference)
         if said.seq is None:
             return
-        last = self._last_seq.get(place.edge_node)
-        self._last_seq[place.edge_node] = said.seq
-        if place.kind != "NBIRTH" and last is not None and said.seq != (last + 1) % SEQUENCE and said.seq != last:
+        last, last_at = self._last_seq.get(place.edge_node), self._last_at.get(place.edge_node, at)
+        self._last_seq[place.edge_node], self._last_at[place.edge_node] = said.seq, at
+        if place.kind == "NBIRTH" or last is None:
+            return
+        ahead = (said.seq - last) % SEQUENCE
+        if ahead > 1:
             self._ask(place)
+        if 1 < ahead <= SEQUENCE // 2:  # further on, it is one that comes again
+            skipped = Skipped(place.source, last + 1, last + ahead - 1, last_at, at, frozenset(behind))
+            if skipped not in self.skipped:  # a batch that the database did not take is read again
+                self.skipped.append(skipped)
 
     def _born(self, place: Place, said: Payload) -> None:
         names = [it for it in said.metrics if it.name is not None]

@@ -166,6 +166,13 @@ class SkipRule(Model):
     equals: bool | int | str
 
 
+class SequenceModel(Model):
+    """Where a message has its number: what jumps is missing."""
+
+    path: Path
+    wraps_at: Annotated[int, Field(ge=4, le=2**62)] | None = None
+
+
 class MessageModel(Model):
     """One kind of message: its topic, how it is read, and what is taken from it."""
 
@@ -184,6 +191,7 @@ class MessageModel(Model):
     events: list[EventRule] = Field(default_factory=list, max_length=EVENTS_MAX)
     skip: list[SkipRule] = Field(default_factory=list, max_length=20)
     retained: Retained | None = None
+    sequence: SequenceModel | None = None
 
     @field_validator("object")
     @classmethod

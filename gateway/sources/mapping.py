@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from gateway.sources.births import Births, Place
 from gateway.sources.codecs import Decode
+from gateway.sources.numbering import Numbered
 from gateway.sources.numbers import add, multiply, number, times
 from gateway.sources.paths import Find
 from gateway.sources.times import Ambiguous, Read
@@ -32,6 +33,8 @@ from storage.types import from_micros
 
 Retained = Literal["accept", "ignore", "quarantine", "once"]
 Values = list[tuple[str, Decimal | int]]
+NUMBER_MAX = 1 << 62
+"""Numbers of messages are below this."""
 DEPTH_MAX = 8
 """Levels of nested names below `values`."""
 
@@ -80,6 +83,13 @@ class TimeRule:
         if self.implausible == "arrival" and not arrival.earliest <= at <= arrival.latest:
             return None, f"at {from_micros(at).isoformat()}"
         return at, ""
+
+
+class SequenceRule(NamedTuple):
+    """Where a message has its number, and after how many the numbers begin again."""
+
+    find: Find
+    wraps_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +162,21 @@ class MessageMapping:
     events: tuple[Events, ...]
     skip: tuple[tuple[Find, Any], ...]
     retained: Retained | None
+    sequence: SequenceRule | None = None
 
     quick: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """A message is quick when it is one object's, of one time, with nothing but values."""
-        slow = self.each or self.named or self.events or self.skip or self.values_refuse or self.object_path
+        slow = (
+            self.sequence
+            or self.each
+            or self.named
+            or self.events
+            or self.skip
+            or self.values_refuse
+            or self.object_path
+        )
         quick = not slow and self.time is not None and all(rule.time is None for rule in self.mapped)
         object.__setattr__(self, "quick", quick)
 
@@ -178,11 +197,17 @@ class Route(NamedTuple):
 
 
 def translate(
-    route: Route, payload: bytes, arrival: Arrival, check: Callable[[str], str], births: Births
+    route: Route,
+    payload: bytes,
+    arrival: Arrival,
+    check: Callable[[str], str],
+    births: Births,
+    numbers: list[Numbered],
 ) -> list[Part]:
     """What a message says, object by object; nothing when it says nothing that is asked for.
 
-    `check` gives back a reference that can be an object's. Raises Unreadable.
+    `check` gives back a reference that can be an object's; `numbers` takes the numbers of the messages, where the
+    source says that they have any. Raises Unreadable.
     """
     if route.refusal is not None:
         raise route.refusal
@@ -194,11 +219,14 @@ def translate(
     samples: dict[str, list[Sample]] = {}
     reports: list[Part] = []
     position = 0
-    for document in _documents(route, payload, births):
+    for document in _documents(route, payload, births, arrival):
         reference = route.reference or _reference(mapping.object_path, document, check)
         _check_agreement(route, document)
         at, key = (None, "") if mapping.time is None else mapping.time.stated(document, arrival)
         key = _key(mapping.key, document) or key
+        if mapping.sequence is not None:
+            sent_at = arrival.at if at is None else at
+            numbers += _numbered(mapping.sequence, reference, route.source, document, sent_at)
         for event in mapping.events:
             kind = _event(event, document, route.captures)
             if kind is not None:
@@ -213,9 +241,12 @@ def translate(
     return [*(Part(reference, _told_apart(mine)) for reference, mine in samples.items()), *reports]
 
 
-def _documents(route: Route, payload: bytes, births: Births) -> list[Any]:
+def _documents(route: Route, payload: bytes, births: Births, arrival: Arrival) -> list[Any]:
     mapping = route.mapping
-    documents = mapping.decode(payload) if route.place is None else births.documents(route.place, payload)
+    if route.place is None:
+        documents = mapping.decode(payload)
+    else:
+        documents = births.documents(route.place, payload, reference=route.reference, at=arrival.at)
     if mapping.each is not None:
         inner = [mapping.each(document) for document in documents]
         documents = [one for it in inner for one in (it if it.__class__ is list else [it]) if one is not None]
@@ -231,6 +262,12 @@ def _reference(find: Find | None, document: Any, check: Callable[[str], str]) ->
     if value.__class__ is not str:
         raise Unreadable("no_object", "the message does not say which object it is of, where the source says it stands")
     return check(value)
+
+
+def _numbered(rule: SequenceRule, reference: str, source: str, document: Any, at: int) -> Iterator[Numbered]:
+    number = rule.find(document)
+    if number.__class__ is int and 0 <= number < NUMBER_MAX:
+        yield Numbered(reference, source, number, rule.wraps_at, at)
 
 
 def _check_agreement(route: Route, document: Any) -> None:

@@ -22,9 +22,11 @@ from gateway.sources.mapping import (
     Named,
     Part,
     Route,
+    SequenceRule,
     TimeRule,
     translate,
 )
+from gateway.sources.numbering import Numbered
 from gateway.sources.paths import Find, compile_path
 from gateway.sources.times import reader
 from gateway.sources.topics import Pattern, compile_pattern, filters_of
@@ -102,9 +104,9 @@ class Sources:
         self._routes[topic] = found
         return found
 
-    def read(self, route: Route, payload: bytes, arrival: Arrival) -> list[Part]:
-        """What a message on that route says. Raises Unreadable."""
-        return translate(route, payload, arrival, checked_reference, self.births)
+    def read(self, route: Route, payload: bytes, arrival: Arrival, numbers: list[Numbered] | None = None) -> list[Part]:
+        """What a message on that route says; `numbers` takes the number that it has. Raises Unreadable."""
+        return translate(route, payload, arrival, checked_reference, self.births, [] if numbers is None else numbers)
 
     def _find(self, topic: str) -> Route | None:
         for source in self.sources.values():
@@ -204,6 +206,7 @@ def _message(message: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> M
             events=tuple(_events(rule) for rule in message.get("events", ())),
             skip=tuple((compile_path(rule["path"]), rule["equals"]) for rule in message.get("skip", ())),
             retained=message.get("retained"),
+            sequence=_sequence(message.get("sequence")),
         ),
     )
 
@@ -234,6 +237,10 @@ def _time(rule: Mapping[str, Any] | None) -> TimeRule | None:
         required=rule.get("missing") == "refuse",
         implausible=rule.get("implausible", "refuse"),
     )
+
+
+def _sequence(rule: Mapping[str, Any] | None) -> SequenceRule | None:
+    return None if rule is None else SequenceRule(compile_path(rule["path"]), rule.get("wraps_at"))
 
 
 def _named(rule: Mapping[str, Any]) -> Named:

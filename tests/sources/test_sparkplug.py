@@ -18,7 +18,7 @@ from gateway.sources.births import Births, Place
 from gateway.sources.codecs import sparkplug
 from gateway.sources.stored import load
 from gateway.telemetry import Unreadable
-from storage import outbox, quarantine
+from storage import gaps, outbox, quarantine
 from storage.database import Database
 from storage.tables import ObjectEvent, Outbox
 from tests.sources.declaring import declare
@@ -200,3 +200,25 @@ def test_what_came_before_its_birth_waits_and_comes_in_after_it(database: Databa
     with database.snapshot() as session:
         assert quarantine.listed(session) == []
         assert [it.kind for it in session.exec(select(ObjectEvent))] == ["online"]
+
+
+def test_what_an_edge_node_lost_is_a_gap_of_all_that_was_heard_behind_it(database: Database) -> None:
+    declare_in(database, SPARKPLUG)
+    register(database, "G:E:D", "G:E:D2", "G:F:D")
+    with database.snapshot() as session:
+        in_force = Rules.of(Settings(), load(session))
+
+    def take(topic: str, seq: int, at: datetime) -> None:
+        birth = payload(metric(name="Energy/Total", alias=7, datatype=8, long=12_000_000_000), seq=seq)
+        message = Message(topic=f"spBv1.0/G/{topic}", payload=birth, received_at=at)
+        assert not ingest_batch(database, [message], in_force, now=at).refused
+
+    take("DBIRTH/E/D", 254, NOON)
+    take("DBIRTH/F/D", 3, NOON)
+    take("DBIRTH/E/D2", 255, NOON + timedelta(seconds=1))
+    take("DDATA/E/D2", 2, NOON + timedelta(seconds=5))
+    take("DDATA/E/D", 3, NOON + timedelta(seconds=6))
+    with database.snapshot() as session:
+        found = [(it.object_reference, it.gap.lost, it.gap.starts_at, it.gap.ends_at) for it in gaps.listed(session)]
+    since, until = NOON + timedelta(seconds=1), NOON + timedelta(seconds=5)
+    assert sorted(found) == [("G:E:D", 2, since, until), ("G:E:D2", 2, since, until)]

@@ -65,3 +65,20 @@ def test_a_gap_begins_where_all_was_stored_for_the_last_time(database: Database)
     note(database, at=NOON + 2 * HOUR, session_present=True, caught_up=False)
     note(database, at=NOON + 3 * HOUR, session_present=False)
     assert recorded(database) == [(NOON + HOUR, NOON + 3 * HOUR, "session_lost")]
+
+
+def test_more_messages_dropped_than_before_are_a_gap_since_all_was_stored(database: Database) -> None:
+    note(database, at=NOON, session_present=False)
+    for hours, dropped in ((0, 5), (2, 5), (3, 9), (4, 0), (5, 2)):
+        with database.transaction() as session:
+            gap = gaps.note_drops(
+                session, client_id="metergate", broker="mqtt.example:1883", dropped=dropped, at=NOON + hours * HOUR
+            )
+            lost = None if gap is None else gap.lost
+        assert lost == {3: 4, 5: 2}.get(hours), hours
+        note(database, at=NOON + hours * HOUR + HOUR / 2, session_present=True)
+    held = timedelta(minutes=30) - timedelta(seconds=15)
+    assert recorded(database) == [
+        (NOON + 4 * HOUR + held, NOON + 5 * HOUR, "broker_drops"),
+        (NOON + 2 * HOUR + held, NOON + 3 * HOUR, "broker_drops"),
+    ]
