@@ -55,9 +55,19 @@ def tls_context(address: Address) -> ssl.SSLContext:
 
 
 def new_client(
-    address: Address, *, client_id: str, mqtt_version: str, manual_ack: bool, clean: bool, reconnect: bool = True
+    address: Address,
+    *,
+    client_id: str,
+    mqtt_version: str,
+    manual_ack: bool,
+    clean: bool,
+    reconnect: bool = True,
+    wrapping: ssl.SSLContext | None = None,
 ) -> Client:
-    """A paho client with every option that matters made explicit; `clean` is the session of MQTT 3.1.1."""
+    """A paho client with every option that matters made explicit; `clean` is the session of MQTT 3.1.1.
+
+    With `wrapping`, every connection goes through it, with TLS or without.
+    """
     five = mqtt_version == "5"
     client = Client(
         CallbackAPIVersion.VERSION2,
@@ -70,8 +80,8 @@ def new_client(
     client.reconnect_delay_set(min_delay=1, max_delay=30)
     if address.user is not None:
         client.username_pw_set(address.user, address.password)
-    if address.tls:
-        client.tls_set_context(tls_context(address))
+    if wrapping is not None or address.tls:
+        client.tls_set_context(wrapping or tls_context(address))
     return client
 
 

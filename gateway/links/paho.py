@@ -1,19 +1,18 @@
 """paho-mqtt behind the same interface: the well-known client, for those who would rather have it.
 
-A thread of its own talks to the broker, by paho's calls for a loop of one's own: messages are handed over in runs, and
-the acknowledgements of a batch go out in one write; its ready-made loop does both one by one. A client object is one
-connection and is never reused.
+paho reads a packet in four calls to the kernel and is not made to be used from two threads at once. So it is given a
+connection that holds what has arrived, and the thread that receives also works, as in our own client: paho only ever
+reads what is there already. A client object is one connection and is never reused.
 """
 
 import logging
-import select
 import socket
 import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
@@ -24,17 +23,83 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from gateway.links import packets
 from gateway.links.link import LinkError, LinkOptions, Publication
 from gateway.links.packets import NEW_SUBSCRIPTION_ONLY, SESSION_NEVER_EXPIRES
-from gateway.mqtt import new_client
+from gateway.links.stream import Stream
+from gateway.mqtt import Address, new_client
 
 log = logging.getLogger(__name__)
 ANSWER_SECONDS = 10.0
-CLOSE_SECONDS = 5.0
-"""How long the last acknowledgements and the goodbye may take."""
-MISC_SECONDS = 1.0
-"""How often paho looks after its keepalive."""
-RUN_MAX = 500
-"""Messages handed over at once while more arrive."""
+READ_BYTES = 65_536
+"""Asked of the kernel at once: some 300 messages."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Read for one batch, and one piece more: large messages make smaller batches, so that the memory is bounded."""
 TAKEN_OVER = "Session taken over"
+
+
+class Held:
+    """A connection as paho wants one, which gives out what `fill` took from the stream and never waits."""
+
+    def __init__(self, address: Address, connection: socket.socket) -> None:
+        self._stream = Stream(address, connection)
+        self._piece, self._at = b"", 0
+
+    def fill(self, seconds: float | None) -> int:
+        """Take what has arrived, waiting so long for it; how many bytes. Raises LinkError at the end of the stream."""
+        self._piece, self._at = self._stream.read(READ_BYTES, seconds), 0
+        return len(self._piece)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all of it was given out."""
+        return self._at >= len(self._piece)
+
+    def recv(self, size: int) -> bytes:
+        at = self._at
+        found = self._piece[at : at + size]
+        if not found:
+            raise BlockingIOError
+        self._at = at + len(found)
+        return found
+
+    def send(self, data: bytes | bytearray) -> int:
+        """All of it."""
+        try:
+            self._stream.write(bytes(data))
+        except LinkError as error:
+            raise OSError(str(error)) from None
+        return len(data)
+
+    def is_over(self) -> bool:
+        return self._stream.is_over()
+
+    def wake(self) -> None:
+        self._stream.wake()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def settimeout(self, seconds: float) -> None:
+        """Nothing: the stream has limits of its own."""
+
+    def setblocking(self, wait: bool) -> None:  # noqa: FBT001 - the signature of a socket
+        """Nothing: it never waits."""
+
+    def do_handshake(self) -> None:
+        """Nothing: it is done when the stream is made."""
+
+
+class Wrapping:
+    """What paho takes for a TLS context: it asks it to wrap each connection that it makes."""
+
+    check_hostname = True
+    """So that paho does not check the name once more: the stream has, where there is TLS."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.held: Held | None = None
+
+    def wrap_socket(self, connection: socket.socket, **_options: object) -> Held:
+        self.held = Held(self._address, connection)
+        return self.held
 
 
 class PahoLink:
@@ -43,24 +108,19 @@ class PahoLink:
     def __init__(self, options: LinkOptions) -> None:
         self._options = options
         self._five = options.mqtt_version == "5"
-        # A broker that keeps to the window never fills it; one that does not is not listened to for a while.
-        self._waiting_max = 2 * options.receive_window
-        self._waiting: deque[Publication] = deque()
-        self._changed = threading.Condition()
-        self._arrived: list[Publication] = []
-        self._done: deque[bytes] = deque()
-        self._unsent = b""
+        self._arrived: deque[Publication] = deque()
         self._exactly_once: set[int] = set()
-        self._closing = False
-        self._woken, self._waker = socket.socketpair()
-        self._woken.setblocking(False)
-        self._waker.setblocking(False)
-        self._thread = threading.Thread(target=self._talk, name="metergate-paho", daemon=True)
+        self._writing = threading.RLock()
         self._session_present = False
         self._joining: dict[int, tuple[str, ...]] = {}
-        self._ready = threading.Event()
+        self._ready = False
         self._ended: LinkError | None = None
-        self._interrupted = threading.Event()
+        self._interrupted = False
+        self._read_bytes = 0
+        self._heard_at = time.monotonic()
+        self._no_more_pings = threading.Event()
+        self._pinger = threading.Thread(target=self._ping, name="metergate-ping", daemon=True)
+        self._wrapping = Wrapping(options.address)
         client = self._client = new_client(
             options.address,
             client_id=options.client_id,
@@ -68,13 +128,14 @@ class PahoLink:
             manual_ack=True,
             clean=False,
             reconnect=False,
+            wrapping=cast("ssl.SSLContext", self._wrapping),
         )
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
-        # With it, paho leaves every write to our own loop, whoever asks for it.
-        client.on_socket_register_write = lambda _client, _userdata, _socket: self._wake()
+        # With it, paho leaves every write to us, whoever asks for it.
+        client.on_socket_register_write = lambda _client, _userdata, _socket: None
 
     def open(self) -> bool:
         options, address = self._options, self._options.address
@@ -90,33 +151,37 @@ class PahoLink:
                 self._client.connect(address.host, address.port, options.keepalive_seconds)
         except (OSError, ValueError) as error:
             where = f"{address.host}:{address.port}"
-            sentence = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
-            raise LinkError(f"nothing answers at {where} ({sentence or type(error).__name__})") from None
-        self._thread.start()
-        if not self._ready.wait(ANSWER_SECONDS):
-            raise self._ended or LinkError(f"the broker did not answer within {ANSWER_SECONDS:g} s")
-        if self._ended is not None:
-            raise self._ended
+            sentence = getattr(error, "strerror", "") or str(error) or type(error).__name__
+            raise LinkError(f"nothing answers at {where} ({sentence})") from None
+        self._flush()
+        deadline = time.monotonic() + ANSWER_SECONDS
+        # Mosquitto 2.0 sends a kept session's whole queue before the answer to the subscription: see native.py.
+        while not self._ready and len(self._arrived) < options.receive_window:
+            left = deadline - time.monotonic()
+            if left <= 0 or self._interrupted:
+                raise LinkError(f"the broker did not answer within {ANSWER_SECONDS:g} s")
+            self._read(seconds=left)
+        self._pinger.start()
         return self._session_present
 
     def receive(self, limit: int) -> Sequence[Publication]:
-        with self._changed:
-            while not self._waiting and self._ended is None and not self._interrupted.is_set():
-                self._changed.wait()
-            if self._interrupted.is_set():
-                return []
-            if self._ended is not None:
-                self._waiting = deque(message for message in self._waiting if not message.packet_id)
-                if not self._waiting:
-                    raise self._ended
-            full = len(self._waiting) >= self._waiting_max
-            batch = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-        if full:
-            self._wake()
-        return batch
+        silence, read_bytes = 1.5 * self._options.keepalive_seconds, self._read_bytes
+        while not self._arrived and not self._interrupted:
+            if not self._read(seconds=silence) and time.monotonic() - self._heard_at >= silence:
+                self._ended = LinkError(f"the broker was silent for {silence:g} s")
+        while (
+            len(self._arrived) < limit
+            and self._read_bytes - read_bytes < BATCH_BYTES
+            and self._ended is None
+            and not self._interrupted
+            and self._read(seconds=None)
+        ):
+            pass
+        return [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
 
     def stands(self) -> bool:
-        return self._ended is None or self._interrupted.is_set()
+        held = self._wrapping.held
+        return self._ended is None and held is not None and not held.is_over()
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         if self._ended is not None:
@@ -126,8 +191,9 @@ class PahoLink:
                 self._exactly_once.discard(packet_id)
                 self._client.ack(packet_id, 2)
                 packet_ids = [other for other in packet_ids if other != packet_id]
-        self._done.append(packets.acknowledge(packet_ids, exactly_once=set()))
-        self._wake()
+            self._flush()
+        if packet_ids:
+            self._write(packets.acknowledge(packet_ids, exactly_once=set()))
 
     def join(self, filters: Sequence[str]) -> None:
         if not filters:
@@ -139,110 +205,99 @@ class PahoLink:
             _, packet_id = self._client.subscribe([(pattern, 1) for pattern in filters])
         if packet_id is not None:
             self._joining[packet_id] = tuple(filters)
+        self._flush()
 
     def leave(self, filters: Sequence[str]) -> None:
         if filters:
             self._client.unsubscribe(list(filters))
+            self._flush()
 
     def interrupt(self) -> None:
-        self._interrupted.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._interrupted = True
+        if self._wrapping.held is not None:
+            self._wrapping.held.wake()
 
     def close(self) -> None:
-        self._interrupted.set()
-        self._closing = True
-        self._wake()
-        if self._thread.is_alive():
-            self._thread.join(CLOSE_SECONDS)
-        if not self._thread.is_alive():
-            self._woken.close()
-            self._waker.close()
+        self._no_more_pings.set()
+        self._client.disconnect()
+        self._flush()
+        if self._wrapping.held is not None:
+            self._wrapping.held.close()
+        if self._pinger.is_alive():
+            self._pinger.join()
 
-    def _wake(self) -> None:
+    # --- reading ---
+
+    def _read(self, *, seconds: float | None) -> bool:
+        """Take in what has arrived; whether anything had. Ended connections give out what they hold at QoS 0 first."""
+        if self._ended is not None:
+            raise self._ended
+        held, client = self._wrapping.held, self._client
+        assert held is not None  # noqa: S101 - `open` came first
         try:
-            self._waker.send(b".")
-        except OSError:
-            return  # it is awake already, or has ended
-
-    def _end(self, sentence: str, *, taken_over: bool = False) -> None:
-        if self._ended is None:
-            self._ended = LinkError(sentence, taken_over=taken_over)
-        self._ready.set()
-        with self._changed:
-            self._changed.notify_all()
-
-    # --- the thread that talks to the broker ---
-
-    def _talk(self) -> None:
-        client, misc_at = self._client, 0.0
-        while (connection := client.socket()) is not None:
-            sent = self._send(connection)
-            if self._closing and sent:
-                client.disconnect()
-                client.loop_write()
-                break
-            listening = len(self._waiting) < self._waiting_max
-            before = len(self._arrived)
-            if listening:
-                client.loop_read()
-            more = len(self._arrived) > before
-            if more and len(self._arrived) < RUN_MAX:
-                continue
-            self._hand_over()
-            if time.monotonic() >= misc_at:
-                misc_at = time.monotonic() + MISC_SECONDS
-                client.loop_misc()
-            if not more and client.socket() is not None:
-                self._wait(connection, reading=listening, writing=not sent)
-        self._hand_over()
-        self._end("the connection ended")
-
-    def _hand_over(self) -> None:
-        if self._arrived:
-            with self._changed:
-                self._waiting.extend(self._arrived)
-                self._changed.notify_all()
-            self._arrived.clear()
-
-    def _send(self, connection: Any) -> bool:
-        """Send what waits to be sent, paho's packets and our acknowledgements in turn; whether all of it is out."""
-        client = self._client
-        if client.want_write() and not self._unsent:
-            client.loop_write()
-        while (self._done or self._unsent) and not client.want_write():
-            while self._done:
-                self._unsent += self._done.popleft()
-            try:
-                self._unsent = self._unsent[connection.send(self._unsent) :]
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            found = held.fill(seconds)
+        except LinkError as error:
+            self._end(error)
+        else:
+            if not found:
                 return False
-            except OSError:
-                return True  # the next read says that it has ended
-        return not client.want_write()
+            self._heard_at = time.monotonic()
+            self._read_bytes += found
+            while not held.is_empty and self._ended is None:
+                client.loop_read()
+            if client.want_write():
+                self._flush()
+        self._drop_if_ended()
+        return True
 
-    def _wait(self, connection: Any, *, reading: bool, writing: bool) -> None:
-        poll = select.poll()
-        poll.register(self._woken, select.POLLIN)
-        poll.register(connection, (select.POLLIN if reading else 0) | (select.POLLOUT if writing else 0))
-        poll.poll(MISC_SECONDS * 1000)
+    def _drop_if_ended(self) -> None:
+        """What is acknowledged after the end cannot be said any more, so only QoS 0 is still given out."""
+        if self._ended is not None:
+            self._arrived = deque(message for message in self._arrived if not message.packet_id)
+            if not self._arrived and not self._interrupted:
+                raise self._ended
+
+    def _end(self, error: LinkError) -> None:
+        if self._ended is None:
+            self._ended = error
+
+    # --- writing ---
+
+    def _write(self, data: bytes) -> None:
+        held = self._wrapping.held
+        assert held is not None  # noqa: S101 - `open` came first
         try:
-            while self._woken.recv(4096):
-                pass
-        except BlockingIOError:
-            return
+            held.send(data)
+        except OSError as error:
+            self._end(LinkError(str(error)))
+            raise self._ended or LinkError(str(error)) from None
+
+    def _flush(self) -> None:
+        """Send what paho wants to send; one thread at a time, because others may subscribe."""
+        with self._writing:
+            while self._client.want_write() and self._client.socket() is not None:
+                self._client.loop_write()
+
+    def _ping(self) -> None:
+        while not self._no_more_pings.wait(self._options.keepalive_seconds / 2):
+            try:
+                self._write(packets.PING)
+            except LinkError:
+                return  # the reading thread finds out for itself
+
+    # --- what paho tells ---
 
     def _on_connect(
         self, client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._end(f"the broker refused the connection: {str(reason).lower()}")
+            self._end(LinkError(f"the broker refused the connection: {str(reason).lower()}"))
             return
         self._session_present = bool(flags.session_present)
         if self._options.leave:
             client.unsubscribe(list(self._options.leave))
         if not self._options.subscribe:
-            self._ready.set()
+            self._ready = True
         elif self._five:
             options = SubscribeOptions(qos=1, retainHandling=NEW_SUBSCRIPTION_ONLY)
             client.subscribe([(pattern, options) for pattern in self._options.subscribe])
@@ -252,38 +307,42 @@ class PahoLink:
     def _on_subscribe(
         self, _client: Client, _userdata: Any, mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        if self._ready.is_set():
-            filters = self._joining.pop(mid, ())
+        if mid in self._joining:
+            filters = self._joining.pop(mid)
             refused = [f for f, reason in zip(filters, reasons, strict=False) if reason.is_failure]
             if refused:
                 log.error("the broker refused %s; check its access control", ", ".join(refused))
             return
         refused = [f for f, reason in zip(self._options.subscribe, reasons, strict=False) if reason.is_failure]
         if refused:
-            self._end(f"the broker refused the subscription to {', '.join(refused)}; check its access control")
+            self._end(
+                LinkError(f"the broker refused the subscription to {', '.join(refused)}; check its access control")
+            )
         else:
-            self._ready.set()
+            self._ready = True
 
     def _on_disconnect(
         self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._end(f"the connection ended: {str(reason).lower()}", taken_over=str(reason) == TAKEN_OVER)
+        sentence = f"the connection ended: {str(reason).lower()}"
+        self._end(LinkError(sentence, taken_over=str(reason) == TAKEN_OVER))
 
-    def _on_message(self, _client: Client, _userdata: Any, received: MQTTMessage) -> None:
+    def _on_message(self, client: Client, _userdata: Any, received: MQTTMessage) -> None:
         try:
             topic = received.topic
         except UnicodeDecodeError:
-            self._client.disconnect()  # MQTT forbids it: this is no broker to go on with
+            client.disconnect()  # MQTT forbids it: this is no broker to go on with
             return
-        if received.qos > 1:
+        qos, properties = received.qos, received.properties
+        if qos > 1:
             self._exactly_once.add(received.mid)
         self._arrived.append(
             Publication(
                 topic,
                 bytes(received.payload),
-                received.mid if received.qos else 0,
+                received.mid if qos else 0,
                 received.retain,
-                getattr(received.properties, "ResponseTopic", None),
-                getattr(received.properties, "CorrelationData", None),
+                getattr(properties, "ResponseTopic", None),
+                getattr(properties, "CorrelationData", None),
             )
         )

@@ -27,10 +27,11 @@ RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 class Stream:
     """An open connection. Raises LinkError, with one sentence, from every method but `wake` and `close`."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, connection: socket.socket | None = None) -> None:
+        """Connect, or go on with a connection that was made already."""
         where = f"{address.host}:{address.port}"
         try:
-            self._socket = socket.create_connection((address.host, address.port), CONNECT_SECONDS)
+            self._socket = connection or socket.create_connection((address.host, address.port), CONNECT_SECONDS)
         except OSError as error:
             raise LinkError(f"nothing answers at {where} ({error})") from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
