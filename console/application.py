@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,12 +23,13 @@ from starlette.types import ASGIApp, Scope
 
 from billing.core.errors import BillingError, Invalid, NotFound, Refused
 from console import signing
-from console.asking import Ask, Page
+from console.asking import UTC, Ask, Page
 from console.house import House
 from console.languages import chosen
 from console.pages import ALL
 from console.rendering import Pages
 from console.security import FORM_SECRET, STATIC_CACHE, Guarded, knows
+from storage import catalogue
 from storage.errors import StorageError
 from storage.invoices import UnknownInvoice
 
@@ -126,7 +128,9 @@ def _ask(house: House, pages: Pages, request: Request, form: FormData) -> Ask:
     if signing.COOKIE not in request.cookies:
         return ask
     with house.database.snapshot() as session:
-        return ask.signed_in(signing.person_of(session, request, now))
+        seller = catalogue.seller(session)
+        zone = UTC if seller is None else ZoneInfo(seller.timezone)
+        return ask.signed_in(signing.person_of(session, request, now), zone)
 
 
 def _to_sign_in(request: Request) -> Response:

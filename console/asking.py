@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
+from zoneinfo import ZoneInfo
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from console.house import House
 from console.languages import Language
 from console.rendering import Pages
 
+UTC = ZoneInfo("UTC")
 NOTICE_COOKIE = "metergate_notice"
 NOTICE_LIMIT = 300
 NOTICE_SECONDS = 60
@@ -44,6 +46,8 @@ class Ask:
     request: Request
     language: Language
     now: datetime
+    zone: ZoneInfo = UTC
+    """The seller's zone, in which times are shown."""
     person: Person | None = None
     form: FormData = field(default_factory=FormData)
     problem: str | None = None
@@ -112,6 +116,7 @@ class Ask:
             ask=self,
             principal=self.person.principal if self.person else None,
             secret=self.person.secret if self.person else "",
+            zone=self.zone,
             path=self.request.url.path,
             problem=self.problem,
             notice=_read_notice(notice),
@@ -138,9 +143,9 @@ class Ask:
             )
         return answer
 
-    def signed_in(self, person: Person | None) -> "Ask":
-        """The same, asked by a person."""
-        return replace(self, person=person)
+    def signed_in(self, person: Person | None, zone: ZoneInfo) -> "Ask":
+        """The same, asked by a person, in the seller's zone."""
+        return replace(self, person=person, zone=zone)
 
     def with_problem(self, sentence: str) -> "Ask":
         """The same, after something was refused."""

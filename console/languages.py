@@ -12,7 +12,6 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -120,10 +119,3 @@ def _in_order(accepted: str) -> Iterator[str]:
 def noted(message: str) -> str:
     """The message itself: marks a text for the catalogues that is only shown later."""
     return message
-
-
-def as_json(value: Any) -> Any:
-    """Exact numbers as texts, for the charts: what a browser draws is read from them."""
-    if isinstance(value, Fraction):
-        return str(Decimal(value.numerator) / Decimal(value.denominator))
-    return value

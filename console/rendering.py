@@ -5,11 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from billing.access import Permission
+from billing.core.money import format_minor
 from console import words
 from console.languages import NAMES, Language, languages
 
@@ -51,10 +51,9 @@ def _environment(language: Language, version: str) -> Environment:
         path=lambda text: quote(str(text), safe="/"),
         instant=language.instant,
         exact=_exact,
+        plain=format_minor,
     )
-    environment.globals.update(
-        language=language, language_names=NAMES, version=version, Permission=Permission, zone_of=ZoneInfo
-    )
+    environment.globals.update(language=language, language_names=NAMES, version=version, Permission=Permission)
     return environment
 
 

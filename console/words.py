@@ -76,6 +76,7 @@ TABLES: Mapping[str, Mapping[str, Word]] = MappingProxyType(
             "transferred": Word(noted("Moved to another contract"), "calm"),
         },
         "command": {
+            "create": Word(noted("Create")),
             "confirm": Word(noted("Confirm")),
             "activate": Word(noted("Activate")),
             "suspend": Word(noted("Suspend")),
@@ -85,6 +86,13 @@ TABLES: Mapping[str, Mapping[str, Word]] = MappingProxyType(
             "change_plan": Word(noted("Change the plan")),
             "change_price": Word(noted("Change the price")),
             "transfer": Word(noted("Move to another contract")),
+        },
+        "told": {
+            "requested": Word(noted("Requested"), "calm"),
+            "sent": Word(noted("Sent"), "calm"),
+            "acknowledged": Word(noted("Acknowledged"), "good"),
+            "failed": Word(noted("Failed"), "bad"),
+            "expired": Word(noted("Expired"), "quiet"),
         },
         "quarantine": {
             "waiting": Word(noted("Waiting"), "warm"),

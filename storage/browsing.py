@@ -185,3 +185,14 @@ def contract_names(session: Session, *, limit: int) -> Sequence[str]:
 def customer_references(session: Session, *, limit: int) -> Sequence[str]:
     """The references of customers, in their order, at most `limit`."""
     return session.exec(select(Customer.reference).order_by(col(Customer.reference)).limit(limit)).all()
+
+
+def subscription_names(session: Session, contract: str) -> Sequence[str]:
+    """The names of a contract's subscriptions, in their order."""
+    query = (
+        select(Subscription.name)
+        .join(Contract, col(Contract.id) == col(Subscription.contract_id))
+        .where(Contract.name == contract)
+        .order_by(col(Subscription.name))
+    )
+    return session.exec(query).all()

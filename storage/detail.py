@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import TextClause, func, text, type_coerce
+from sqlalchemy import TextClause, func, or_, text, type_coerce
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
@@ -179,6 +179,10 @@ def _batches(session: Session, statement: TextClause) -> Iterator[list[ShareTupl
 def detail_rows(session: Session, number: str) -> Iterator[DetailRow]:
     """A row per line and schedule, and for pools a row per object of it, streamed. Raises UnknownInvoice."""
     invoice, _ = find_invoice(session, number)
+    return _streamed(session, InvoiceLine.invoice_id == invoice.id)
+
+
+def _streamed(session: Session, *conditions: Any) -> Iterator[DetailRow]:
     object_id = func.coalesce(ObjectShare.object_id, InvoicingSchedule.object_id)
     query = (
         select(  # type: ignore[call-overload]  # SQLModel's overloads end at four columns
@@ -211,7 +215,7 @@ def detail_rows(session: Session, number: str) -> Iterator[DetailRow]:
             & (col(ObjectShare.schedule_id) == col(LineShare.schedule_id)),
         )
         .outerjoin(ConnectedObject, col(ConnectedObject.id) == object_id)
-        .where(InvoiceLine.invoice_id == invoice.id)
+        .where(*conditions)
         .order_by(col(InvoiceLine.position), col(ConnectedObject.reference), col(LineShare.schedule_id))
         .execution_options(yield_per=FETCH_ROWS)
     )
@@ -332,6 +336,26 @@ def explain(session: Session, number: str, shows: Shows = _all_shown) -> Iterato
             continue
         yield ExplainedLine(line=line, shares=(_explained(session, detail, mark, shows) for detail in of_line))
         position, of_line = next(shares, (0, iter(())))
+
+
+def explain_share(
+    session: Session, line_id: int, schedule_id: int, object_id: int | None, shows: Shows = _all_shown
+) -> ExplainedShare | None:
+    """What one schedule (of a pool, one object of it) put on one line; None when it put nothing there."""
+    line = session.get(InvoiceLine, line_id)
+    if line is None:
+        return None
+    of_object = () if object_id is None else (or_(*_of_object(object_id)),)
+    rows = _streamed(session, InvoiceLine.id == line_id, LineShare.schedule_id == schedule_id, *of_object)
+    detail = next(iter(list(rows)), None)
+    if detail is None:
+        return None
+    return _explained(session, detail, mark_of(session, session.get_one(Invoice, line.invoice_id)), shows)
+
+
+def _of_object(object_id: int) -> tuple[Any, ...]:
+    own = (col(ObjectShare.object_id).is_(None)) & (col(InvoicingSchedule.object_id) == object_id)
+    return (col(ObjectShare.object_id) == object_id, own)
 
 
 def _explained(session: Session, detail: DetailRow, mark: int, shows: Shows) -> ExplainedShare:
