@@ -13,7 +13,18 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from sqlmodel import Session
 
-from billing import changes, downlink, exchanging, lifecycle, readings, registry, repricing, reversing, terms
+from billing import (
+    boundaries,
+    changes,
+    downlink,
+    exchanging,
+    lifecycle,
+    readings,
+    registry,
+    repricing,
+    reversing,
+    terms,
+)
 from billing.activation import NOTICE_DAYS_LIMIT, TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome
 from billing.catalogue import Day, Text
 from billing.core.durations import duration
@@ -200,6 +211,17 @@ class ExchangeReadingsBody(ReadingsBody):
     initial: Number | None = None
 
 
+class ReplaceBoundaryBody(Body):
+    metric: Text
+    on: Day
+    value: Number | None = None
+    reason: Text | None = None
+
+    def effective_on(self) -> date | None:
+        """None: what was charged on both sides is corrected by the next close."""
+        return None
+
+
 def new_object(reference: str, body: CreateBody) -> NewObject:
     """The object that a body asks for."""
     return NewObject(
@@ -301,6 +323,11 @@ Done: TypeAlias = ObjectInfo | downlink.CommandInfo
 Run = Callable[[Session, str, Any, Said], Outcome | downlink.CommandInfo]
 
 
+def _replace_boundary(session: Session, reference: str, body: ReplaceBoundaryBody, said: Said) -> Outcome:
+    told = boundaries.Replacement(metric=body.metric, on=body.on, value=body.value, reason=body.reason or "")
+    return boundaries.replace_boundary(session, reference, told, said)
+
+
 def _decide(use_case: Callable[..., ObjectInfo]) -> Run:
     def run(session: Session, reference: str, body: ReadingsBody, said: Said) -> Outcome:
         told = readings.Decision(
@@ -349,6 +376,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "accept_readings": Command(ReadingsBody, _decide(readings.accept)),
         "reject_readings": Command(RejectReadingsBody, _decide(readings.reject)),
         "exchange_readings": Command(ExchangeReadingsBody, _decide(readings.exchange)),
+        "replace_boundary": Command(ReplaceBoundaryBody, _replace_boundary),
     }
 )
 """The words that the control topic takes."""

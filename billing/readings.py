@@ -87,7 +87,7 @@ def held(session: Session, now: datetime, *, reference: str | None = None, metri
     object_ids = None if reference is None else {_object(session, reference).id}
     metrics = [it for it in known.metrics.values() if it.kind == "cumulative"]
     if metric is not None:
-        metrics = [_register(known, metric)]
+        metrics = [register_named(known, metric)]
     found: list[Held] = []
     for row in metrics:
         ids = _candidates(known, declared.key(row.id), now, object_ids)
@@ -293,7 +293,7 @@ class _Register:
 def _locked(session: Session, reference: str, told: Decision, now: datetime) -> _Register:
     row = known_object(registry.find(session, [reference], lock=True), reference)
     known = registry_of(session)
-    metric = _register(known, told.metric)
+    metric = register_named(known, told.metric)
     metric_id = declared.key(metric.id)
     case = _open_cases(known, metric_id, {row.id}, now).get(row.id)
     if case is None:
@@ -336,7 +336,7 @@ def _object(session: Session, reference: str) -> registry.ObjectRow:
     return known_object(registry.find(session, [reference]), reference)
 
 
-def _register(known: Known, name: str) -> Metric:
+def register_named(known: Known, name: str) -> Metric:
     found = next((it for it in known.metrics.values() if it.name == name), None)
     if found is None:
         raise NotFound(f"metric {name!r} is not declared")

@@ -32,7 +32,7 @@ OUR_EVENTS = frozenset(
         *("term_ended", "plan_changed", "price_changed", "transferred", "notice_given", "usage_reversed"),
         *COMMAND_EVENTS,
         "activation_failed",
-        "readings_decided",
+        *("readings_decided", "boundary_replaced"),
     }
 )
 """Kinds that only commands and the engine write: an object cannot claim them."""

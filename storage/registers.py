@@ -1,6 +1,10 @@
-"""The SQL of registers at the end of an item: no later period follows there that could charge what comes late."""
+"""The SQL of registers at the ends of periods: the values that are kept, and where no later period follows.
+
+At the end of an item nothing follows that could charge what comes late.
+"""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
@@ -14,6 +18,26 @@ NOTHING_LATER = """
               AND l.status <> 'cancelled'
     )
 """
+
+
+class StoredBoundary(NamedTuple):
+    """What a register stood at, at the end of a period (microseconds); a scaled quantity."""
+
+    at: int
+    quantity: int
+    quality: str
+
+
+def boundaries_of(session: Session, object_id: int, metric_id: int) -> list[StoredBoundary]:
+    """The values of a register that are kept, in order of time."""
+    rows = session.connection().execute(
+        text(
+            "SELECT at, quantity, quality FROM boundary_value WHERE object_id = :object_id "
+            "AND metric_id = :metric_id ORDER BY at"
+        ),
+        {"object_id": object_id, "metric_id": metric_id},
+    )
+    return [StoredBoundary(*row) for row in rows]
 
 
 def followed_by_nothing(session: Session, schedule_ids: Iterable[int]) -> set[int]:

@@ -4,6 +4,7 @@ The law: a reversal is written once and no usage record is touched; the day's ro
 reversal's batch, so that closed periods are found again as they are after late usage.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -165,11 +166,38 @@ def forget_boundaries(
             text("DELETE FROM boundary_value WHERE object_id = :object_id AND metric_id = :metric_id AND at = :at"),
             place,
         )
-        connection.execute(
-            text(f"UPDATE invoicing_schedule SET revalue = 1 WHERE {BESIDE} AND status IN ('invoiced', 'settled')"),
-            place,
-        )
-    found = connection.execute(
+        _revalue_beside(session, place)
+    return _contracts_of(session, object_id)
+
+
+def replace_boundary(
+    session: Session, *, object_id: int, metric_id: int, at: int, quantity: int, quality: str
+) -> set[int]:
+    """Give a register another value at a boundary, and have the periods on both sides valued again.
+
+    Gives the object's contracts, whose revisions are to be raised.
+    """
+    place = {"object_id": object_id, "metric_id": metric_id, "at": at}
+    session.connection().execute(
+        text(
+            "UPDATE boundary_value SET quantity = :quantity, quality = :quality "
+            "WHERE object_id = :object_id AND metric_id = :metric_id AND at = :at"
+        ),
+        {**place, "quantity": quantity, "quality": quality},
+    )
+    _revalue_beside(session, place)
+    return _contracts_of(session, object_id)
+
+
+def _revalue_beside(session: Session, place: Mapping[str, int]) -> None:
+    session.connection().execute(
+        text(f"UPDATE invoicing_schedule SET revalue = 1 WHERE {BESIDE} AND status IN ('invoiced', 'settled')"),
+        place,
+    )
+
+
+def _contracts_of(session: Session, object_id: int) -> set[int]:
+    found = session.connection().execute(
         text("SELECT DISTINCT contract_id FROM contract_item WHERE object_id = :object_id"), {"object_id": object_id}
     )
     return set(found.scalars())
@@ -181,6 +209,7 @@ __all__ = [
     "forget_boundaries",
     "property_set_of",
     "records_at",
+    "replace_boundary",
     "reversals_at",
     "reverse",
     "standing_in",

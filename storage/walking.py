@@ -36,7 +36,7 @@ class DayRow(NamedTuple):
 
 
 class Rise(NamedTuple):
-    """A reading that is above the one before by more than a rate allows, about; or that has none before."""
+    """A reading of an object, and the one before it, if that was asked for and there is one."""
 
     object_id: int
     at: int
@@ -98,6 +98,24 @@ def rises(session: Session, metric_id: int, *, start: int, end: int, maximum_rat
         },
     )
     return [Rise(*row) for row in rows]
+
+
+def first_since(session: Session, metric_id: int, *, day: int, object_ids: Iterable[int]) -> list[Rise]:
+    """The first reading of each object from a UTC day on; of two at one instant the lower one."""
+    connection = session.connection()
+    rows = connection.execute(
+        text(f"""
+        SELECT d.object_id, r.first_at, r.first_quantity FROM (
+            SELECT r.object_id, MIN(r.day) AS day FROM usage_rollup r
+            WHERE r.metric_id = :metric_id AND r.day >= :day AND r.record_count > 0
+                  AND r.object_id {listed(connection, "ids")}
+            GROUP BY r.object_id
+        ) d
+        JOIN usage_rollup r ON r.object_id = d.object_id AND r.metric_id = :metric_id AND r.day = d.day
+        """),
+        {"metric_id": metric_id, "day": day, "ids": list_value(connection, object_ids)},
+    )
+    return [Rise(row[0], row[1], row[2], None) for row in rows]
 
 
 def days_of(

@@ -29,6 +29,7 @@ COUPON_LIMIT = 100
 PERIOD_LIMIT = 1200
 """Billing months of one coupon: a century."""
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
+OF_REGISTERS = ("register_width", "maximum_rate", "boundary", "boundary_tolerance")
 RATE_LIMIT = 10**13
 """Scaled quantity an hour: its rise in a century fits 64 bits."""
 SOURCE_LIMIT = 200
@@ -131,6 +132,10 @@ class CustomerModel(PartyModel):
     timezone: Zone | None = None
 
 
+def _seconds(said: str | None) -> int | None:
+    return None if said is None else int(said[:-1]) * SECONDS[said[-1]]
+
+
 class MetricModel(Model):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
     unit: Text
@@ -143,10 +148,13 @@ class MetricModel(Model):
 
     register_width: int | None = Field(default=None, ge=1, le=17)
     maximum_rate: Amount | None = None
+    boundary: Literal["carried", "interpolated"] = "carried"
+    boundary_tolerance: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,3}[mh]$")] | None = None
+    """Minutes or hours: a reading so near to the end of a period is the value there."""
 
     @model_validator(mode="after")
     def _of_registers(self) -> "MetricModel":
-        told = [key for key in ("register_width", "maximum_rate") if getattr(self, key) is not None]
+        told = [key for key in OF_REGISTERS if getattr(self, key) not in {None, "carried"}]
         if told and self.kind != "cumulative":
             raise ValueError(f"`{told[0]}` is of a register; a {self.kind} has none")
         if self.register_width is not None and 10 ** (self.register_width + self.decimals) > QUANTITY_LIMIT:
@@ -156,14 +164,16 @@ class MetricModel(Model):
             )
         if self.maximum_rate is not None and not 0 < self.maximum_rate * 10**self.decimals <= RATE_LIMIT:
             raise ValueError("maximum_rate should be above 0, and not above what a register of its decimals can rise")
+        if self.boundary_tolerance is not None and self.boundary == "carried":
+            raise ValueError("`boundary_tolerance` is of `boundary: interpolated`")
         return self
 
     def row(self) -> dict[str, Any]:
         """What is stored."""
-        said = self.expected_every
-        seconds = None if said is None else int(said[:-1]) * SECONDS[said[-1]]
-        return self.model_dump(exclude={"expected_every", "maximum_rate"}) | {
-            "expected_seconds": seconds,
+        kept = self.model_dump(exclude={"expected_every", "maximum_rate", "boundary_tolerance"})
+        return kept | {
+            "expected_seconds": _seconds(self.expected_every),
+            "boundary_tolerance_seconds": _seconds(self.boundary_tolerance) or 0,
             "maximum_rate": self.maximum_rate,
         }
 

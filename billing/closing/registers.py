@@ -4,21 +4,24 @@ What is read late is charged in the next period. Where none follows, at the end 
 the last period is charged what it rose.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from billing.closing.reader import MonthReader
-from billing.closing.walking import Readings, read_walked, walked_over
-from storage import measuring
+from billing.closing.walking import Readings, boundary_rule, read_walked, walked_over
+from billing.core.boundaries import Quality, Rule, Value, value_at
+from billing.core.registers import Probe, Reading
+from storage import measuring, walking
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
 from storage.pools import used_later
 from storage.registers import followed_by_nothing
 from storage.types import DAY_MICROS
 
-HELD = "held"
+HELD: Quality = "held"
 """The quality of a value after which readings came that are held: it is the last one that counts."""
+ESTIMATED: Quality = "estimated"
 BoundaryKey = tuple[int, int, int]
 """Object id, metric id, instant in microseconds."""
 
@@ -115,18 +118,64 @@ def _chain(
         inside = (None, None) if found is None else (found.first, found.top)
         raw[object_id] = Readings(max(tops, default=None), *inside)
     opened = {it: registers.kept.get((it, span.metric_id, span.start)) for it in raw}
-    held = {it for it in raw if (it, span.metric_id, span.start) in registers.held}
-    raw |= read_walked(reader, span, walked_over(reader, span, raw, opened) | held)
+    walked = walked_over(reader, span, raw, opened)
+    walked |= {it for it in raw if (it, span.metric_id, span.start) in registers.held}
+    rule, until = boundary_rule(reader, span.metric_id), None
+    if rule.how == "interpolated":
+        walked |= {it for it in raw if (it, span.metric_id) in reader.exchanges}
+        ends = {schedule.object_id: totals.get(schedule.id) for schedule in schedules}
+        after = first_after(reader, span, raw)
+        for object_id, read in raw.items():
+            around = _around_end(span, read, opened[object_id], ends[object_id], after.get(object_id))
+            if around is None:
+                walked.add(object_id)
+            else:
+                raw[object_id] = read._replace(end=around)
+        until = max((after[it].at for it in walked if it in after), default=None)
+    raw |= read_walked(reader, span, walked, until=until)
     for schedule in schedules:
         object_id = cast("int", schedule.object_id)
         start, end = (object_id, span.metric_id, span.start), (object_id, span.metric_id, span.end)
         read = raw[object_id]
         if read.before is not None:
-            registers.keep(start, read.before, HELD if read.held_before else "estimated")
+            begun = _value(span.start, read.start, rule) or Value(read.before, HELD if read.held_before else ESTIMATED)
+            registers.keep(start, *begun)
         elif read.first is not None:
             registers.keep(start, read.first, "baseline")
         opening = registers.kept.get(start)
         if opening is not None:
             keep = registers.raise_to if schedule.id in last else registers.keep
             reached = max(value for value in (opening, read.before, read.top) if value is not None)
-            keep(end, reached, HELD if read.held else "estimated")
+            ended = _value(span.end, read.end, rule) or Value(reached, HELD if read.held else ESTIMATED)
+            keep(end, max(ended.quantity, reached), ended.quality)
+
+
+def _value(at: int, around: Probe | None, rule: Rule) -> Value | None:
+    return None if around is None else value_at(at, around, rule)
+
+
+def _around_end(
+    span: Span, read: Readings, opening: int | None, totals: Measured | None, after: Reading | None
+) -> Probe | None:
+    """The readings around the end of a span of a register that only rose; None where it has to be walked over."""
+    if opening is None and read.before is not None:
+        return None
+    before: Reading | None = None
+    if totals is not None:
+        before = Reading(totals.last_at, totals.top)
+    elif opening is not None:  # nothing was read in the period: the line goes on from where it began
+        before = Reading(span.start, max(value for value in (opening, read.before) if value is not None))
+    if before is not None and after is not None and after.quantity < before.quantity:
+        return None
+    return Probe(before, after, held=False)
+
+
+def first_after(reader: MonthReader, span: Span, object_ids: Iterable[int]) -> dict[int, Reading]:
+    """By object, its first reading at the end of a span or after it."""
+    day = -(-span.end // DAY_MICROS)
+    found = {
+        it.object_id: Reading(it.at, it.quantity)
+        for it in walking.first_since(reader.session, span.metric_id, day=day, object_ids=object_ids)
+    }
+    edge = reader.window(span._replace(start=span.end, end=day * DAY_MICROS, ends=True))
+    return found | {it: Reading(part.first_at, part.first) for it, part in edge.items()}

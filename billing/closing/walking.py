@@ -8,15 +8,18 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from sqlmodel import Session
 
-from billing.core.registers import HOUR, Day, Epoch, Piece, Reading, Rules, State, Walked, walk
+from billing.core.boundaries import How, Rule
+from billing.core.registers import HOUR, Day, Epoch, Piece, Probe, Reading, Rules, State, Walked, walk
 from storage import due, exchanges, partitions, walking
 from storage.measuring import Span
 from storage.tables import Metric
 from storage.types import DAY_MICROS
+
+SECOND = 1_000_000
 
 
 class Known(Protocol):
@@ -57,6 +60,9 @@ class Readings(NamedTuple):
     """Readings before the period are held."""
     held: bool = False
     """Readings before its end are held."""
+    start: Probe | None = None
+    end: Probe | None = None
+    """The readings around the ends of the period, where they matter."""
 
 
 def rules_of(reader: Known, metric_id: int) -> Rules:
@@ -67,6 +73,12 @@ def rules_of(reader: Known, metric_id: int) -> Rules:
         modulus=None if width is None else 10 ** (width + metric.decimals),
         maximum_rate=None if rate is None else int(rate * 10**metric.decimals),
     )
+
+
+def boundary_rule(reader: Known, metric_id: int) -> Rule:
+    """How a metric wants the values at the ends of periods."""
+    metric = reader.metrics[metric_id]
+    return Rule(cast("How", metric.boundary), metric.boundary_tolerance_seconds * SECOND)
 
 
 def walked_over(
@@ -92,7 +104,7 @@ def walked_over(
         found |= {it for it in raw if (it, metric_id) in reader.accepted}
     for object_id, read in raw.items():
         opening = opened.get(object_id)
-        late = opening is not None and read.before is not None and read.before != opening
+        late = opening is not None and read.before is not None and read.before > opening
         if late or (read.before is not None and read.first is not None and read.first < read.before):
             found.add(object_id)
     first_day = span.start // DAY_MICROS if first_day is None else first_day
@@ -121,10 +133,15 @@ def _risen(reader: Known, span: Span, raw: Mapping[int, Readings], rate: int) ->
     return found
 
 
-def read_walked(reader: Known, span: Span, object_ids: Collection[int]) -> dict[int, Readings]:
-    """The readings of a span of registers that are walked over, as one counter that goes on."""
+def read_walked(
+    reader: Known, span: Span, object_ids: Collection[int], *, until: int | None = None
+) -> dict[int, Readings]:
+    """The readings of a span of registers that are walked over, as one counter that goes on.
+
+    Readings after the span are looked at until an instant; unless it is given, for a day.
+    """
     found = {}
-    walked = walk_registers(reader, span.metric_id, object_ids, (span.start, span.end))
+    walked = walk_registers(reader, span.metric_id, object_ids, (span.start, span.end), until=until)
     for object_id, it in walked.items():
         begun, ended = it.probes[span.start], it.probes[span.end]
         inside = begun.after is not None and begun.after.at < span.end
@@ -134,18 +151,23 @@ def read_walked(reader: Known, span: Span, object_ids: Collection[int]) -> dict[
             top=None if ended.before is None else ended.before.quantity,
             held_before=begun.held,
             held=ended.held,
+            start=begun,
+            end=ended,
         )
     return found
 
 
 def walk_registers(
-    reader: Known, metric_id: int, object_ids: Collection[int], probes: Collection[int]
+    reader: Known, metric_id: int, object_ids: Collection[int], probes: Collection[int], *, until: int | None = None
 ) -> dict[int, Walked]:
-    """By object, what its register had counted at each probe; of what came after the last one a day is looked at."""
+    """By object, what its register had counted at each probe, from the readings until an instant.
+
+    Unless it is given, of what came after the last probe a day is looked at.
+    """
     if not object_ids:
         return {}
     walking_over = _Walk(reader=reader, metric_id=metric_id, rules=rules_of(reader, metric_id), probes=probes)
-    walking_over.begin(object_ids)
+    walking_over.begin(object_ids, max(max(probes) + DAY_MICROS, until or 0) // DAY_MICROS)
     return walking_over.go()
 
 
@@ -161,7 +183,7 @@ class _Walk:
     epochs: dict[int, list[Epoch]] = field(default_factory=dict)
     pieces: dict[int, dict[int, list[Piece]]] = field(default_factory=dict)
 
-    def begin(self, object_ids: Collection[int]) -> None:
+    def begin(self, object_ids: Collection[int], last_day: int) -> None:
         """Read the days, each register's from its last exchange before the first probe."""
         for object_id in object_ids:
             epochs = self.reader.exchanges.get((object_id, self.metric_id), [])
@@ -177,7 +199,7 @@ class _Walk:
             self.metric_id,
             object_ids,
             first_day=0 if whole else min(it.level.at for it in self.starts.values()) // DAY_MICROS,
-            last_day=max(self.probes) // DAY_MICROS + 1,
+            last_day=last_day,
         )
         rough = self._rough(rows)
         probed = {at // DAY_MICROS for at in self.probes}

@@ -110,6 +110,8 @@ class Probe(NamedTuple):
     after: Reading | None
     held: bool
     """Readings before the instant are held."""
+    offset: int = 0
+    """What is added to a reading at the instant to have what was counted."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -220,7 +222,8 @@ class _Walker:
             elif probe is not None and probe <= at:
                 self.wanted.pop(0)
                 self.waiting.append(probe)
-                self.probes[probe] = Probe(self._counted(), None, self.case is not None)
+                offset = 0 if self.state is None else self.state.offset
+                self.probes[probe] = Probe(self._counted(), None, self.case is not None, offset)
             else:
                 return
 
@@ -244,7 +247,7 @@ class _Walker:
             self.state = State(Reading(epoch.starts_at, counted), 0)
         else:
             self.state = State(Reading(epoch.starts_at, epoch.initial), counted - epoch.initial, told=True)
-        if before is None:
+        if before is None or epoch.final is not None:  # the last reading of the old register is one
             self._tell(Reading(epoch.starts_at, counted))
 
     # --- readings ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import click
 
-from gateway.cli.changes import command
+from gateway.cli.changes import DAY, command
 from gateway.cli.context import house
 from gateway.cli.output import show_rows
 
@@ -59,3 +59,26 @@ readings.add_command(
     ),
     "exchange",
 )
+readings.add_command(
+    command(
+        "replace_boundary",
+        "Replace the value of a register at the end of a period by a better one; both periods beside it are corrected.",
+        METRIC,
+        click.Option(["--on"], type=DAY, required=True, help="The first day of the period that begins there."),
+        click.Option(["--value"], help="What the register stood at; the best that its readings give now unless given."),
+        REASON,
+    )
+)
+
+
+@readings.command()
+@click.argument("reference")
+@click.option("--metric", help="Of one metric.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def boundaries(reference: str, metric: str | None, *, as_json: bool) -> None:
+    """List the values of an object's registers at the ends of periods, and how each is known."""
+    from billing.boundaries import boundaries as kept
+
+    with house() as parts, parts.database.snapshot() as session:
+        rows = [each.as_json() for each in kept(session, reference, metric)]
+    show_rows(rows, as_json=as_json, nothing="No value is kept: they are at the first close.")

@@ -13,6 +13,7 @@ from sqlmodel import Field
 
 from storage.tables.base import (
     APPROVALS,
+    BOUNDARIES,
     CHARGE_TYPES,
     COUPON_RESTS,
     DATINGS,
@@ -40,6 +41,7 @@ class Metric(Table, table=True):
     __table_args__: ClassVar[Any] = (
         one_of("kind", METRIC_KINDS),
         CheckConstraint("decimals BETWEEN 0 AND 9", name="decimals"),
+        one_of("boundary", BOUNDARIES),
     )
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
@@ -56,6 +58,10 @@ class Metric(Table, table=True):
     """Digits before the decimal point of a register: after all nines it begins again at 0."""
     maximum_rate: Fraction | None = Field(default=None, sa_type=Exact)
     """What a register may rise in an hour, in the metric's unit; a reading above it is held for review."""
+    boundary: str = Field(default="carried", sa_type=Word)
+    """The value of a register at the end of a period: the last reading `carried`, or `interpolated`."""
+    boundary_tolerance_seconds: int = 0
+    """Where it is interpolated: a reading so near to the end is its value."""
 
 
 class Customer(Table, table=True):

@@ -1,6 +1,6 @@
 """The reference's table of changes of mind: every command in it does what its row says, and none is missing."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import click
@@ -14,7 +14,9 @@ from billing.repricing import migrate
 from gateway.cli.main import cli
 from gateway.telemetry import OUR_EVENTS
 from storage.database import Database
+from storage.measuring import store_boundaries
 from storage.tables import ContractItem, InvoicingSchedule, ObjectEvent, Outbox, UsageReversal
+from storage.types import to_micros
 from tests import brokers
 from tests.usecases.changing import SELLER, World, contract, fee, noon, per_unit, plans
 
@@ -44,6 +46,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "accept_readings": {"metric": "energy"},
     "reject_readings": {"metric": "energy"},
     "exchange_readings": {"metric": "energy"},
+    "replace_boundary": {"metric": "energy", "on": date(2022, 4, 11), "value": "90"},
     "reverse": {"metric": "usage", "at": AT, "reason": "a test"},
 }
 METERED = SELLER.replace("customers:", "  - {name: energy, unit: kWh, kind: cumulative, decimals: 0}\ncustomers:")
@@ -69,6 +72,9 @@ def world(database: Database, command: str) -> World:
     if command.endswith("_readings"):
         it.uses(100, AT, metric_id=2)
         it.uses(3, "2022-04-11T10:00:00+00:00", metric_id=2)
+    if command == "replace_boundary":
+        with it.database.transaction() as session:
+            store_boundaries(session, [(1, 2, to_micros(datetime(2022, 4, 11, tzinfo=UTC)), 80, "estimated")])
     if command in {"change_price", ""}:
         it.apply(catalogue("45"))
     return it

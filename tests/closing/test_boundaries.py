@@ -1,0 +1,147 @@
+"""Values of registers at the ends of periods: interpolated where the metric says so, kept, chained, replaced."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlmodel import col, select
+
+from billing.boundaries import boundaries
+from billing.core.errors import Invalid, NotFound
+from storage.database import Database
+from storage.tables import BoundaryValue
+from tests.usecases.changing import SELLER, World, contract, plans
+
+APRIL, MAY, JUNE = date(2022, 4, 30), date(2022, 5, 31), date(2022, 6, 30)
+CHARGE = (
+    '{name: Water, type: usage, vat_rate: "20", calculator: {metric: water, price: {model: per_unit, unit_price: "1"}}}'
+)
+
+
+def world(database: Database, register: str) -> World:
+    metric = f"  - {{name: water, unit: m3, kind: cumulative, decimals: 3, {register}}}\ncustomers:"
+    text = plans(P=[CHARGE]) + "contracts:\n" + contract("C", "P", starts_on="2022-04-01")
+    it = World(database, text, SELLER.replace("customers:", metric).replace("Europe/Paris", "UTC"))
+    it.active("P", date(2022, 4, 1))
+    return it
+
+
+@pytest.fixture
+def interpolated(database: Database) -> World:
+    return world(database, "boundary: interpolated, boundary_tolerance: 30m")
+
+
+def read(it: World, *told: tuple[str, int]) -> None:
+    for at, reading in told:
+        it.uses(reading * 1000, f"{at}+00:00", metric_id=2)
+
+
+def billed(it: World, until: date) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for *_, start, amount in it.bills(until):
+        found[start] = found.get(start, 0) + amount
+    return found
+
+
+def kept(it: World) -> Sequence[tuple[str, int, str]]:
+    with it.database.snapshot() as session:
+        rows = session.exec(select(BoundaryValue).order_by(col(BoundaryValue.at))).all()
+        return [(row.at.date().isoformat(), row.quantity, row.quality) for row in rows]
+
+
+def test_between_two_readings_the_boundary_is_on_the_line_between_them(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-29T00:00:00", 156), ("2022-05-03T00:00:00", 164))
+    assert billed(it, APRIL) == {"2022-04-01": 6000}
+    read(it, ("2022-05-31T12:00:00", 220), ("2022-06-01T12:00:00", 222))
+    assert billed(it, MAY) == {"2022-05-01": 6100}
+    assert kept(it) == [
+        ("2022-04-01", 100_000, "baseline"),
+        ("2022-05-01", 160_000, "interpolated"),
+        ("2022-06-01", 221_000, "interpolated"),
+    ]
+
+
+def test_a_reading_within_the_tolerance_is_the_boundary(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-30T12:00:00", 156), ("2022-05-01T00:10:00", 158))
+    assert billed(it, APRIL) == {"2022-04-01": 5800}
+    assert kept(it)[-1] == ("2022-05-01", 158_000, "reading")
+
+
+def test_without_a_later_reading_the_last_one_is_carried_and_kept(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-29T00:00:00", 156))
+    assert billed(it, APRIL) == {"2022-04-01": 5600}
+    read(it, ("2022-05-03T00:00:00", 164), ("2022-05-31T23:50:00", 200))
+    # The value at the end of April is kept for good: May begins from it.
+    assert billed(it, MAY) == {"2022-05-01": 4400}
+    assert kept(it)[-2:] == [("2022-05-01", 156_000, "estimated"), ("2022-06-01", 200_000, "reading")]
+
+
+def test_a_month_without_a_reading_is_on_the_line_too(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-30T00:00:00", 158), ("2022-06-11T00:00:00", 242))
+    assert billed(it, APRIL) == {"2022-04-01": 6000}
+    assert billed(it, MAY) == {"2022-05-01": 6200}
+
+
+def test_across_an_exchange_the_line_goes_on(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-29T00:00:00", 156))
+    values: dict[str, Any] = {"final": "160", "initial": "10"}
+    it.do("exchange", date(2022, 5, 10), metric="water", at="2022-05-03T00:00:00+00:00", **values)
+    assert billed(it, APRIL) == {"2022-04-01": 5800}
+    read(it, ("2022-05-31T00:00:00", 66), ("2022-06-02T00:00:00", 70))
+    assert billed(it, MAY) == {"2022-05-01": 6000}
+
+
+def test_unless_a_metric_says_so_the_last_reading_is_carried(database: Database) -> None:
+    it = world(database, "register_width: 6")
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-29T00:00:00", 156), ("2022-05-01T00:00:00", 160))
+    assert billed(it, APRIL) == {"2022-04-01": 5600}
+    assert kept(it)[-1] == ("2022-05-01", 156_000, "estimated")
+
+
+def test_a_value_that_is_replaced_corrects_both_periods_and_their_sum_stays(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-21T00:00:00", 150))
+    assert billed(it, APRIL) == {"2022-04-01": 5000}
+    read(it, ("2022-05-11T00:00:00", 170), ("2022-05-31T23:50:00", 190))
+    assert billed(it, MAY) == {"2022-05-01": 4000}
+    asked = it.ask("replace_boundary", date(2022, 6, 2), metric="water", on=date(2022, 5, 1))
+    assert asked.result.as_json()["quality"] == "interpolated"
+    it.do("replace_boundary", date(2022, 6, 2), metric="water", on=date(2022, 5, 1))
+    assert billed(it, JUNE) == {"2022-04-01": 1000, "2022-05-01": -1000}
+    assert ("2022-05-01", 160_000, "interpolated") in kept(it)
+    assert it.events()[-1][1] | {"at": ""} == {
+        "metric": "water",
+        "at": "",
+        "before": "150",
+        "value": "160",
+        "quality": "interpolated",
+    }
+
+
+def test_a_person_may_say_what_the_register_stood_at(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-21T00:00:00", 150))
+    assert billed(it, APRIL) == {"2022-04-01": 5000}
+    read(it, ("2022-05-31T23:50:00", 190))
+    assert billed(it, MAY) == {"2022-05-01": 4000}
+    with pytest.raises(Invalid, match="does not fit"):
+        it.do("replace_boundary", date(2022, 6, 2), metric="water", on=date(2022, 5, 1), value="191")
+    with pytest.raises(NotFound, match="no value of water"):
+        it.do("replace_boundary", date(2022, 6, 2), metric="water", on=date(2022, 5, 10), value="160")
+    it.do("replace_boundary", date(2022, 6, 2), metric="water", on=date(2022, 5, 1), value="155.5")
+    it.do("replace_boundary", date(2022, 6, 2), metric="water", on=date(2022, 5, 1), value="155.5")
+    assert [kind for kind, _ in it.events()].count("boundary_replaced") == 1
+    assert billed(it, JUNE) == {"2022-04-01": 550, "2022-05-01": -550}
+    with it.database.snapshot() as session:
+        assert [each.quality for each in boundaries(session, "IOT_1")] == [
+            "baseline",
+            "replaced",
+            "reading",
+            "estimated",
+        ]
