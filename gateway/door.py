@@ -15,6 +15,8 @@ from gateway.telemetry import CommandAnswer, LifecycleReport, Sample, Unreadable
 from storage import partitions, presence, usage
 from storage.types import MICROSECOND, from_micros, to_micros
 
+AT_ARRIVAL = "arrival"
+"""The origin of a record that has the time of its arrival because its own is not plausible."""
 LIFECYCLE_PREFIX = "lifecycle:"
 """Keeps the ids of lifecycle messages apart from those of telemetry in the inbox."""
 
@@ -111,7 +113,8 @@ class Door:
             )
 
     def _sample(self, message: Message, sample: Sample, object_id: int, received: int) -> list[usage.Fact]:
-        discriminator, position, occurred_at, values, _ = sample
+        discriminator, position, occurred_at, values, _, implausible_at = sample
+        origin = message.origin if implausible_at is None else AT_ARRIVAL
         unkeyed = occurred_at is None and not discriminator
         if unkeyed:
             # Two of them are two, even in one microsecond: the receipt keeps them apart.
@@ -128,9 +131,7 @@ class Door:
             unkeyed_delta = unkeyed and metric.kind == "delta"
             if unkeyed_delta and self._rules.unkeyed_deltas == "refuse":
                 raise Unreadable("unkeyed", f"the delta {name!r} has neither `id` nor `ts`; send one of them")
-            facts.append(
-                usage.Fact(at, object_id, metric.id, discriminator, quantity, received, message.origin, unkeyed_delta)
-            )
+            facts.append(usage.Fact(at, object_id, metric.id, discriminator, quantity, received, origin, unkeyed_delta))
         return facts
 
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Literal, NamedTuple
@@ -19,6 +19,7 @@ from sqlmodel import Session
 from billing.answering import answer
 from billing.downlink import Answer
 from billing.registry import NewObject, create_objects
+from gateway.alarming import tell_of_clocks
 from gateway.door import Door, reported, times_to_remember
 from gateway.following import follow_numbers, note_skipped
 from gateway.message import Message, Read, Rules
@@ -37,6 +38,8 @@ from storage.types import from_micros, to_micros
 
 log = logging.getLogger(__name__)
 
+HELD_TIME, ANY_TIME = "held_time", timedelta(days=366 * 300)
+"""Held for a person; what a person lets in may be this far away."""
 REBIRTH_EXPIRES = timedelta(minutes=5)
 """A rebirth that is asked for later was asked for again by then."""
 
@@ -49,6 +52,8 @@ class Applied:
     duplicates: int = 0
     unkeyed: int = 0
     events: int = 0
+    at_arrival: int = 0
+    """Messages that have the time of their arrival because their own is not plausible."""
     ignored: int = 0
     """Messages of a source that say nothing it asks for."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -96,6 +101,7 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
         total.unkeyed += one.unkeyed
         total.events += one.events
         total.ignored += one.ignored
+        total.at_arrival += one.at_arrival
         total.refused += one.refused
     return total
 
@@ -119,6 +125,9 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
     row = quarantine.find(session, identity)
     if row is None or row.status != "waiting":
         raise LookupError(f"no message {identity} waits in quarantine; `metergate quarantine list` shows those that do")
+    if row.reason == HELD_TIME:
+        # A person decides to bill it at the time that it says.
+        rules = replace(rules, plausible_past=ANY_TIME, plausible_future=ANY_TIME)
     message = Message(
         topic=row.topic,
         payload=row.payload,
@@ -233,6 +242,7 @@ def _apply(
             duplicates=recorded.duplicates,
             unkeyed=sum(fact.unkeyed for fact in made),
             ignored=ignored,
+            at_arrival=tell_of_clocks(session, accepted, objects, now),
             events=events,
         ),
         refusals,

@@ -33,6 +33,7 @@ OUR_EVENTS = frozenset(
         *COMMAND_EVENTS,
         "activation_failed",
         *("readings_decided", "boundary_replaced"),
+        *("clock_implausible", "limit_exceeded"),
     }
 )
 """Kinds that only commands and the engine write: an object cannot claim them."""
@@ -55,6 +56,8 @@ class Sample(NamedTuple):
     values: tuple[tuple[str, Decimal | int], ...]
     properties: str = ""
     """In their one canonical text; empty where there are none."""
+    implausible_at: int | None = None
+    """The time that it said, where that is not plausible and its source takes the arrival's instead."""
 
     @property
     def has_key(self) -> bool:

@@ -84,6 +84,9 @@ Paths = Path | list[Path]
 """Several are tried in their order: the first that is there counts."""
 
 
+Implausible = Literal["refuse", "hold", "arrival"]
+
+
 class TimeModel(Model):
     """Where the time stands and how it is written; without it, the time is that of the arrival."""
 
@@ -92,7 +95,7 @@ class TimeModel(Model):
     zone: Zone | None = None
     fold: Fold = "arrival"
     missing: Literal["arrival", "refuse"] = "arrival"
-    implausible: Literal["refuse", "arrival"] = "refuse"
+    implausible: Implausible = "refuse"
 
 
 class MetricRule(Model):
@@ -233,6 +236,8 @@ class SourceModel(Model):
     preset: str | None = None
     prefix: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     zone: Zone | None = None
+    implausible_time: Implausible | None = None
+    """What all its messages do with a time that is not plausible, whatever they say themselves."""
     enabled: bool = True
     unknown_objects: Literal["quarantine", "draft", "pending"] = "quarantine"
     kind: Annotated[str, StringConstraints(max_length=64)] = ""
@@ -292,7 +297,9 @@ def _declared(entry: Any, outer: str) -> tuple[DeclaredSource | None, list[tuple
     except ValidationError as error:
         wrong = [(_declared_place(place, places), sentence) for place, sentence in problems_of(error, whole)]
         return None, list(dict.fromkeys(wrong))
-    definition = model.model_dump(mode="json", exclude={"preset", "prefix", "zone", "name"}, exclude_defaults=True)
+    definition = model.model_dump(
+        mode="json", exclude={"preset", "prefix", "zone", "name", "implausible_time"}, exclude_defaults=True
+    )
     uses = tuple(replace(use, place=_below(outer, use.place)) for use in _uses(model, places))
     return DeclaredSource(name=model.name, place=outer, definition=definition, metrics=uses), []
 
@@ -324,7 +331,8 @@ def _completed(entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]
         _merge(rest, own, shipped.messages, places)
         prefix, zone = rest.get("prefix", shipped.prefix), rest.get("zone", shipped.zone)
     if isinstance(rest["messages"], list):
-        rest["messages"] = [_placed(message, prefix, zone) for message in rest["messages"]]
+        implausible = rest.get("implausible_time")
+        rest["messages"] = [_placed(message, prefix, zone, implausible) for message in rest["messages"]]
     return rest, places
 
 
@@ -348,24 +356,25 @@ def _merge(
     rest["messages"] = messages
 
 
-def _placed(message: Any, prefix: Any, zone: Any) -> Any:
-    """A message with `~` in its topic replaced by the prefix, and local times in the source's zone."""
+def _placed(message: Any, prefix: Any, zone: Any, implausible: Any) -> Any:
+    """A message with `~` in its topic replaced by the prefix, and its times as the source says they are."""
     if not isinstance(message, dict):
         return message
     made = dict(message)
     topic = made.get("topic")
     if isinstance(topic, str) and topic.startswith("~/") and isinstance(prefix, str):
         made["topic"] = prefix + topic[1:]
-    if isinstance(zone, str):
-        if isinstance(made.get("time"), dict):
-            made["time"] = {"zone": zone, **made["time"]}
-        if isinstance(made.get("metrics"), list):
-            made["metrics"] = [
-                {**rule, "time": {"zone": zone, **rule["time"]}}
-                if isinstance(rule, dict) and isinstance(rule.get("time"), dict)
-                else rule
-                for rule in made["metrics"]
-            ]
+    said = {} if zone is None else {"zone": zone}
+    ruled = {} if implausible is None else {"implausible": implausible}
+    if isinstance(made.get("time"), dict):
+        made["time"] = {**said, **made["time"], **ruled}
+    if isinstance(made.get("metrics"), list):
+        made["metrics"] = [
+            {**rule, "time": {**said, **rule["time"], **ruled}}
+            if isinstance(rule, dict) and isinstance(rule.get("time"), dict)
+            else rule
+            for rule in made["metrics"]
+        ]
     return made
 
 

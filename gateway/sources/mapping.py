@@ -55,20 +55,31 @@ class Arrival(NamedTuple):
     retained: bool
 
 
+class Stated(NamedTuple):
+    """A time as a message says it; where the arrival is taken instead, what was said, and a key for it."""
+
+    at: int | None
+    key: str = ""
+    implausible_at: int | None = None
+
+
+NOT_STATED = Stated(None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeRule:
     finds: tuple[Find, ...]
     reads: tuple[Read, ...]
     required: bool
-    implausible: Literal["refuse", "arrival"]
+    implausible: Literal["refuse", "hold", "arrival"]
 
-    def stated(self, document: Any, arrival: Arrival) -> tuple[int | None, str]:
-        """The time, and the key that stands for it where the arrival is taken instead. Raises Unreadable."""
+    def stated(self, document: Any, arrival: Arrival) -> Stated:
+        """The time that a document says. Raises Unreadable."""
         value = _first(self.finds, document)
         if value is None:
             if self.required:
                 raise Unreadable("bad_time", "the message has no time where the source says it stands")
-            return None, ""
+            return NOT_STATED
         try:
             for read in self.reads:
                 at = read(value, arrival.at)
@@ -80,9 +91,15 @@ class TimeRule:
             raise Unreadable(
                 "bad_time", f"{value!r} stands twice, when clocks go back, and the source refuses it"
             ) from None
-        if self.implausible == "arrival" and not arrival.earliest <= at <= arrival.latest:
-            return None, f"at {from_micros(at).isoformat()}"
-        return at, ""
+        if self.implausible == "refuse" or arrival.earliest <= at <= arrival.latest:
+            return Stated(at)  # the door refuses what is not plausible
+        if self.implausible == "hold":
+            raise Unreadable(
+                "held_time",
+                f"{from_micros(at).isoformat()} is not plausible, and its source has it held: `metergate quarantine "
+                "replay` takes it at that time",
+            )
+        return Stated(None, f"at {from_micros(at).isoformat()}", at)
 
 
 class SequenceRule(NamedTuple):
@@ -222,19 +239,19 @@ def translate(
     for document in _documents(route, payload, births, arrival):
         reference = route.reference or _reference(mapping.object_path, document, check)
         _check_agreement(route, document)
-        at, key = (None, "") if mapping.time is None else mapping.time.stated(document, arrival)
-        key = _key(mapping.key, document) or key
+        time = NOT_STATED if mapping.time is None else mapping.time.stated(document, arrival)
+        at, key = time.at, _key(mapping.key, document) or time.key
         if mapping.sequence is not None:
             sent_at = arrival.at if at is None else at
             numbers += _numbered(mapping.sequence, reference, route.source, document, sent_at)
         for event in mapping.events:
             kind = _event(event, document, route.captures)
             if kind is not None:
-                report = LifecycleReport(sender_id=key, occurred_at=at, event=kind, online=ONLINE.get(kind))
+                report = _report(kind, key, time)
                 reports.append(Part(reference, report))
-        for stated, stated_key, values in _values(route, document, at, key, arrival):
+        for stated, values in _values(route, document, time._replace(key=key), arrival):
             mine = samples.setdefault(reference, [])
-            mine.append(_sample(mapping, stated_key, position, stated, values, retained=arrival.retained))
+            mine.append(_sample(mapping, stated, position, values, retained=arrival.retained))
             position += 1
     if position > SAMPLES_MAX:
         raise Unreadable("bad_shape", f"more than {SAMPLES_MAX} samples in one message")
@@ -270,6 +287,12 @@ def _numbered(rule: SequenceRule, reference: str, source: str, document: Any, at
         yield Numbered(reference, source, number, rule.wraps_at, at)
 
 
+def _report(kind: str, key: str, time: Stated) -> LifecycleReport:
+    said = time.implausible_at
+    detail = {} if said is None else {"implausible_time": from_micros(said).isoformat()}
+    return LifecycleReport(sender_id=key, occurred_at=time.at, event=kind, online=ONLINE.get(kind), detail=detail)
+
+
 def _check_agreement(route: Route, document: Any) -> None:
     for find, expected in route.agree:
         claimed = find(document)
@@ -278,10 +301,8 @@ def _check_agreement(route: Route, document: Any) -> None:
             raise Unreadable("contradiction", f"the payload says {claims!r} where the topic says {expected!r}")
 
 
-def _values(
-    route: Route, document: Any, at: int | None, key: str, arrival: Arrival
-) -> Iterator[tuple[int | None, str, Values]]:
-    """(time, key, values) of each sample in a document: one, and one more for each value with a time of its own."""
+def _values(route: Route, document: Any, time: Stated, arrival: Arrival) -> Iterator[tuple[Stated, Values]]:
+    """(time and key, values) of each sample in a document: one, and one more for each value with a time of its own."""
     mapping = route.mapping
     values: Values = []
     for rule in mapping.mapped:
@@ -292,8 +313,8 @@ def _values(
         elif rule.time is None:
             values.append((rule.metric, rule.converted(value)))
         else:
-            own, own_key = rule.time.stated(document, arrival)
-            yield own, own_key or key, [(rule.metric, rule.converted(value))]
+            own = rule.time.stated(document, arrival)
+            yield own._replace(key=own.key or time.key), [(rule.metric, rule.converted(value))]
     if mapping.values is not None:
         _add_all(mapping, mapping.values(document), values)
     if mapping.named is not None:
@@ -301,7 +322,7 @@ def _values(
     if len(values) > METRICS_MAX:
         raise Unreadable("bad_shape", f"{len(values)} metrics in one sample; send at most {METRICS_MAX}")
     if values:
-        yield at, key, values
+        yield time, values
 
 
 def _add_all(mapping: MessageMapping, inner: Any, values: Values) -> None:
@@ -337,9 +358,8 @@ def _add(known: Mapping[str, Mapped], values: Values, name: str, value: Any, *, 
         raise Unreadable("unknown_metric", f"no metric is called {name[:100]!r}; declare it in the catalogue")
 
 
-def _sample(
-    mapping: MessageMapping, key: str, position: int, at: int | None, values: Values, *, retained: bool
-) -> Sample:
+def _sample(mapping: MessageMapping, time: Stated, position: int, values: Values, *, retained: bool) -> Sample:
+    at, key = time.at, time.key
     if retained and at is None and not key:
         if mapping.retained == "once":
             key = "=" + ",".join(f"{name}={value}" for name, value in sorted(values))
@@ -350,7 +370,7 @@ def _sample(
             )
     if len(key) > SENDER_ID_MAX or not key.isprintable():
         raise Unreadable("bad_key", f"the key {key[:60]!r} is longer than {SENDER_ID_MAX} printable characters")
-    return Sample(key, position, at, tuple(values))
+    return Sample(key, position, at, tuple(values), implausible_at=time.implausible_at)
 
 
 def _told_apart(samples: list[Sample]) -> tuple[Sample, ...]:
