@@ -82,7 +82,7 @@ async def _text(request: Request, behind: Behind) -> str:
 @catalogue.post(
     "/catalogue",
     operation_id="apply_catalogue",
-    openapi_extra={"requestBody": {"required": True, "content": {"application/yaml": {"schema": {"type": "string"}}}}},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/yaml": {"schema": {"type": "object"}}}}},
 )
 def apply_catalogue(
     content: Annotated[str, Depends(_text)],

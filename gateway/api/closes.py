@@ -106,7 +106,7 @@ def list_closes(behind: Behind, cursor: Cursor = None, limit: Limit = 100) -> Pa
     return Page(items=shown, next_cursor=cursor_of(found[limit - 1].id or 0) if len(found) > limit else None)
 
 
-@closes.get("/close/{identity}", operation_id="show_close", dependencies=allowed(Permission.READ_BILLING))
+@closes.get("/close/{identity:int}", operation_id="show_close", dependencies=allowed(Permission.READ_BILLING))
 def show_close(identity: Annotated[int, Path(ge=1, le=2**31 - 1)], behind: Behind) -> Run:
     """How far a close is, and its report when it is done."""
     with behind.database.snapshot() as session:

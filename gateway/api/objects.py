@@ -60,7 +60,7 @@ class Event(BaseModel):
     detail: dict[str, Any]
 
 
-class Schedule(BaseModel):
+class ItemSchedule(BaseModel):
     """One charge over one period; `ends_on` is its last day, numbers are exact."""
 
     starts_on: date
@@ -94,7 +94,7 @@ class ContractItem(BaseModel):
     status: str
     starts_on: date
     ends_on: date
-    schedules: list[Schedule]
+    schedules: list[ItemSchedule]
 
 
 class WholeObject(ListedObject):
@@ -227,7 +227,7 @@ def create_object(
     return _obey(behind, who, "create", check_reference(reference), fields, key, status=201)
 
 
-@objects.post("/objects/import", operation_id="import_objects", openapi_extra=accepts(ImportBody))
+@objects.post("/bulk/objects", operation_id="import_objects", openapi_extra=accepts(ImportBody))
 def import_objects(raw: Raw, behind: Behind, who: Annotated[Principal, Depends(needs(Permission.OBJECTS))]) -> Imported:
     """Create up to 2000 objects at once; a reference that is there already is refused, so a repeat changes nothing."""
     body = read_as(ImportBody, raw)

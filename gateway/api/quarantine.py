@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from billing.access import Permission, Principal
 from billing.commands import Instant
@@ -107,8 +107,8 @@ def list_quarantine(
     reason: str | None = None,
     object: str | None = None,  # noqa: A002 - the word of every other list
     source: str | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Refused]:
@@ -123,7 +123,9 @@ def list_quarantine(
     )
 
 
-@quarantine.get("/quarantine/{identity}", operation_id="show_quarantine", dependencies=allowed(Permission.READ_FLEET))
+@quarantine.get(
+    "/quarantine/{identity:int}", operation_id="show_quarantine", dependencies=allowed(Permission.READ_FLEET)
+)
 def show_quarantine(identity: Identity, behind: Behind) -> Whole:
     """One refused message with its payload."""
     with behind.database.snapshot() as session:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from billing.access import Permission, Principal
 from billing.commands import Instant, Number
@@ -114,8 +114,8 @@ def add_events(raw: Raw, behind: Behind, who: Annotated[Principal, Depends(needs
 def list_usage(
     reference: str,
     behind: Behind,
-    since: Annotated[AwareDatetime, Query(description="From this instant on: facts are read in the order of time.")],
-    until: AwareDatetime | None = None,
+    since: Annotated[Instant, Query(description="From this instant on: facts are read in the order of time.")],
+    until: Instant | None = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Record]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "migrate": ("gateway.cli.running", "Bring the database to this release."),
     "objects": ("gateway.cli.objects", "The registry: create, activate, suspend, terminate, show."),
     "months": ("gateway.cli.months", "Months that take no more documents: lock, unlock, list."),
+    "openapi": ("gateway.cli.openapi", "Print the description of the HTTP API."),
     "partitions": ("gateway.cli.partitions", "Months of usage records on PostgreSQL: list, split, detach, attach."),
     "plans": ("gateway.cli.plans", "Plans: list versions, change prices."),
     "price": ("gateway.cli.price", "Value a charge over a quantity or events, without a database."),

@@ -3,6 +3,7 @@
 The law: no rule lives here; nothing is open but health; a request is one transaction in a thread of a bounded pool.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -43,7 +44,10 @@ def application(
     """The API and the console over one database; `wake` is called after a commit that wrote to the outbox."""
     service = Service(database=database, clock=clock, settings=settings, wake=wake)
     served = api(service)
-    routes: list[BaseRoute] = [Mount("/api/v1", app=served), Route("/metrics", _Metrics(served))]
+    mounted = Mount("/api/v1", app=served)
+    # A name may be asked for with a line feed in it, and the API has to say that there is none.
+    mounted.path_regex = re.compile(mounted.path_regex.pattern, re.DOTALL)
+    routes: list[BaseRoute] = [mounted, Route("/metrics", _Metrics(served))]
     house = console.House(
         database=database, clock=clock, settings=settings, services=services(database, clock, settings), wake=wake
     )
@@ -51,8 +55,8 @@ def application(
     return Starlette(routes=routes, lifespan=_threads)
 
 
-def api(service: Service) -> FastAPI:
-    """The API alone; its paths are relative to `/api/v1`."""
+def api(service: Service | None) -> FastAPI:
+    """The API alone; its paths are relative to `/api/v1`. Without parts it can only be described."""
     app = FastAPI(
         title="Metergate",
         version=version("metergate"),
@@ -65,7 +69,7 @@ def api(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    problems.install(app)
+    problems.install(app, [route for router in ROUTERS for route in router.routes])
     for router in ROUTERS:
         app.include_router(router)
 

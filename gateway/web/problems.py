@@ -1,7 +1,7 @@
 """Errors as RFC 9457 has them, with the codes of the control replies: one sentence, and what is allowed instead."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route
 
 from billing.core.errors import BillingError
 from storage.errors import DatabaseBusy, StorageError
@@ -101,8 +102,8 @@ def problem(
     return Answer(body, status, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Every error of `app` is answered as a problem."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Every error of `app`, which has these routes, is answered as a problem."""
 
     @app.exception_handler(BillingError)
     def _refused(_request: Request, error: BillingError) -> JSONResponse:
@@ -132,11 +133,23 @@ def install(app: FastAPI) -> None:
         return problem(422, "invalid", f"the request is refused: {told}")
 
     @app.exception_handler(HTTPException)
-    def _http(_request: Request, error: HTTPException) -> JSONResponse:
+    def _http(request: Request, error: HTTPException) -> JSONResponse:
         code = HTTPStatus(error.status_code).name.lower()
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            methods = _methods(routes, request)
+            detail = f"{request.method} is not among the methods of this address: {', '.join(methods)}"
+            return problem(error.status_code, code, detail, headers={"Allow": ", ".join(methods)})
         return problem(error.status_code, code, str(error.detail), headers=error.headers)
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return problem(500, "fault", "the gateway made an error; its log says which")
+
+
+def _methods(routes: Sequence[BaseRoute], request: Request) -> list[str]:
+    """What may be done at an address that stands in several endpoints: one of them only knows its own."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    found = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
+    first = {route.path for route in found[:1]}
+    return sorted({method for route in found if route.path in first for method in route.methods or ()})

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from gateway.web.problems import MEDIA_TYPE as PROBLEM
 from gateway.web.problems import Refusal
 
 
@@ -23,11 +24,15 @@ def specification(app: FastAPI) -> dict[str, Any]:
     schemas["Refusal"] = Refusal.model_json_schema(mode="serialization")
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    shared: dict[str, Any] = {}
     for operations in made["paths"].values():
         for operation in operations.values():
-            for response in operation["responses"].values():
-                if "application/problem+json" in response.get("content", {}):
-                    response["content"].pop("application/json", None)
+            for status, response in operation["responses"].items():
+                if PROBLEM in response.get("content", {}):
+                    named = f"refused_{status}"
+                    shared[named] = {**response, "content": {PROBLEM: response["content"][PROBLEM]}}
+                    operation["responses"][status] = {"$ref": f"#/components/responses/{named}"}
+    made["components"]["responses"] = shared
     return made
 
 

@@ -21,7 +21,7 @@ NUMBER = "INV/2022/04/0001"
 
 def fleet(client: httpx.Client, *references: str) -> None:
     rows = [{"reference": reference, **SERVICE, "activate": True} for reference in references]
-    assert client.post("/objects/import", json={"objects": rows}).json()["created"] == len(references)
+    assert client.post("/bulk/objects", json={"objects": rows}).json()["created"] == len(references)
     records = [
         {"object": reference, "metric": "usage", "value": "12", "at": "2022-04-14T10:00:00Z"}
         for reference in references

@@ -110,10 +110,10 @@ def test_a_fleet_is_imported_and_the_wrong_rows_are_named(speaking: Speaking) ->
         {"kind": "tracker"},
         {"reference": "IOT_3", "customer": "NOBODY"},
     ]
-    whole = client.post("/objects/import", json={"objects": rows, "all_or_nothing": True}).json()
+    whole = client.post("/bulk/objects", json={"objects": rows, "all_or_nothing": True}).json()
     assert whole["created"] == 0
     assert client.get("/objects").json()["items"] == []
-    done = client.post("/objects/import", json={"objects": rows}).json()
+    done = client.post("/bulk/objects", json={"objects": rows}).json()
     assert done["created"] == 2
     assert [(it["index"], it["code"]) for it in done["refused"]] == [
         (2, "conflict"),
@@ -131,7 +131,7 @@ def test_lists_come_in_pages_and_every_condition_holds(speaking: Speaking) -> No
         {"reference": f"{'AB'[n % 2]}_{n:02d}", "kind": "tracker" if n % 3 else "meter", "customer": "FLEET"}
         for n in range(10)
     ]
-    client.post("/objects/import", json={"objects": [*rows, {"reference": "C", "draft": True}]})
+    client.post("/bulk/objects", json={"objects": [*rows, {"reference": "C", "draft": True}]})
     found: list[str] = []
     cursor: dict[str, str] = {}
     while True:
