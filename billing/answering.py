@@ -10,7 +10,7 @@ from typing import Any
 from sqlmodel import Session
 
 from billing.activation import Activation, activate
-from billing.core.device_commands import LATE_EVENT, STEP_EVENTS, CommandStatus, Step, after
+from billing.core.device_commands import LATE_EVENT, NOT_ACTIVATED, STEP_EVENTS, CommandStatus, Step, after
 from billing.core.errors import BillingError
 from billing.downlink import REASON_LIMIT, Answer, record
 from billing.telling import ACTIVATE
@@ -20,7 +20,6 @@ from storage.tables import DeviceCommand
 
 EXPIRED_AT_A_TIME = 500
 """Commands that expire in one transaction: others write in between."""
-NOT_ACTIVATED = "activation_failed"
 
 
 def answer(session: Session, said: Answer, now: datetime, origin: str, *, topic_devices: str = "devices") -> str | None:

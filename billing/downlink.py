@@ -5,16 +5,17 @@ once, and what comes late, twice or from another object changes nothing.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from sqlmodel import Session
 
-from billing.core.device_commands import REQUESTED_EVENT, STEP_EVENTS, CommandStatus, after
+from billing.core.device_commands import NOT_ACTIVATED, REQUESTED_EVENT, STEP_EVENTS, CommandStatus, after
 from billing.core.errors import Conflict, Invalid, Refused
 from billing.core.lifecycle import ObjectStatus
+from billing.routing import Carried, Routes, Told
 from billing.timeline import Said, event_row, known_object
 from storage import downlink, registry
 from storage.tables import DeviceCommand
@@ -98,67 +99,99 @@ def send(session: Session, reference: str, new: NewCommand, said: Said) -> Comma
             if (known.name, canonical_json(known.body)) != (new.name, canonical_json(dict(new.body))):
                 raise Conflict(f"request_id {said.key!r} was given to another command of {reference}; use a new one")
             return info(reference, known)
+    # Asked before anything is written: a refusal is remembered in this transaction.
+    probe = Told(new.name, said.key or new.name, new.body, said.now, said.now)
+    way = _way(Routes(session, [row], said.topic_devices), row, new, probe)
+    if isinstance(way, str):
+        raise Invalid(way)
     return send_many(session, [row], new, said)[0]
 
 
 def send_many(session: Session, rows: Sequence[registry.ObjectRow], new: NewCommand, said: Said) -> list[CommandInfo]:
-    """Give many objects one command, whose name and body were checked: a few statements, whatever the number."""
+    """Give many objects one command, whose name and body were checked: a few statements, whatever the number.
+
+    One that cannot be carried to its object has failed, with its reason.
+    """
     if not rows:
         return []
     expires_at = said.now + (new.expires_in or timedelta(seconds=said.command_expiry_seconds))
     ids = _request_ids(session, rows, new.name, said)
-    commands = [
-        {
-            "object_id": row.id,
-            "request_id": ids[row.id],
-            "name": new.name,
-            "body": dict(new.body),
-            "status": CommandStatus.REQUESTED.value,
-            "origin": said.origin,
-            "requested_at": said.now,
-            "expires_at": expires_at,
-            "waits_until": expires_at,
-            "route": "",
-            "answers": 1,
-            "purpose": None if new.purpose is None else dict(new.purpose),
-        }
-        for row in rows
-    ]
-    written = downlink.add(session, commands)
-    messages = []
-    for row in rows:
-        request_id = ids[row.id]
-        body = {"request_id": request_id, "command": new.name, "expires_at": expires_at.isoformat(), "body": new.body}
-        messages.append(
-            (written[row.id, request_id], f"{said.topic_devices}/{row.reference}/commands", body, expires_at)
-        )
-    downlink.put(session, messages, said.now)
-    registry.add_events(
+    routes = Routes(session, rows, said.topic_devices)
+    ways = {row.id: _way(routes, row, new, Told(new.name, ids[row.id], new.body, said.now, expires_at)) for row in rows}
+    written = downlink.add(session, [_columns(row, ids[row.id], ways[row.id], new, said, expires_at) for row in rows])
+    downlink.put(
         session,
         [
-            event_row(
-                REQUESTED_EVENT,
-                object_id=row.id,
-                now=said.now,
-                origin=said.origin,
-                key=ids[row.id],
-                detail={"command": new.name, "request_id": ids[row.id]},
-            )
-            for row in rows
+            (written[object_id, ids[object_id]], way.topic, way.payload, expires_at)
+            for object_id, way in ways.items()
+            if isinstance(way, Carried)
         ],
+        said.now,
     )
+    registry.add_events(session, [event for row in rows for event in _begun(row, ids[row.id], ways[row.id], new, said)])
     return [
         CommandInfo(
             reference=row.reference,
             request_id=ids[row.id],
             name=new.name,
             body=new.body,
-            status=CommandStatus.REQUESTED.value,
+            status=_status(ways[row.id]),
             requested_at=said.now,
             expires_at=expires_at,
+            reason=None if isinstance(way := ways[row.id], Carried) else way,
         )
         for row in rows
     ]
+
+
+def _way(routes: Routes, row: registry.ObjectRow, new: NewCommand, told: Told) -> Carried | str:
+    """How the command gets to its object, or why it does not."""
+    try:
+        way = routes.carry(row, told)
+    except Invalid as error:
+        return error.message
+    if new.purpose is not None and not way.answers:
+        return f"what carries {new.name} to {row.reference} has no answers, and its answer is waited for"
+    return way
+
+
+def _status(way: Carried | str) -> str:
+    return (CommandStatus.REQUESTED if isinstance(way, Carried) else CommandStatus.FAILED).value
+
+
+def _columns(
+    row: registry.ObjectRow, request_id: str, way: Carried | str, new: NewCommand, said: Said, expires_at: datetime
+) -> dict[str, Any]:
+    carried = way if isinstance(way, Carried) else None
+    return {
+        "object_id": row.id,
+        "request_id": request_id,
+        "name": new.name,
+        "body": dict(new.body),
+        "status": _status(way),
+        "origin": said.origin,
+        "requested_at": said.now,
+        "expires_at": expires_at,
+        "waits_until": None if carried is None else expires_at,
+        "reason": way if isinstance(way, str) else None,
+        "route": "" if carried is None else carried.route,
+        "wire_id": None if carried is None else carried.wire_id,
+        "answers": int(carried is not None and carried.answers),
+        "purpose": None if new.purpose is None else dict(new.purpose),
+    }
+
+
+def _begun(
+    row: registry.ObjectRow, request_id: str, way: Carried | str, new: NewCommand, said: Said
+) -> Iterator[dict[str, Any]]:
+    """What stands on the timeline at once."""
+    base: dict[str, Any] = {"object_id": row.id, "now": said.now, "origin": said.origin, "key": request_id}
+    detail = {"command": new.name, "request_id": request_id}
+    yield event_row(REQUESTED_EVENT, **base, detail=detail)
+    if isinstance(way, str):
+        yield event_row(STEP_EVENTS["fail"], **base, detail={**detail, "reason": way})
+        if new.purpose is not None:
+            yield event_row(NOT_ACTIVATED, **base, detail={**detail, "reason": way})
 
 
 def note_sent(session: Session, ids: Collection[int], now: datetime) -> None:

@@ -29,7 +29,7 @@ from gateway.sources.codecs.sparkplug import rebirth
 from gateway.sources.numbering import Numbered
 from gateway.sources.quick import QuickSources
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
-from storage import births, outbox, partitions, presence, quarantine, usage
+from storage import births, downlink, outbox, partitions, presence, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
@@ -109,7 +109,7 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
 def _commit(database: Database, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
     with database.transaction() as session:
         applied, learnt = _apply_and_keep(session, messages, rules, now=now, known=database.known)
-    rules.sources.births.settle()
+    rules.sources.settle()
     database.known.learn(learnt.objects, learnt.heard)
     database.known.learn_properties(learnt.property_sets)
     database.known.learn_topics(rules.topic_devices, learnt.topics)
@@ -209,6 +209,9 @@ def _apply(
     door = Door(rules, objects, metrics, archived)
     accepted: list[Read] = []
     for read in reads:
+        if isinstance(read.content, CommandAnswer) and not read.content.ids and read.reference not in objects:
+            ignored += 1  # it tells its state without being asked, and is nobody's
+            continue
         try:
             door.take(read)
             accepted.append(read)
@@ -231,6 +234,7 @@ def _apply(
     _keep_births(session, rules, now)
     follow_numbers(session, numbers, objects, now)
     note_skipped(session, rules.sources.births.skipped, objects, now)
+    _keep_addresses(session, rules, objects, now)
     heard = known.news(quick.heard)
     heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"
@@ -320,8 +324,9 @@ def _objects(
     if not unknown:
         return ids, {}
     found = usage.object_ids(session, unknown)
-    if len(found) < len(unknown) and rules.sources.registers:
-        found |= _registered(session, [read for read in reads if read.reference in unknown - found.keys()], rules, now)
+    new = {it.reference for it in reads if not isinstance(it.content, CommandAnswer)} - ids.keys() - found.keys()
+    if new and rules.sources.registers:
+        found |= _registered(session, [it for it in reads if it.reference in new], rules, now)
     return {**{read.reference: ids[read.reference] for read in reads if read.reference in ids}, **found}, found
 
 
@@ -332,6 +337,14 @@ def _keep_births(session: Session, rules: Rules, now: datetime) -> None:
     for topic in rules.sources.births.asked:
         asking = rebirth(to_micros(now) // 1000)
         outbox.put_bytes(session, topic, asking, now=now, expires_at=now + REBIRTH_EXPIRES)
+
+
+def _keep_addresses(session: Session, rules: Rules, objects: Mapping[str, int], now: datetime) -> None:
+    """Keep through which topics objects are heard that may be commanded there."""
+    addressed = rules.sources.addressed
+    known = {objects[it]: address for it, address in addressed.items() if it in objects} if addressed else {}
+    if known:
+        downlink.keep_addresses(session, known, now)
 
 
 def _registered(session: Session, reads: Sequence[Read], rules: Rules, now: datetime) -> dict[str, int]:

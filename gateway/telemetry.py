@@ -31,7 +31,6 @@ OUR_EVENTS = frozenset(
         *("created", "confirmed", "activated", "suspended", "resumed", "terminated", "exchanged", "renewed"),
         *("term_ended", "plan_changed", "price_changed", "transferred", "notice_given", "usage_reversed"),
         *COMMAND_EVENTS,
-        "activation_failed",
         *("readings_decided", "boundary_replaced"),
         *("clock_implausible", "limit_exceeded"),
     }

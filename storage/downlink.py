@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlmodel import Session, col, insert, or_, select, update
 
+from storage.bulk import write_many
 from storage.catalogue import chunks
 from storage.outbox import HEX
-from storage.tables import DeviceCommand, ObjectEvent, Outbox
-from storage.types import canonical_json
+from storage.tables import DeviceAddress, DeviceCommand, ObjectEvent, Outbox
+from storage.types import canonical_json, to_micros
 
 REQUEST_ID_LIMIT = 128
 """Characters of a request id."""
@@ -151,3 +152,28 @@ def told_late(session: Session, object_id: int, key: str) -> bool:
         ObjectEvent.object_id == object_id, ObjectEvent.kind == "command_late", ObjectEvent.key == key
     )
     return session.exec(query).first() is not None
+
+
+def addresses(session: Session, object_ids: Collection[int]) -> dict[int, tuple[str, Mapping[str, str]]]:
+    """By object, the source through which it was heard last, and what stood for the wildcards of its topic."""
+    found: dict[int, tuple[str, Mapping[str, str]]] = {}
+    for part in chunks(object_ids):
+        for row in session.exec(select(DeviceAddress).where(col(DeviceAddress.object_id).in_(part))):
+            found[row.object_id] = (row.source, row.captures)
+    return found
+
+
+def keep_addresses(session: Session, heard: Mapping[int, tuple[str, Mapping[str, str]]], now: datetime) -> None:
+    """Keep through which source objects speak, where that is new."""
+    known = addresses(session, heard)
+    news = {object_id: address for object_id, address in heard.items() if known.get(object_id) != address}
+    write_many(
+        session.connection(),
+        "INSERT INTO device_address (object_id, source, captures, recorded_at) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (object_id) DO UPDATE SET source = excluded.source, captures = excluded.captures, "
+        "recorded_at = excluded.recorded_at",
+        [
+            (object_id, source, canonical_json(dict(captures)), to_micros(now))
+            for object_id, (source, captures) in sorted(news.items())
+        ],
+    )

@@ -45,7 +45,9 @@ STEP_EVENTS: Mapping[Step, str] = MappingProxyType(
 )
 """The event on the object's timeline that each step is."""
 REQUESTED_EVENT, LATE_EVENT = "command_requested", "command_late"
-EVENTS = frozenset({*STEP_EVENTS.values(), REQUESTED_EVENT, LATE_EVENT})
+NOT_ACTIVATED = "activation_failed"
+"""Where service was to start with the answer, and there was none."""
+EVENTS = frozenset({*STEP_EVENTS.values(), REQUESTED_EVENT, LATE_EVENT, NOT_ACTIVATED})
 
 
 def after(status: CommandStatus, step: Step) -> CommandStatus | None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from gateway.sources.codecs import STATEFUL
 from gateway.sources.declaration import topics_of
+from gateway.sources.downwards import command_filters
 from gateway.sources.topics import compile_pattern
 
 
@@ -24,11 +25,14 @@ def lines(
     for name, definition in definitions.items():
         wanted = topics_of(definition)
         found += [Line(name, gateway, f"topic read {pattern}") for pattern in wanted]
-        found += [Line(name, gateway, f"topic write {pattern}") for pattern in _rebirths(definition)]
+        down = command_filters(definition)
+        found += [Line(name, gateway, f"topic write {pattern}") for pattern in (*_rebirths(definition), *down)]
         for principal in principals:
             found += [Line(name, principal, f"topic write {pattern}") for pattern in wanted]
+            found += [Line(name, principal, f"topic read {pattern}") for pattern in down]
         if own:
             found += [Line(name, None, f"pattern write {topic}") for topic in _own_topics(definition)]
+            found += [Line(name, None, f"pattern read {topic}") for topic in _own_commands(definition)]
     return found
 
 
@@ -46,13 +50,20 @@ def _rebirths(definition: Mapping[str, Any]) -> list[str]:
 def _own_topics(definition: Mapping[str, Any]) -> list[str]:
     """The topics with the object's own name in its place: only where the topic names it, on one level."""
     topics = []
-    for message in definition["messages"]:
+    answers = [said for command in definition.get("commands", ()) for said in command.get("acknowledge") or ()]
+    for message in (*definition["messages"], *answers):
         pattern = compile_pattern(message["topic"])
         named = message.get("object", "{object}") == "{object}" and message.get("reference") is None
         if named and pattern.several_name is None:
             levels = [_level(level) for level in message["topic"].split("/")]
             topics.append("/".join(levels))
     return list(dict.fromkeys(topics))
+
+
+def _own_commands(definition: Mapping[str, Any]) -> list[str]:
+    """Where the object itself listens, on topics that name it on one level."""
+    topics = [command["topic"].split("/") for command in definition.get("commands", ())]
+    return ["/".join(_level(level) for level in levels) for levels in topics if "{object}" in levels]
 
 
 def _level(level: str) -> str:

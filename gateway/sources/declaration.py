@@ -8,22 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from billing.catalogue.models import Model, Text, Zone
 from billing.catalogue.reading import problems_of
 from billing.catalogue.sources import DeclaredSource, MetricUse, SourceRules
-from billing.core.errors import Invalid
-from billing.core.lifecycle import check_reference
 from config.settings import Settings
 from gateway.roles import control_filter, usage_filters
-from gateway.sources import numbers
-from gateway.sources.codecs import CODECS, STATEFUL
-from gateway.sources.paths import PathInvalid, compile_path
+from gateway.sources.codecs import STATEFUL
+from gateway.sources.downwards import Commands, answer_topics, placed, wrong_names
 from gateway.sources.shipped import PresetUnknown, preset
 from gateway.sources.times import Fold, Format
-from gateway.sources.topics import PatternInvalid, compile_pattern, crowd, filters_of
-from gateway.telemetry import EVENT_KIND, OUR_EVENTS
+from gateway.sources.topics import compile_pattern, crowd, filters_of
+from gateway.sources.words import Codec, Event, Factor, Path, Paths, Pattern, Reference, Retained, checked_path
 
 MESSAGES_MAX = 50
 METRICS_MAX = 200
@@ -31,57 +28,6 @@ EVENTS_MAX = 20
 TAKEN = frozenset({"metrics", "values", "named"})
 """The keys of a message that carries readings: to those, a source may add its own word beside a preset."""
 TEMPLATE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-
-
-def _path(text: str) -> str:
-    try:
-        compile_path(text)
-    except PathInvalid as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _pattern(text: str) -> str:
-    try:
-        compile_pattern(text)
-    except PatternInvalid as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _factor(text: str) -> str:
-    numbers.factor(text)
-    return text
-
-
-def _codec(text: str) -> str:
-    if text not in CODECS:
-        raise ValueError(f"no codec is called {text!r}; there are {', '.join(sorted(CODECS))}")
-    return text
-
-
-def _event(text: str) -> str:
-    if not EVENT_KIND.fullmatch(text) or text in OUR_EVENTS:
-        raise ValueError(f"{text!r} is no event that an object may report; write a word such as online")
-    return text
-
-
-def _reference(text: str) -> str:
-    try:
-        return check_reference(text)
-    except Invalid as error:
-        raise ValueError(error.message) from None
-
-
-Path = Annotated[str, AfterValidator(_path)]
-Reference = Annotated[str, AfterValidator(_reference)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Factor = Annotated[str, AfterValidator(_factor)]
-Codec = Annotated[str, AfterValidator(_codec)]
-Event = Annotated[str, AfterValidator(_event)]
-Retained = Literal["accept", "ignore", "quarantine", "once"]
-Paths = Path | list[Path]
-"""Several are tried in their order: the first that is there counts."""
 
 
 Implausible = Literal["refuse", "hold", "arrival"]
@@ -138,7 +84,7 @@ class NamedModel(Model):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        return value if "{" in value else _path(value)
+        return value if "{" in value else checked_path(value)
 
 
 class EventRule(Model):
@@ -199,7 +145,7 @@ class MessageModel(Model):
     @field_validator("object")
     @classmethod
     def _object(cls, value: str) -> str:
-        return value if "{" in value else _path(value)
+        return value if "{" in value else checked_path(value)
 
     @model_validator(mode="after")
     def _names_are_in_the_topic(self) -> "MessageModel":
@@ -242,6 +188,13 @@ class SourceModel(Model):
     unknown_objects: Literal["quarantine", "draft", "pending"] = "quarantine"
     kind: Annotated[str, StringConstraints(max_length=64)] = ""
     messages: list[MessageModel] = Field(min_length=1, max_length=MESSAGES_MAX)
+    commands: Commands = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _commands_are_sayable(self) -> "SourceModel":
+        for place, sentence in wrong_names(self.commands, [compile_pattern(it.topic) for it in self.messages]):
+            raise ValueError(f"{place}: {sentence}")
+        return self
 
 
 def source_rules(settings: Settings) -> SourceRules:
@@ -273,7 +226,8 @@ def _below(outer: str, place: str) -> str:
 
 def topics_of(definition: Mapping[str, Any]) -> tuple[str, ...]:
     """The MQTT filters that a stored definition subscribes to."""
-    return filters_of([compile_pattern(message["topic"]) for message in definition["messages"]])
+    patterns = [compile_pattern(message["topic"]) for message in definition["messages"]]
+    return filters_of([*patterns, *answer_topics(definition)])
 
 
 def clash(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
@@ -330,9 +284,14 @@ def _completed(entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]
         shipped = preset(str(name))
         _merge(rest, own, shipped.messages, places)
         prefix, zone = rest.get("prefix", shipped.prefix), rest.get("zone", shipped.zone)
+        if shipped.commands:
+            rest.setdefault("commands", list(shipped.commands))
     if isinstance(rest["messages"], list):
         implausible = rest.get("implausible_time")
         rest["messages"] = [_placed(message, prefix, zone, implausible) for message in rest["messages"]]
+    if "commands" in rest:
+        said = rest["commands"]
+        rest["commands"] = placed(said if isinstance(said, list) else [said], prefix)
     return rest, places
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
+from gateway.sources.answers import Answers
 from gateway.sources.births import Births, Place
 from gateway.sources.codecs import Decode
 from gateway.sources.numbering import Numbered
@@ -180,6 +181,7 @@ class MessageMapping:
     skip: tuple[tuple[Find, Any], ...]
     retained: Retained | None
     sequence: SequenceRule | None = None
+    answers: tuple[Answers, ...] = ()
 
     quick: bool = field(init=False)
 
@@ -190,6 +192,7 @@ class MessageMapping:
             or self.each
             or self.named
             or self.events
+            or self.answers
             or self.skip
             or self.values_refuse
             or self.object_path
@@ -249,6 +252,8 @@ def translate(
             if kind is not None:
                 report = _report(kind, key, time)
                 reports.append(Part(reference, report))
+        answers = [rule.read(document, route.captures) for rule in mapping.answers]
+        reports += [Part(reference, answer) for answer in answers if answer is not None]
         for stated, values in _values(route, document, time._replace(key=key), arrival):
             mine = samples.setdefault(reference, [])
             mine.append(_sample(mapping, stated, position, values, retained=arrival.retained))

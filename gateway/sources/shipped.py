@@ -26,6 +26,8 @@ class Preset:
     prefix: str | None
     zone: str | None
     messages: Sequence[Mapping[str, Any]]
+    commands: Sequence[Mapping[str, Any]] = ()
+    """How commands go down, where the format has a way."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -53,4 +55,5 @@ def preset(name: str) -> Preset:
         prefix=content.get("prefix"),
         zone=content.get("zone"),
         messages=content["messages"],
+        commands=content.get("commands", ()),
     )

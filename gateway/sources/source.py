@@ -5,13 +5,14 @@ The law: compiling a stored definition never fails half way, and a topic is of o
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
 from billing.core.errors import Invalid
 from billing.core.lifecycle import check_reference
 from gateway.sources import numbers
+from gateway.sources.answers import Answers, compile_answers
 from gateway.sources.births import Births, Place
 from gateway.sources.codecs import CODECS, STATEFUL
 from gateway.sources.mapping import (
@@ -57,6 +58,8 @@ class Source:
     kind: str
     unknown_objects: Literal["quarantine", "draft", "pending"]
     messages: tuple[Message, ...]
+    keeps_addresses: bool = False
+    """Whether it is to be known through which of its topics each object speaks."""
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -75,6 +78,8 @@ class Sources:
 
     sources: Mapping[str, Source] = field(default_factory=dict)
     births: Births = field(default_factory=Births)
+    addressed: dict[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    """By reference, the source and the wildcards of a topic on which an object was heard, until they are kept."""
     _routes: dict[str, Route | None] = field(default_factory=dict)
 
     @property
@@ -106,14 +111,25 @@ class Sources:
 
     def read(self, route: Route, payload: bytes, arrival: Arrival, numbers: list[Numbered] | None = None) -> list[Part]:
         """What a message on that route says; `numbers` takes the number that it has. Raises Unreadable."""
-        return translate(route, payload, arrival, checked_reference, self.births, [] if numbers is None else numbers)
+        parts = translate(route, payload, arrival, checked_reference, self.births, [] if numbers is None else numbers)
+        if route.reference is None and self.sources[route.source].keeps_addresses:
+            self.addressed |= {part.reference: (route.source, route.captures) for part in parts}
+        return parts
+
+    def settle(self) -> None:
+        """What was to be kept is committed."""
+        self.births.settle()
+        self.addressed.clear()
 
     def _find(self, topic: str) -> Route | None:
         for source in self.sources.values():
             for message in source.messages:
                 captures = message.pattern.match(topic)
                 if captures is not None:
-                    return _route(source.name, message, captures)
+                    found = _route(source.name, message, captures)
+                    if source.keeps_addresses and found.reference is not None:
+                        self.addressed[found.reference] = (source.name, captures)
+                    return found
         return None
 
 
@@ -126,8 +142,28 @@ def compile_source(name: str, definition: Mapping[str, Any], metrics: Mapping[st
         name=name,
         kind=definition.get("kind", ""),
         unknown_objects=definition.get("unknown_objects", "quarantine"),
-        messages=tuple(_message(message, metrics) for message in definition["messages"]),
+        messages=_with_answers(
+            [_message(message, metrics) for message in definition["messages"]],
+            compile_answers(name, definition.get("commands", ())),
+        ),
+        keeps_addresses=bool(definition.get("commands")),
     )
+
+
+def _with_answers(
+    messages: Sequence[Message], answers: Sequence[tuple[Mapping[str, Any], Answers]]
+) -> tuple[Message, ...]:
+    """The messages of a source, those first that do nothing but answer: a wide topic does not take them away."""
+    whole = {message.pattern.text: message for message in messages}
+    for said, compiled in answers:
+        topic = said["topic"]
+        if topic not in whole:
+            found = _message({key: said[key] for key in ("topic", "codec", "object") if key in said}, {})
+            whole = {topic: found, **whole}
+        message = whole[topic]
+        mapping = replace(message.mapping, answers=(*message.mapping.answers, compiled))
+        whole[topic] = replace(message, mapping=mapping)
+    return tuple(whole.values())
 
 
 def checked_reference(reference: str) -> str:
