@@ -63,7 +63,8 @@ def _own_topics(definition: Mapping[str, Any]) -> list[str]:
 def _own_commands(definition: Mapping[str, Any]) -> list[str]:
     """Where the object itself listens, on topics that name it on one level."""
     topics = [command["topic"].split("/") for command in definition.get("commands", ())]
-    return ["/".join(_level(level) for level in levels) for levels in topics if "{object}" in levels]
+    own = ("/".join(_level(level) for level in levels) for levels in topics if "{object}" in levels)
+    return list(dict.fromkeys(own))
 
 
 def _level(level: str) -> str:

@@ -9,7 +9,7 @@ from billing.catalogue.models import Model
 from billing.core.errors import Invalid
 from billing.core.templates import NAME, names_in
 from gateway.sources.topics import Pattern as Compiled
-from gateway.sources.topics import compile_pattern
+from gateway.sources.topics import compile_pattern, covers
 from gateway.sources.words import Codec, Path, Pattern, checked_path
 
 COMMANDS_MAX = 50
@@ -120,7 +120,8 @@ def answer_topics(definition: Mapping[str, Any]) -> list[Compiled]:
 def command_filters(definition: Mapping[str, Any]) -> list[str]:
     """The MQTT filters that hold every topic to which a stored source may send commands."""
     several = {compile_pattern(message["topic"]).several_name for message in definition["messages"]} - {None}
-    return list(dict.fromkeys(_filter(command["topic"], several) for command in definition.get("commands", ())))
+    found = list(dict.fromkeys(_filter(command["topic"], several) for command in definition.get("commands", ())))
+    return [one for one in found if not any(other != one and covers(other, one) for other in found)]
 
 
 def _filter(topic: str, several: set[str | None]) -> str:

@@ -272,9 +272,9 @@ def test_the_lines_of_access_control_name_both_ways(sqlite_database: Database) -
         definitions = {row.name: row.definition for row in sources.in_force(session)}
     found = {(line.user, line.text) for line in lines(definitions, gateway="gateway", principals=["hub"], own=True)}
     assert {
-        ("gateway", "topic write cmnd/+/POWER"),
+        ("gateway", "topic write cmnd/+/+"),
         ("gateway", "topic read stat/+/RESULT"),
-        ("hub", "topic read cmnd/+/POWER"),
+        ("hub", "topic read cmnd/+/+"),
         ("hub", "topic write stat/+/RESULT"),
         (None, "pattern read cmnd/%u/POWER"),
         (None, "pattern write stat/%u/RESULT"),
