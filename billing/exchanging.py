@@ -20,6 +20,7 @@ from billing.timeline import event_row, known_object
 from storage import catalogue as declared
 from storage import exchanges, registry, reversals, usage
 from storage.exchanges import Epoch
+from storage.markers import Marked
 from storage.types import from_micros, to_micros
 from storage.usage import MetricRow
 
@@ -88,6 +89,20 @@ def exchange(session: Session, reference: str, told: Exchange, said: Said) -> Ex
         event = event_row("exchanged", object_id=row.id, now=said.now, origin=said.origin, key=key, detail=detail)
         registry.add_events(session, [event])
     return ExchangeInfo(reference=reference, status=row.status, exchange=detail)
+
+
+def begins(session: Session, marked: Marked, now: datetime, origin: str) -> None:
+    """Take note that an object's messages say that another register begins; what was charged since is valued again."""
+    contracts = reversals.forget_boundaries(
+        session, object_id=marked.object_id, metric_id=marked.metric_id, after=marked.at - 1
+    )
+    declared.raise_revisions(session, contracts)
+    metric = next(name for name, row in usage.metrics(session).items() if row.id == marked.metric_id)
+    at = from_micros(marked.at).isoformat()
+    detail = {"metric": metric, "at": at, "marker": marked.marker}
+    key = f"{metric}={marked.marker}@{marked.at}"
+    event = event_row("exchanged", object_id=marked.object_id, now=now, origin=origin, key=key, detail=detail)
+    registry.add_events(session, [event])
 
 
 def _register(session: Session, name: str) -> MetricRow:

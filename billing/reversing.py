@@ -108,8 +108,14 @@ def reverse(session: Session, reference: str, taken: Taken, said: Said) -> Rever
         carried = reversals.property_set_of(session, (at, row.id, metric.id, identity))
         usage.record(session, [fact], {} if carried is None else {0: carried})
     if metric.kind == "cumulative":
-        # Behind an exchange a value at a boundary is counted on from older registers: all later ones are made again.
-        counted_on = bool(exchanges.epochs(session, row.id).get((row.id, metric.id)))
+        # Behind an exchange or a full turn, and on a line between readings, a value at a boundary is no reading: all
+        # later ones are made again.
+        declared_as = declared.metrics(session)[taken.metric]
+        counted_on = (
+            declared_as.register_width is not None
+            or declared_as.boundary != "carried"
+            or (row.id, metric.id) in exchanges.beginnings(session)
+        )
         contracts = reversals.forget_boundaries(
             session,
             object_id=row.id,

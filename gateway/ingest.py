@@ -17,7 +17,9 @@ from typing import Literal, NamedTuple
 from sqlmodel import Session
 
 from billing.answering import answer
+from billing.core.properties import REGISTER
 from billing.downlink import Answer
+from billing.exchanging import begins
 from billing.registry import NewObject, create_objects
 from gateway.alarming import tell_of_clocks
 from gateway.door import Door, reported, times_to_remember
@@ -33,7 +35,8 @@ from storage import births, downlink, outbox, partitions, presence, quarantine, 
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
-from storage.properties import property_set_ids
+from storage.markers import Marked, note
+from storage.properties import parsed, property_set_ids
 from storage.types import from_micros, to_micros
 
 log = logging.getLogger(__name__)
@@ -223,6 +226,7 @@ def _apply(
     sets = property_set_ids(session, facts.described.values(), known.property_sets)
     described = {place: sets[content] for place, content in facts.described.items()}
     recorded = usage.record(session, facts.rows, described)
+    _begin_registers(session, facts, metrics, now)
     refusals += _conflicts(recorded, messages, facts)
     reports = [
         reported(read.message, read.content, objects[read.reference], times)
@@ -261,6 +265,21 @@ def _apply(
             ],
         ),
     )
+
+
+def _begin_registers(session: Session, facts: "_Facts", metrics: Mapping[str, usage.MetricRow], now: datetime) -> None:
+    """Take note of the registers that readings say they are of."""
+    if not facts.described:
+        return
+    registers = {row.id for row in metrics.values() if row.kind == "cumulative"}
+    marked: list[Marked] = []
+    for place, content in facts.described.items():
+        fact = usage.Fact(*facts.rows[place])
+        register = parsed(content).get(REGISTER) if fact.metric_id in registers else None
+        if register:
+            marked.append(Marked(fact.object_id, fact.metric_id, register, fact.occurred_at))
+    for changed in note(session, marked):
+        begins(session, changed, now, "mqtt")
 
 
 def _answered(

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session, col, insert, select, update
 
+from storage import markers
+from storage.markers import Beginning
 from storage.reversals import standing_in
 from storage.sets import list_value, listed
 from storage.tables import RegisterEpoch
@@ -45,6 +47,15 @@ def epochs(session: Session, object_id: int | None = None) -> dict[Register, lis
     for register, epoch in rows:
         initial = begun.get((*register, epoch.starts_at)) if epoch.initial is None else epoch.initial
         found.setdefault(register, []).append(epoch._replace(initial=initial))
+    return found
+
+
+def beginnings(session: Session) -> dict[Register, list[Beginning]]:
+    """Where registers begin again, as was told or as messages say, in order of time."""
+    found = markers.beginnings(session)
+    for register, told in epochs(session).items():
+        each = [Beginning(*epoch) for epoch in told]
+        found[register] = sorted([*found.get(register, []), *each], key=lambda it: it.starts_at)
     return found
 
 

@@ -12,8 +12,8 @@ from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
 from storage import commitments, crediting, due, exchanges, incomplete, measuring, records, walking
 from storage.due import ScheduleToValue
-from storage.exchanges import Epoch
 from storage.late import late_ends, late_levels, late_pools, late_schedules
+from storage.markers import Beginning
 from storage.measuring import Measured, Span
 from storage.tables import Metric
 
@@ -37,7 +37,7 @@ class MonthReader:
     pool_charges: dict[int, PoolCharge] = field(init=False)
     """The charges of pools, of all plans."""
 
-    exchanges: dict[tuple[int, int], list[Epoch]] = field(init=False)
+    exchanges: dict[tuple[int, int], list[Beginning]] = field(init=False)
     """By object and metric, where a register begins again."""
 
     accepted: dict[tuple[int, int], set[int]] = field(init=False)
@@ -53,7 +53,7 @@ class MonthReader:
         self.mark = measuring.usage_mark(self.session)
         self.metrics = due.metrics(self.session)
         self.late = late_schedules(self.session)
-        self.exchanges = exchanges.epochs(self.session)
+        self.exchanges = exchanges.beginnings(self.session)
         self.accepted = walking.accepted(self.session)
         carrying: list[int] = []
         """Charges whose worth a record of an earlier period may change: levels, and registers that pause."""

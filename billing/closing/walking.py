@@ -15,6 +15,7 @@ from sqlmodel import Session
 from billing.core.boundaries import How, Rule
 from billing.core.registers import HOUR, Day, Epoch, Piece, Probe, Reading, Rules, State, Walked, walk
 from storage import due, exchanges, partitions, walking
+from storage.markers import Beginning
 from storage.measuring import Span
 from storage.tables import Metric
 from storage.types import DAY_MICROS
@@ -30,7 +31,7 @@ class Known(Protocol):
     @property
     def metrics(self) -> Mapping[int, Metric]: ...
     @property
-    def exchanges(self) -> Mapping[tuple[int, int], list[exchanges.Epoch]]: ...
+    def exchanges(self) -> Mapping[tuple[int, int], list[Beginning]]: ...
     @property
     def accepted(self) -> Mapping[tuple[int, int], set[int]]: ...
 
@@ -41,13 +42,13 @@ class Registry:
 
     session: Session
     metrics: Mapping[int, Metric]
-    exchanges: Mapping[tuple[int, int], list[exchanges.Epoch]]
+    exchanges: Mapping[tuple[int, int], list[Beginning]]
     accepted: Mapping[tuple[int, int], set[int]]
 
 
 def registry_of(session: Session) -> Registry:
     """What is known of all registers now."""
-    return Registry(session, due.metrics(session), exchanges.epochs(session), walking.accepted(session))
+    return Registry(session, due.metrics(session), exchanges.beginnings(session), walking.accepted(session))
 
 
 class Readings(NamedTuple):
@@ -277,11 +278,11 @@ def _ends(piece: Piece) -> Sequence[Reading]:
     return [Reading(piece.first_at, piece.first), Reading(piece.last_at, piece.last)]
 
 
-def _start(epochs: Sequence[exchanges.Epoch], at: int) -> State | None:
+def _start(epochs: Sequence[Beginning], at: int) -> State | None:
     """The last exchange up to an instant whose new register was read: what was before it hangs on nothing."""
     added, start = 0, None
     for epoch in epochs:
-        if epoch.starts_at > at or epoch.initial is None:
+        if epoch.starts_at > at or epoch.initial is None or epoch.final is None:
             break
         added += epoch.final - epoch.initial
         start = State(Reading(epoch.starts_at, epoch.initial), added, told=True)

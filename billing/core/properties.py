@@ -16,6 +16,8 @@ VALUE_MAX = 200
 """Characters of a name and of a value: both may stand on an invoice line."""
 DIGITS_MAX = 40
 """Digits of a number that is a property: a code, not a measurement."""
+REGISTER = "register"
+"""The property of a reading that says which register it is of: another value is another register."""
 
 Properties = Mapping[str, str]
 

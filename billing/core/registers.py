@@ -236,6 +236,8 @@ class _Walker:
     def _exchange(self, epoch: Epoch) -> None:
         """The old register goes up to its last reading, the new one goes on from there."""
         before = self.state
+        if epoch.final is None and (self.fresh is not None or (before is not None and before.told)):
+            return  # an exchange that was told is the same, and says more
         final = epoch.final if epoch.final is not None else None if before is None else before.level.quantity
         self._release_case(epoch.starts_at)
         self.turned, self.fresh = None, None

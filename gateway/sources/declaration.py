@@ -57,6 +57,8 @@ class MetricRule(Model):
     required: bool = False
     add_up: bool = False
     """An array of numbers, one for each phase, is added up."""
+    epoch: Path | None = None
+    """What says which register the value is of: where it changes, another one begins."""
     if_declared: bool = False
     """Left out when the catalogue does not declare the metric: how presets name all that a device has."""
 

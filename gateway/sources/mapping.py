@@ -10,6 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
+from billing.core.errors import Invalid
+from billing.core.properties import REGISTER, canonical, checked_properties
 from gateway.sources.answers import Answers
 from gateway.sources.births import Births, Place
 from gateway.sources.codecs import Decode
@@ -123,6 +125,8 @@ class Mapped:
     time: TimeRule | None = None
     required: bool = False
     add_up: bool = False
+    epoch: Find | None = None
+    """What says which register the value is of."""
 
     def converted(self, value: Any) -> Decimal | int:
         """The number in the metric's unit. Raises Unreadable."""
@@ -197,7 +201,9 @@ class MessageMapping:
             or self.values_refuse
             or self.object_path
         )
-        quick = not slow and self.time is not None and all(rule.time is None for rule in self.mapped)
+        quick = (
+            not slow and self.time is not None and all(rule.time is None and rule.epoch is None for rule in self.mapped)
+        )
         object.__setattr__(self, "quick", quick)
 
 
@@ -254,9 +260,10 @@ def translate(
                 reports.append(Part(reference, report))
         answers = [rule.read(document, route.captures) for rule in mapping.answers]
         reports += [Part(reference, answer) for answer in answers if answer is not None]
-        for stated, values in _values(route, document, time._replace(key=key), arrival):
+        for stated, values, register in _values(route, document, time._replace(key=key), arrival):
             mine = samples.setdefault(reference, [])
-            mine.append(_sample(mapping, stated, position, values, retained=arrival.retained))
+            sample = _sample(mapping, stated, position, values, retained=arrival.retained)
+            mine.append(sample._replace(properties=register) if register else sample)
             position += 1
     if position > SAMPLES_MAX:
         raise Unreadable("bad_shape", f"more than {SAMPLES_MAX} samples in one message")
@@ -306,20 +313,29 @@ def _check_agreement(route: Route, document: Any) -> None:
             raise Unreadable("contradiction", f"the payload says {claims!r} where the topic says {expected!r}")
 
 
-def _values(route: Route, document: Any, time: Stated, arrival: Arrival) -> Iterator[tuple[Stated, Values]]:
-    """(time and key, values) of each sample in a document: one, and one more for each value with a time of its own."""
+def _values(route: Route, document: Any, time: Stated, arrival: Arrival) -> Iterator[tuple[Stated, Values, str]]:
+    """(time and key, values, which register they are of) of each sample in a document.
+
+    One, and one more for each value with a time of its own, or a register.
+    """
     mapping = route.mapping
     values: Values = []
+    by_register: dict[str, Values] = {}
     for rule in mapping.mapped:
         value = None if rule.find is None else rule.find(document)
         if value is None:
             if rule.required:
                 raise Unreadable("missing_value", f"the value that {rule.metric} is made of is not there")
         elif rule.time is None:
-            values.append((rule.metric, rule.converted(value)))
+            register = _register(rule, document)
+            (by_register.setdefault(register, []) if register else values).append((rule.metric, rule.converted(value)))
         else:
             own = rule.time.stated(document, arrival)
-            yield own._replace(key=own.key or time.key), [(rule.metric, rule.converted(value))]
+            yield (
+                own._replace(key=own.key or time.key),
+                [(rule.metric, rule.converted(value))],
+                _register(rule, document),
+            )
     if mapping.values is not None:
         _add_all(mapping, mapping.values(document), values)
     if mapping.named is not None:
@@ -327,7 +343,19 @@ def _values(route: Route, document: Any, time: Stated, arrival: Arrival) -> Iter
     if len(values) > METRICS_MAX:
         raise Unreadable("bad_shape", f"{len(values)} metrics in one sample; send at most {METRICS_MAX}")
     if values:
-        yield time, values
+        yield time, values, ""
+    for register, inside in by_register.items():
+        yield time, inside, register
+
+
+def _register(rule: Mapped, document: Any) -> str:
+    value = None if rule.epoch is None else rule.epoch(document)
+    if value is None or value.__class__ in {dict, list}:
+        return ""
+    try:
+        return canonical(checked_properties({REGISTER: value}))
+    except Invalid as error:
+        raise Unreadable("bad_properties", error.message) from None
 
 
 def _add_all(mapping: MessageMapping, inner: Any, values: Values) -> None:

@@ -258,6 +258,7 @@ def _mapped(rule: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> Mappe
         time=_time(rule.get("time")),
         required=rule.get("required", False),
         add_up=rule.get("add_up", False),
+        epoch=_path_or_none(rule.get("epoch")),
     )
 
 

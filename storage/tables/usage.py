@@ -181,6 +181,21 @@ class RegisterEpoch(Table, table=True):
     """What the new register stood at when it was put in; null: its first reading."""
 
 
+class RegisterMarker(Table, table=True):
+    """What the messages of an object say of which register they read: another word is another register."""
+
+    __tablename__ = "register_marker"
+    __table_args__: ClassVar[Any] = (
+        PrimaryKeyConstraint("object_id", "metric_id", "marker"),
+        {"sqlite_with_rowid": False},
+    )
+    object_id: int = Field(sa_type=Integer)
+    metric_id: int = Field(sa_type=Integer)
+    marker: str
+    first_at: datetime = Field(sa_type=Instant)
+    """The first reading that bears it."""
+
+
 class ReadingDecision(Table, table=True):
     """What a person decided of readings that were held; append-only."""
 
