@@ -47,6 +47,21 @@ class Settings(BaseSettings):
         description="Where the broker says how many messages it dropped (Mosquitto); empty: not listened to.",
     )
     payload_limit_bytes: int = Field(65536, ge=64, description="A larger payload is quarantined.")
+    limit_messages_minute: int = Field(
+        0, ge=0, description="Most messages a minute of one object's topic, a backlog's included; 0: no limit."
+    )
+    limit_metrics: int = Field(200, ge=1, le=200, description="Most metrics of one sample.")
+    limit_sample: int = Field(
+        20,
+        ge=1,
+        description="Messages over a limit that wait in quarantine, by object, limit and hour; others are counted.",
+    )
+    quarantine_days: int = Field(90, ge=1, description="How long replayed and discarded messages are kept.")
+    quarantine_limit_bytes: int = Field(
+        1_073_741_824,
+        ge=1_048_576,
+        description="Payloads that are kept; beyond, what waits stays, new ones are counted.",
+    )
     plausible_past_days: int = Field(3650, ge=1, description="Older than this is refused.")
     plausible_future_hours: int = Field(24, ge=0, description="Further ahead than this is refused.")
     unkeyed_deltas: Literal["accept", "refuse"] = Field(

@@ -25,7 +25,7 @@ from gateway.scheduler import Alarms
 from gateway.sessions import SessionKeeper
 from gateway.sources.source import Sources
 from gateway.sources.stored import WATCH_SECONDS, Watch
-from storage import gaps, members
+from storage import gaps, members, quarantine
 from storage.database import Database
 from storage.errors import StorageError
 from storage.locks import claim
@@ -275,6 +275,11 @@ class Gateway:
             if not claim(session, "housekeeping"):
                 return  # another process is at it
             ensure_partitions(session, today=now.date())
+            quarantine.tidy(
+                session,
+                resolved_before=now - timedelta(days=self._settings.quarantine_days),
+                limit_bytes=self._settings.quarantine_limit_bytes,
+            )
             lifecycle.end_terms(session, now, topic_devices=self._settings.topic_devices)
 
     def _begin_closing(self) -> None:

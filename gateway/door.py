@@ -63,6 +63,9 @@ class Door:
             described: dict[int, str] = {}
             for sample in content:
                 self._check_time(sample.occurred_at, received)
+                if len(sample.values) > self._rules.metrics:
+                    said = f"{len(sample.values)} metrics in one sample; at most {self._rules.metrics} are taken"
+                    raise Unreadable("too_many_metrics", said)
                 made = self._sample(message, sample, object_id, received)
                 if sample.occurred_at is None and sample.sender_id:
                     start = len(self._facts) + len(facts)

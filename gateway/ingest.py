@@ -5,7 +5,6 @@ changes nothing when it comes again. The receiver, the demo and the replay of th
 `apply_messages`.
 """
 
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +23,10 @@ from billing.registry import NewObject, create_objects
 from gateway.alarming import tell_of_clocks
 from gateway.door import Door, reported, times_to_remember
 from gateway.following import follow_numbers, note_skipped
-from gateway.message import Message, Read, Rules
+from gateway.limiting import keep
+from gateway.message import Message, Read, Refusal, Rules
 from gateway.quick_batch import NEVER, Taken, take_quickly
-from gateway.reading import address_of, read_own, read_source
+from gateway.reading import read_own, read_source
 from gateway.sources.codecs.sparkplug import rebirth
 from gateway.sources.numbering import Numbered
 from gateway.sources.quick import QuickSources
@@ -73,7 +73,7 @@ def _apply_and_keep(
     applied, refusals, learnt = _apply(session, messages, rules, now=now, known=known)
     for refusal in refusals:
         applied.refused[refusal.reason] += 1
-        _keep(session, refusal, rules)
+        keep(session, refusal, rules)
     return applied, learnt
 
 
@@ -97,7 +97,7 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
             raise
         except Exception as error:  # noqa: BLE001 - one poison message must never pin the window
             with database.transaction() as session:
-                _keep(session, Refusal(message, "failed", f"{type(error).__name__}: {error}"), rules)
+                keep(session, Refusal(message, "failed", f"{type(error).__name__}: {error}"), rules)
             one = Applied(refused=Counter({"failed": 1}))
         total.records += one.records
         total.duplicates += one.duplicates
@@ -154,15 +154,6 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
     return None
 
 
-class Refusal(NamedTuple):
-    """A message that is not taken, or the part of it that speaks for one object."""
-
-    message: Message
-    reason: str
-    detail: str
-    part: str | None = None
-
-
 class _Learnt(NamedTuple):
     """What may be remembered once the transaction is committed."""
 
@@ -187,7 +178,12 @@ def _apply(
     own = f"{rules.topic_devices}/"
     foreign = (
         QuickSources(
-            rules.sources, known.objects, metrics, own_prefix=own, payload_bytes=rules.payload_limit_bytes
+            rules.sources,
+            known.objects,
+            metrics,
+            own_prefix=own,
+            payload_bytes=rules.payload_limit_bytes,
+            metrics_max=rules.metrics,
         ).rows
         if rules.sources.sources
         else None
@@ -397,26 +393,3 @@ def _conflicts(recorded: usage.Recorded, messages: Sequence[Message], facts: _Fa
         )
         refusals.setdefault((owner, part), Refusal(messages[owner], "conflict", sentence, part))
     return refusals.values()
-
-
-def _keep(session: Session, refusal: Refusal, rules: Rules) -> None:
-    message = refusal.message
-    route = None if message.topic.startswith(f"{rules.topic_devices}/") else rules.sources.route(message.topic)
-    reference = refusal.part
-    if reference is None and route is not None:
-        reference = route.reference
-    elif reference is None:
-        with contextlib.suppress(Unreadable):
-            reference = address_of(message.topic, rules.topic_devices)[0]
-    quarantine.put(
-        session,
-        topic=message.topic,
-        payload=message.payload,
-        retained=message.retained,
-        received_at=message.received_at,
-        reason=refusal.reason,
-        detail=refusal.detail,
-        object_reference=reference,
-        source=None if route is None else route.source,
-        part=refusal.part,
-    )

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from config.settings import Settings
 from gateway.quick_batch import NEVER, Limits
 from gateway.sources.source import NO_SOURCES, Sources
-from gateway.telemetry import Content
+from gateway.telemetry import METRICS_MAX, Content
 from storage import partitions
 from storage.types import MICROSECOND
 
@@ -41,6 +41,10 @@ class Rules:
     plausible_future: timedelta
     unkeyed_deltas: Literal["accept", "refuse"]
     topic_devices: str
+    metrics: int = METRICS_MAX
+    """Most of one sample."""
+    sample: int = 20
+    """Messages over a limit that are quarantined, by object, limit and hour."""
     sources: Sources = NO_SOURCES
     """Those in force: what is not on our own topics is theirs."""
 
@@ -53,6 +57,8 @@ class Rules:
             plausible_future=timedelta(hours=settings.plausible_future_hours),
             unkeyed_deltas=settings.unkeyed_deltas,
             topic_devices=settings.topic_devices,
+            metrics=settings.limit_metrics,
+            sample=settings.limit_sample,
             sources=sources,
         )
 
@@ -62,6 +68,7 @@ class Rules:
             payload_bytes=self.payload_limit_bytes,
             past=self.plausible_past // MICROSECOND,
             future=self.plausible_future // MICROSECOND,
+            metrics=self.metrics,
             since=max((partitions.bounds(month)[1] for month in archived), default=NEVER),
         )
 
@@ -74,3 +81,12 @@ class Read(NamedTuple):
     content: Content
     part: str | None = None
     """The object of a message that a source read, which may speak for others too."""
+
+
+class Refusal(NamedTuple):
+    """A message that is not taken, or the part of it that speaks for one object."""
+
+    message: Message
+    reason: str
+    detail: str
+    part: str | None = None

@@ -60,6 +60,7 @@ class Limits(NamedTuple):
     past: int
     future: int
     since: int = NEVER
+    metrics: int = METRICS_MAX
 
 
 Foreign = Callable[["Message", int, int, int], list[Row] | None]
@@ -110,7 +111,7 @@ def take_quickly(
                 not earliest <= at <= latest
                 or payload.count(QUOTE)
                 != 4 + quotes + 2 * len(values) + (4 if sender_id else 0) + (2 if stated.__class__ is str else 0)
-                or not 1 <= len(values) <= METRICS_MAX
+                or not 1 <= len(values) <= limits.metrics
                 or len(sender_id) > SENDER_ID_MAX
             ):
                 left.append(place)

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from config.clock import Clock
 from config.settings import Settings
 from gateway.ingest import ingest_batch
+from gateway.limiting import RateLimit, keep_over_limit
 from gateway.links.link import Link, LinkError, LinkOptions, Publication
 from gateway.links.native import NativeLink
 from gateway.links.paho import PahoLink
@@ -95,6 +96,7 @@ class Receiver:
         self._handle_control = handle_control
         self._on_connected = on_connected
         self._aside = aside
+        self._limit = RateLimit(settings.limit_messages_minute)
         self._make_link = make_link or link_maker(settings)
         self._rules = Rules.of(settings)
         self._control_prefix = f"{settings.topic_control}/"
@@ -244,18 +246,28 @@ class Receiver:
         for topic, payload, packet_id, retained, response_topic, correlation_data in batch:
             message = Message(topic=topic, payload=payload, received_at=received_at, retained=retained)
             if topic.startswith(prefix):
-                self._settle(link, run, packet_ids)
+                self._flush(link, run, packet_ids)
                 run, packet_ids = [], []
                 properties = ControlProperties(response_topic=response_topic, correlation_data=correlation_data)
                 self._settle(link, [message], [packet_id], properties)
                 continue
             if topic in self._aside:
-                self._settle(link, run, packet_ids)
+                self._flush(link, run, packet_ids)
                 run, packet_ids = [], []
                 self._settle(link, [message], [packet_id], self._aside[topic])
                 continue
             run.append(message)
             packet_ids.append(packet_id)
+        self._flush(link, run, packet_ids)
+
+    def _flush(self, link: Link, run: list[Message], packet_ids: list[int]) -> None:
+        """Settle a run, what is over the limit of a minute apart."""
+        over = self._limit.over(run)
+        if over:
+            self._settle(link, [run[it] for it in over], [packet_ids[it] for it in over], self._limit)
+            there = set(over)
+            run = [message for place, message in enumerate(run) if place not in there]
+            packet_ids = [packet_id for place, packet_id in enumerate(packet_ids) if place not in there]
         self._settle(link, run, packet_ids)
 
     def _settle(
@@ -263,7 +275,7 @@ class Receiver:
         link: Link,
         run: Sequence[Message],
         packet_ids: Sequence[int],
-        control: ControlProperties | AsideHandler | None = None,
+        control: ControlProperties | AsideHandler | RateLimit | None = None,
     ) -> None:
         """Commit a run of messages and acknowledge it; a fault of the database is waited out.
 
@@ -289,13 +301,17 @@ class Receiver:
                 link.acknowledge([packet_id for packet_id in packet_ids if packet_id])
                 return
 
-    def _write(self, run: Sequence[Message], control: ControlProperties | AsideHandler | None) -> None:
+    def _write(self, run: Sequence[Message], control: ControlProperties | AsideHandler | RateLimit | None) -> None:
         now = self._clock.now()
         if control is None:
             applied = ingest_batch(self._database, run, self._rules, now=now)
             if applied.refused:
                 log.warning("quarantined: %s", ", ".join(f"{n} {reason}" for reason, n in applied.refused.items()))
             self._forget_old_times()
+            return
+        if isinstance(control, RateLimit):
+            keep_over_limit(self._database, run, self._rules, most=self._settings.limit_messages_minute)
+            log.warning("%d messages over the limit of a minute", len(run))
             return
         (message,) = run
         if not isinstance(control, ControlProperties):

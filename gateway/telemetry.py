@@ -251,7 +251,7 @@ def _values(fields: Mapping[str, Any]) -> tuple[tuple[str, Decimal | int], ...]:
     if not isinstance(metrics, dict) or not metrics:
         raise Unreadable("bad_shape", "`metrics` is not a JSON object of numbers by metric name")
     if len(metrics) > METRICS_MAX:
-        raise Unreadable("bad_shape", f"{len(metrics)} metrics in one sample; send at most {METRICS_MAX}")
+        raise Unreadable("too_many_metrics", f"{len(metrics)} metrics in one sample; send at most {METRICS_MAX}")
     for name, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             raise Unreadable("bad_number", f"the metric {name!r} is {_plain(value)!r}, which is not a JSON number")

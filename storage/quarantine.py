@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import func
-from sqlmodel import Session, col, select
+from sqlalchemy import func, text
+from sqlmodel import Session, col, delete, select
 
-from storage.tables import ConnectedObject, Quarantine
+from storage import lost
+from storage.tables import ConnectedObject, Quarantine, QuarantineOverflow
+from storage.types import to_micros
+
+TIDIED = 500
+"""Messages deleted by one statement."""
 
 
 def put(
@@ -23,8 +28,8 @@ def put(
     object_reference: str | None,
     source: str | None = None,
     part: str | None = None,
-) -> None:
-    """Keep a refused message.
+) -> bool:
+    """Keep a refused message; False when there is no room for it: then it is counted by day, reason and source.
 
     A retained copy comes again at every subscription, so one that waits already is not kept twice; two live
     messages are two messages, even when they are equal.
@@ -38,7 +43,13 @@ def put(
             col(Quarantine.part).is_(None) if part is None else Quarantine.part == part,
         )
         if session.exec(same).first() is not None:
-            return
+            return True
+    if not _room(session, len(payload)):
+        count_lost(session, reason=reason, source=source or "", at=received_at)
+        identity = lost.object_id(session, part or object_reference)
+        if identity is not None:
+            lost.note_lost(session, identity, source=source or "", at=received_at, now=received_at)
+        return False
     session.add(
         Quarantine(
             topic=topic,
@@ -53,6 +64,81 @@ def put(
         )
     )
     session.flush()
+    return True
+
+
+def _room(session: Session, size: int) -> bool:
+    """Take the room of a payload, if there is any."""
+    taken = session.connection().execute(
+        text(
+            "UPDATE quarantine_state SET size_bytes = size_bytes + :size "
+            "WHERE id = 1 AND size_bytes + :size <= limit_bytes"
+        ),
+        {"size": size},
+    )
+    return taken.rowcount == 1
+
+
+def count_lost(session: Session, *, reason: str, source: str, at: datetime) -> None:
+    """Count a message that is not kept, by day, reason and source."""
+    row = session.get(QuarantineOverflow, (at.date(), reason, source))
+    if row is None:
+        row = QuarantineOverflow(day=at.date(), reason=reason, source=source, messages=0, first_at=at, last_at=at)
+    row.messages += 1
+    row.last_at = max(row.last_at, at)
+    session.add(row)
+    session.flush()
+
+
+def overflow(session: Session) -> list[QuarantineOverflow]:
+    """What was counted and not kept, newest first."""
+    query = select(QuarantineOverflow).order_by(
+        col(QuarantineOverflow.day).desc(), col(QuarantineOverflow.reason), col(QuarantineOverflow.source)
+    )
+    return list(session.exec(query))
+
+
+def tidy(session: Session, *, resolved_before: datetime, limit_bytes: int) -> int:
+    """Delete what was replayed or discarded before an instant, and the oldest of it while there is too much; how many.
+
+    What waits is never deleted. The limit holds for what comes from now on.
+    """
+    connection = session.connection()
+    done = "status <> 'waiting'"
+    gone = connection.execute(
+        text(f"DELETE FROM quarantine WHERE {done} AND resolved_at < :before"), {"before": to_micros(resolved_before)}
+    ).rowcount
+    size = int(connection.execute(text("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM quarantine")).scalar_one())
+    while size > limit_bytes:
+        rows = connection.execute(
+            text(f"SELECT id, LENGTH(payload) FROM quarantine WHERE {done} ORDER BY resolved_at, id LIMIT {TIDIED}")
+        ).all()
+        if not rows:
+            break
+        ids = []
+        for identity, length in rows:
+            if size <= limit_bytes:
+                break
+            ids.append(identity)
+            size -= length
+        session.exec(delete(Quarantine).where(col(Quarantine.id).in_(ids)))
+        gone += len(ids)
+    connection.execute(
+        text("UPDATE quarantine_state SET size_bytes = :size, limit_bytes = :limit WHERE id = 1"),
+        {"size": size, "limit": limit_bytes},
+    )
+    return gone
+
+
+def kept_since(session: Session, *, reason: str, since: datetime, reference: str | None, topic: str) -> int:
+    """How many messages of an object (of a topic, where the object is not known) were kept for a reason."""
+    whose = Quarantine.topic == topic if reference is None else Quarantine.object_reference == reference
+    query = (
+        select(func.count())
+        .select_from(Quarantine)
+        .where(whose, Quarantine.reason == reason, col(Quarantine.received_at) >= since)
+    )
+    return session.exec(query).one()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

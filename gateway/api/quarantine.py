@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from billing.access import Permission, Principal
 from billing.commands import Instant
 from billing.core.errors import NotFound
+from billing.core.redacting import redacted, shown
 from billing.wire import read_as
 from gateway.replaying import discard_all, replay_all
 from gateway.sources.declaration import topics_of
@@ -132,7 +133,7 @@ def show_quarantine(identity: Identity, behind: Behind) -> Whole:
         message = store.find(session, identity)
         if message is None:
             raise NotFound(f"no quarantined message has the id {identity}")
-        return Whole(**_row(message), payload=message.payload.decode("utf-8", errors="backslashreplace"))
+        return Whole(**_row(message), payload=shown(message.payload))
 
 
 @quarantine.post("/quarantine/replay", operation_id="replay_quarantine", openapi_extra=accepts(Which))
@@ -180,6 +181,6 @@ def _row(message: Quarantine) -> dict[str, object]:
         "source": message.source,
         "object": message.object_reference,
         "topic": message.topic,
-        "detail": message.detail,
+        "detail": redacted(message.detail),
         "status": message.status,
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from billing.core.redacting import redacted, shown
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
 from storage import quarantine as store
@@ -40,10 +41,6 @@ def quarantine() -> None:
     """Refused messages: list, show, replay, discard."""
 
 
-def _text(payload: bytes) -> str:
-    return payload.decode("utf-8", errors="backslashreplace")
-
-
 def _row(message: Quarantine) -> dict[str, object]:
     return {
         "id": message.id,
@@ -52,7 +49,7 @@ def _row(message: Quarantine) -> dict[str, object]:
         "source": message.source,
         "object": message.object_reference,
         "topic": message.topic,
-        "detail": message.detail,
+        "detail": redacted(message.detail),
     }
 
 
@@ -84,6 +81,25 @@ def list_(*, everything: bool, limit: int, as_json: bool, **conditions: Any) -> 
 
 
 @quarantine.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def counted(*, as_json: bool) -> None:
+    """List what was counted and not kept, because the quarantine was full or nobody is known by that name."""
+    with house() as parts, parts.database.snapshot() as session:
+        rows = [
+            {
+                "day": row.day,
+                "reason": row.reason,
+                "source": row.source,
+                "messages": row.messages,
+                "first_at": row.first_at,
+                "last_at": row.last_at,
+            }
+            for row in store.overflow(session)
+        ]
+    show_rows(rows, as_json=as_json, nothing="Every refused message was kept.")
+
+
+@quarantine.command()
 @click.argument("identity", type=IDENTITY)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(identity: int, *, as_json: bool) -> int:
@@ -93,7 +109,7 @@ def show(identity: int, *, as_json: bool) -> int:
         if message is None:
             click.echo(f"no quarantined message has the id {identity}", err=True)
             return 1
-        whole = _row(message) | {"status": message.status, "payload": _text(message.payload)}
+        whole = _row(message) | {"status": message.status, "payload": shown(message.payload)}
     if as_json:
         show_json(whole)
     else:

@@ -341,7 +341,7 @@ def _values(route: Route, document: Any, time: Stated, arrival: Arrival) -> Iter
     if mapping.named is not None:
         _add_named(route, mapping.named, document, values)
     if len(values) > METRICS_MAX:
-        raise Unreadable("bad_shape", f"{len(values)} metrics in one sample; send at most {METRICS_MAX}")
+        raise Unreadable("too_many_metrics", f"{len(values)} metrics in one sample; send at most {METRICS_MAX}")
     if values:
         yield time, values, ""
     for register, inside in by_register.items():

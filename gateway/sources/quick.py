@@ -29,7 +29,9 @@ class QuickSources:
         *,
         own_prefix: str,
         payload_bytes: int,
+        metrics_max: int = METRICS_MAX,
     ) -> None:
+        self._metrics_max = metrics_max
         self._route = sources.route
         self._objects = objects
         self._metrics = metrics
@@ -73,7 +75,7 @@ class QuickSources:
             metric_id, _, decimals, excess = self._metrics[name]
             quantity = scale(value, decimals, cast("Excess", excess))
             rows.append((at, object_id, metric_id, key, quantity, received, message.origin, False))
-        return rows if 0 < len(rows) <= METRICS_MAX else None
+        return rows if 0 < len(rows) <= self._metrics_max else None
 
 
 def _time(mapping: MessageMapping, document: Any, received: int) -> int | None:

@@ -70,6 +70,8 @@ from storage.tables.messages import (
     MessageSequence,
     Outbox,
     Quarantine,
+    QuarantineOverflow,
+    QuarantineState,
     ReceptionGap,
     SparkplugBirth,
 )
@@ -163,6 +165,8 @@ __all__ = [
     "PresenceReport",
     "PropertySet",
     "Quarantine",
+    "QuarantineOverflow",
+    "QuarantineState",
     "ReadingDecision",
     "ReceptionGap",
     "RegisterEpoch",

@@ -35,6 +35,8 @@ class Seller(Table, table=True):
     timezone: str
     party: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
     """Name, country, VAT number, legal id, address, electronic address, IBAN: frozen onto each invoice."""
+    accounting: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    """The accounts of journal entries."""
 
 
 class Metric(Table, table=True):

@@ -1,6 +1,6 @@
 """What came in and goes out: ingest members, broker sessions and gaps, quarantine, control requests, the outbox."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -59,6 +59,29 @@ class Quarantine(Table, table=True):
     """Under MQTT 5, the content type and the user properties that came with it, where it had any."""
     status: str = Field(default="waiting", sa_type=Word)
     resolved_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class QuarantineState(Table, table=True):
+    """How many bytes of payloads the quarantine holds, and how many it may; one row."""
+
+    __tablename__ = "quarantine_state"
+    __table_args__: ClassVar[Any] = (CheckConstraint("id = 1", name="one_row"),)
+    id: int = Field(default=1, primary_key=True)
+    size_bytes: int = Field(default=0, sa_type=BigInteger)
+    limit_bytes: int = Field(sa_type=BigInteger)
+
+
+class QuarantineOverflow(Table, table=True):
+    """Refused messages that were counted and not kept, because those that wait had filled the quarantine."""
+
+    __tablename__ = "quarantine_overflow"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("day", "reason", "source"),)
+    day: date
+    reason: str
+    source: str
+    messages: int = Field(sa_type=BigInteger)
+    first_at: datetime = Field(sa_type=Instant)
+    last_at: datetime = Field(sa_type=Instant)
 
 
 class SparkplugBirth(Table, table=True):

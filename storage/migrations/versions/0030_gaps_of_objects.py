@@ -12,7 +12,7 @@ down_revision = "0039"
 branch_labels = None
 depends_on = None
 
-REASONS = "'session_lost', 'broker_drops', 'sequence', 'silent'"
+REASONS = "'session_lost', 'broker_drops', 'sequence', 'silent', 'limit_exceeded'"
 CLEARINGS = "'register', 'arrived', 'accepted'"
 KEPT = "client_id, broker, starts_at, ends_at, reason"
 
