@@ -1,14 +1,14 @@
 """how much the quarantine holds, what it had no room for, and the seller's accounts
 
 Revision ID: 0031
-Revises: 0029
+Revises: 0040
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0031"
-down_revision = "0029"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 
