@@ -80,6 +80,12 @@ class Settings(BaseSettings):
     http_body_limit_bytes: int = Field(
         8_388_608, ge=1024, description="A larger body of a request is refused; it is held in memory."
     )
+    offline_after: str = Field(
+        "", description="An object is offline when nothing came for so long: 1h, or tracker=15m, 1h; empty: never."
+    )
+    presence_debounce_seconds: int = Field(
+        0, ge=0, le=86400, description="A change of presence that did not hold for so long is no event."
+    )
     command_expiry_seconds: int = Field(86400, ge=1, description="A command not delivered by then is dropped.")
 
     @classmethod

@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Self
 
-from billing import answering, control, lifecycle, silences, thresholds
+from billing import answering, control, lifecycle, presence, silences, thresholds
 from billing import close as closing
 from billing.core.errors import BillingError
 from config.clock import Clock
@@ -39,6 +39,8 @@ SESSION_STOP_SECONDS = 2.0
 """How long the last note on the broker's session may take; it only moves the start of a gap."""
 EXPIRY_SECONDS = 2
 """How often commands to objects that nobody answered are looked for; how late their expiry may be on the timeline."""
+INACTIVITY_SECONDS = 30
+"""How often objects from which nothing came are looked for: a pass over the presence of all."""
 HANDOVER_SECONDS = 2
 """How often the ingest members are looked at: how long a message may go both ways when they take over."""
 
@@ -96,6 +98,7 @@ class Gateway:
         self._source_filters: tuple[str, ...] = ()
         self._member = member
         self._share = f"$share/{settings.client_id}/" if parts == PARTS["ingest"] else ""
+        self._offline_after = presence.OfflineAfter.read(settings.offline_after)
         self._replayer = Replayer(database, clock, settings)
         self._alarms = Alarms()
         self._handed_over = False
@@ -128,6 +131,7 @@ class Gateway:
             self._look_at_members()
             self._alarms.every(HANDOVER_SECONDS, "handover", self._look_at_members)
             self._alarms.every(EXPIRY_SECONDS, "expiry", self._expire_commands)
+            self._alarms.every(INACTIVITY_SECONDS, "inactivity", self._look_for_inactivity)
         self._alarms.start()
         return self
 
@@ -254,8 +258,17 @@ class Gateway:
             with self._database.transaction() as session:
                 if claim(session, "device_commands"):
                     answering.expire(session, self._clock.now())
+                    presence.settle(session, self._clock.now())
         except StorageError as error:
-            log.warning("commands that expired could not be settled: %s", error)
+            log.warning("commands and reports of presence could not be settled: %s", error)
+
+    def _look_for_inactivity(self) -> None:
+        try:
+            with self._database.transaction() as session:
+                if claim(session, "inactivity"):
+                    presence.look(session, self._offline_after, self._clock.now())
+        except StorageError as error:
+            log.warning("objects that are silent could not be looked for: %s", error)
 
     def _on_drops(self, payload: bytes, at: datetime) -> None:
         """The broker says how many messages it dropped since it was started; more than before is a gap."""

@@ -4,7 +4,7 @@ The law: a message is taken whole or refused whole.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
@@ -160,7 +160,11 @@ def times_to_remember(reads: Iterable[Read], objects: Mapping[str, int]) -> Iter
 
 
 def reported(
-    message: Message, report: LifecycleReport, object_id: int, times: dict[tuple[int, str], int]
+    message: Message,
+    report: LifecycleReport,
+    object_id: int,
+    times: dict[tuple[int, str], int],
+    debounce: timedelta,
 ) -> presence.Reported:
     occurred = report.occurred_at
     if occurred is None:
@@ -173,4 +177,5 @@ def reported(
         detail=report.detail,
         online=report.online,
         stated=report.occurred_at is None and not report.sender_id,
+        debounce=debounce,
     )

@@ -21,30 +21,28 @@ from billing.downlink import Answer
 from billing.exchanging import begins
 from billing.registry import NewObject, create_objects
 from gateway.alarming import tell_of_clocks
+from gateway.aside import keep_addresses, keep_births, note_presence
 from gateway.door import Door, reported, times_to_remember
 from gateway.following import follow_numbers, note_skipped
 from gateway.limiting import keep
 from gateway.message import Message, Read, Refusal, Rules
 from gateway.quick_batch import NEVER, Taken, take_quickly
 from gateway.reading import read_own, read_source
-from gateway.sources.codecs.sparkplug import rebirth
 from gateway.sources.numbering import Numbered
 from gateway.sources.quick import QuickSources
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
-from storage import births, downlink, outbox, partitions, presence, quarantine, usage
+from storage import partitions, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
 from storage.markers import Marked, note
 from storage.properties import parsed, property_set_ids
-from storage.types import from_micros, to_micros
+from storage.types import from_micros
 
 log = logging.getLogger(__name__)
 
 HELD_TIME, ANY_TIME = "held_time", timedelta(days=366 * 300)
 """Held for a person; what a person lets in may be this far away."""
-REBIRTH_EXPIRES = timedelta(minutes=5)
-"""A rebirth that is asked for later was asked for again by then."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -225,20 +223,20 @@ def _apply(
     _begin_registers(session, facts, metrics, now)
     refusals += _conflicts(recorded, messages, facts)
     reports = [
-        reported(read.message, read.content, objects[read.reference], times)
+        reported(read.message, read.content, objects[read.reference], times, rules.debounce_of(read.message.topic))
         for read in accepted
         if isinstance(read.content, LifecycleReport)
     ]
     for object_id, received in door.heard.items():
         quick.heard[object_id] = max(received, quick.heard.get(object_id, NEVER))
-    _keep_births(session, rules, now)
+    keep_births(session, rules, now)
     follow_numbers(session, numbers, objects, now)
     note_skipped(session, rules.sources.births.skipped, objects, now)
-    _keep_addresses(session, rules, objects, now)
+    keep_addresses(session, rules, objects, now)
     heard = known.news(quick.heard)
     heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"
-    events = presence.touch(session, heard=heard, reports=reports, now=now, origin=origin)
+    events = note_presence(session, heard, reports, rules, now=now, origin=origin)
     refusals += _answered(session, accepted, objects, now, rules.topic_devices)
     return (
         Applied(
@@ -343,23 +341,6 @@ def _objects(
     if new and rules.sources.registers:
         found |= _registered(session, [it for it in reads if it.reference in new], rules, now)
     return {**{read.reference: ids[read.reference] for read in reads if read.reference in ids}, **found}, found
-
-
-def _keep_births(session: Session, rules: Rules, now: datetime) -> None:
-    """Keep what Sparkplug births said, and ask for those that are missing."""
-    if rules.sources.births.changed:
-        births.keep(session, rules.sources.births.changed, now=now)
-    for topic in rules.sources.births.asked:
-        asking = rebirth(to_micros(now) // 1000)
-        outbox.put_bytes(session, topic, asking, now=now, expires_at=now + REBIRTH_EXPIRES)
-
-
-def _keep_addresses(session: Session, rules: Rules, objects: Mapping[str, int], now: datetime) -> None:
-    """Keep through which topics objects are heard that may be commanded there."""
-    addressed = rules.sources.addressed
-    known = {objects[it]: address for it, address in addressed.items() if it in objects} if addressed else {}
-    if known:
-        downlink.keep_addresses(session, known, now)
 
 
 def _registered(session: Session, reads: Sequence[Read], rules: Rules, now: datetime) -> dict[str, int]:

@@ -47,6 +47,15 @@ class Rules:
     """Messages over a limit that are quarantined, by object, limit and hour."""
     sources: Sources = NO_SOURCES
     """Those in force: what is not on our own topics is theirs."""
+    debounce: timedelta = timedelta(0)
+    """How long a change of presence has to hold, where its source does not say otherwise."""
+    watches_silence: bool = False
+    """Whether objects may count as offline because nothing comes from them."""
+
+    def debounce_of(self, topic: str) -> timedelta:
+        """How long a change of presence that is told on this topic has to hold."""
+        source = None if topic.startswith(f"{self.topic_devices}/") else self.sources.of(topic)
+        return self.debounce if source is None or source.debounce is None else source.debounce
 
     @classmethod
     def of(cls, settings: Settings, sources: Sources = NO_SOURCES) -> "Rules":
@@ -60,6 +69,8 @@ class Rules:
             metrics=settings.limit_metrics,
             sample=settings.limit_sample,
             sources=sources,
+            debounce=timedelta(seconds=settings.presence_debounce_seconds),
+            watches_silence=bool(settings.offline_after) or sources.watch_silence,
         )
 
     def limits(self, archived: Iterable[date]) -> Limits:

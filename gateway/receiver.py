@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -157,7 +157,7 @@ class Receiver:
 
     def use(self, sources: Sources, *, join: Iterable[str], leave: Iterable[str]) -> None:
         """Read these sources from now on; collect under the filters `join`, no more under those of `leave`."""
-        self._rules = replace(self._rules, sources=sources)
+        self._rules = Rules.of(self._settings, sources)
         self._joined, self._left = tuple(join), tuple(leave)
         self._collect(self._link)
 

@@ -6,7 +6,9 @@ from sqlmodel import Session
 
 from storage.bulk import is_sqlite
 
-Work = Literal["housekeeping", "partitions", "months", "replay", "rehearsal", "silences", "device_commands"]
+Work = Literal[
+    "housekeeping", "partitions", "months", "replay", "rehearsal", "silences", "device_commands", "inactivity"
+]
 LOCKS: dict[Work, int] = {
     "housekeeping": 6_001,
     "partitions": 6_002,
@@ -15,6 +17,7 @@ LOCKS: dict[Work, int] = {
     "rehearsal": 6_005,
     "silences": 6_006,
     "device_commands": 6_032,
+    "inactivity": 6_033,
 }
 """Advisory lock numbers in PostgreSQL, where any number that nobody else uses will do."""
 

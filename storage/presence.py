@@ -5,7 +5,7 @@ The law: an older report never overrides a newer one, and a repeated event is th
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -62,15 +62,12 @@ class Reported:
     detail: Mapping[str, Any]
     online: bool | None
     stated: bool
+    debounce: timedelta = timedelta(0)
+    """How long what it says of the connection has to hold before it is an event."""
 
 
 def touch(
-    session: Session,
-    *,
-    heard: Mapping[int, int],
-    reports: Iterable[Reported],
-    now: datetime,
-    origin: str,
+    session: Session, *, heard: Mapping[int, int], reports: Iterable[Reported], now: datetime, origin: str
 ) -> int:
     """Move `last_seen_at` of the objects in `heard` (microseconds), and write the reported events.
 
@@ -103,6 +100,11 @@ def touch(
         _settle(session, presences, {row["object_id"] for row in added if row["kind"] in ONLINE})
         events.revalue(session, added, now)
     return len(added)
+
+
+def settle_states(session: Session, ids: set[int]) -> None:
+    """Whether these objects are online and since when, from all their events."""
+    _settle(session, _presences(session, ids), ids)
 
 
 def _settle(session: Session, presences: Mapping[int, ObjectPresence], ids: set[int]) -> None:

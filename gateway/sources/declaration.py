@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from billing.catalogue.models import Model, Text, Zone
+from billing.catalogue.models import Length, Model, Text, Zone
 from billing.catalogue.reading import problems_of
 from billing.catalogue.sources import DeclaredSource, MetricUse, SourceRules
 from config.settings import Settings
@@ -191,6 +191,8 @@ class SourceModel(Model):
     kind: Annotated[str, StringConstraints(max_length=64)] = ""
     messages: list[MessageModel] = Field(min_length=1, max_length=MESSAGES_MAX)
     commands: Commands = Field(default_factory=list)
+    offline_after: Length | None = None
+    presence_debounce: Length | None = None
 
     @model_validator(mode="after")
     def _commands_are_sayable(self) -> "SourceModel":

@@ -6,9 +6,11 @@ The law: compiling a stored definition never fails half way, and a topic is of o
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from billing.core.durations import duration
 from billing.core.errors import Invalid
 from billing.core.lifecycle import check_reference
 from gateway.sources import numbers
@@ -60,6 +62,9 @@ class Source:
     messages: tuple[Message, ...]
     keeps_addresses: bool = False
     """Whether it is to be known through which of its topics each object speaks."""
+    debounce: timedelta | None = None
+    """How long a change of presence has to hold; None as the gateway's setting."""
+    offline_after: timedelta | None = None
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -91,6 +96,11 @@ class Sources:
     def registers(self) -> bool:
         """Whether any of them registers objects that nobody has registered."""
         return any(source.unknown_objects != "quarantine" for source in self.sources.values())
+
+    @property
+    def watch_silence(self) -> bool:
+        """Whether objects of any of them count as offline when nothing comes."""
+        return any(source.offline_after is not None for source in self.sources.values())
 
     def of(self, topic: str) -> Source | None:
         """The source of a topic."""
@@ -146,8 +156,14 @@ def compile_source(name: str, definition: Mapping[str, Any], metrics: Mapping[st
             [_message(message, metrics) for message in definition["messages"]],
             compile_answers(name, definition.get("commands", ())),
         ),
-        keeps_addresses=bool(definition.get("commands")),
+        keeps_addresses=bool(definition.get("commands") or definition.get("offline_after")),
+        debounce=_length(definition.get("presence_debounce")),
+        offline_after=_length(definition.get("offline_after")),
     )
+
+
+def _length(text: str | None) -> timedelta | None:
+    return None if text is None else duration(text)
 
 
 def _with_answers(
