@@ -142,6 +142,7 @@ def _creditable(issued: IssuedInvoice, line: InvoiceLine) -> CreditableLine:
                 credited_quantity=taken.quantity,
                 credited_amount=taken.amount,
                 credited_minor=taken.minor,
+                rest=issued.rests.get((share.schedule_id, line.component, line.unit_price)),
             )
         )
     return CreditableLine(

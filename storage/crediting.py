@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from storage import coupons
 from storage.catalogue import raise_revisions
-from storage.sets import CHUNK, batched, in_chunks, write_columns
+from storage.sets import CHUNK, batched, in_chunks, list_value, listed, write_columns
 from storage.tables import Contract, Invoice, InvoiceLine, InvoiceVat, InvoicingSchedule, LineShare
 
 SHARES = """
@@ -41,6 +41,15 @@ CHARGED = """
                                 WHERE of_invoice.invoice_id = :invoice_id)
     GROUP BY share.schedule_id, line.component, line.unit_price
 """
+EXACTLY = """
+    SELECT share.schedule_id, line.component, line.unit_price, share.quantity, share.amount, document.kind
+    FROM line_share AS share
+    JOIN invoice_line AS line ON line.id = share.line_id
+    JOIN invoice AS document ON document.id = line.invoice_id AND document.status = 'issued'
+    WHERE share.schedule_id {ids}
+"""
+At = tuple[int, str, Fraction]
+"""Schedule, component and unit price."""
 
 
 class ShareRow(NamedTuple):
@@ -73,8 +82,10 @@ class IssuedInvoice:
     """By line id."""
     taken: Mapping[tuple[int, int], Taken]
     """By line and schedule, what notes for the line took."""
-    charged: Mapping[tuple[int, str, Fraction], int]
-    """By schedule, component and unit price, what all documents together charge."""
+    charged: Mapping[At, int]
+    """What all documents together charge."""
+    rests: Mapping[At, tuple[Fraction, Fraction]]
+    """The same exactly, quantity and amount, where a correction took some of a line back."""
     credited: Mapping[int, int]
     """By line id, what notes for the line took of it, in minor units."""
     coupons: Mapping[int, int]
@@ -124,20 +135,52 @@ def read(session: Session, invoice: Invoice) -> IssuedInvoice:
         for line_id, minor in session.exec(query.where(col(InvoiceLine.credits_line_id).in_(of_coupons))):
             credited[line_id or 0] += minor
     notes = select(col(Invoice.id)).where(Invoice.credits_id == invoice.id)
+    charged = {
+        (schedule_id, component, Fraction(price)): int(minor)
+        for schedule_id, component, price, minor in connection.execute(text(CHARGED), values)
+    }
     return IssuedInvoice(
         invoice=invoice,
         lines=lines,
         shares=shares,
         taken=taken,
-        charged={
-            (schedule_id, component, Fraction(price)): int(minor)
-            for schedule_id, component, price, minor in connection.execute(text(CHARGED), values)
-        },
+        charged=charged,
+        rests=_rests(session, _taken_back(lines, shares, taken, charged)),
         credited=credited,
         coupons=of_coupons,
         vat=session.exec(select(InvoiceVat).where(InvoiceVat.invoice_id == invoice.id)).all(),
         credited_vat=session.exec(select(InvoiceVat).where(col(InvoiceVat.invoice_id).in_(notes))).all(),
     )
+
+
+def _taken_back(
+    lines: Sequence[InvoiceLine],
+    shares: Mapping[int, Sequence[ShareRow]],
+    taken: Mapping[tuple[int, int], Taken],
+    charged: Mapping[At, int],
+) -> set[int]:
+    """The schedules of which less is charged than the notes for their lines left."""
+    nothing = Taken()
+    return {
+        share.schedule_id
+        for line in lines
+        for share in shares.get(line.id or 0, ())
+        if charged[share.schedule_id, line.component, line.unit_price]
+        != share.share_minor - taken.get((share.line_id, share.schedule_id), nothing).minor
+    }
+
+
+def _rests(session: Session, schedule_ids: Iterable[int]) -> dict[At, tuple[Fraction, Fraction]]:
+    connection = session.connection()
+    found: dict[At, tuple[Fraction, Fraction]] = {}
+    for chunk in batched(sorted(schedule_ids), CHUNK):
+        query = text(EXACTLY.format(ids=listed(connection, "ids")))
+        for row in connection.execute(query, {"ids": list_value(connection, chunk)}):
+            schedule_id, component, price, quantity, amount, kind = row
+            sign, at = (-1 if kind == "credit_note" else 1), (schedule_id, component, Fraction(price))
+            was = found.get(at, (Fraction(0), Fraction(0)))
+            found[at] = was[0] + sign * Fraction(quantity), was[1] + sign * Fraction(amount)
+    return found
 
 
 def mark_for_billing_anew(session: Session, credited: Iterable[tuple[int, Fraction]]) -> None:

@@ -135,6 +135,12 @@ def list_invoices(session: Session, *, status: str = "issued") -> list[InvoiceSu
     ]
 
 
+def in_order_of_issue(session: Session) -> list[str]:
+    """The numbers of all issued invoices and credit notes, in the order in which they were made."""
+    query = select(Invoice).where(Invoice.status == "issued").order_by(col(Invoice.id))
+    return [name_of(invoice) for invoice in session.exec(query)]
+
+
 def invoice_document(session: Session, number: str) -> InvoiceDocument:
     """The invoice of a number. Raises UnknownInvoice."""
     invoice, contract = find_invoice(session, number)

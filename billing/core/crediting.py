@@ -24,7 +24,7 @@ class CreditableShare:
     """One schedule's part of a line as it was issued, and what earlier notes for the line took of it.
 
     `charged_minor` is what all documents together charge for the schedule at the line's price: a later correction
-    may have taken some of it back.
+    may have taken some of it back. Where it did, `rest` is the exact quantity and amount of that.
     """
 
     schedule_id: int
@@ -36,6 +36,14 @@ class CreditableShare:
     credited_quantity: Fraction = Fraction(0)
     credited_amount: Fraction = Fraction(0)
     credited_minor: int = 0
+    rest: tuple[Fraction, Fraction] | None = None
+
+    @property
+    def exact_rest(self) -> tuple[Fraction, Fraction] | None:
+        """The quantity and amount of all that can still be credited; None where it is not known exactly."""
+        if self.left_minor == self.open_minor:
+            return self.quantity - self.credited_quantity, self.amount - self.credited_amount
+        return self.rest if self.left_minor == self.charged_minor else None
 
     @property
     def open_minor(self) -> int:
@@ -69,11 +77,6 @@ class CreditableLine:
         if not self.shares:
             return self.net_minor - self.credited_minor
         return sum(share.left_minor for share in self.shares)
-
-    @property
-    def untouched(self) -> bool:
-        """Whether only notes for the line took from it, so that its exact rest is known."""
-        return all(share.left_minor == share.open_minor for share in self.shares)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,19 +253,20 @@ def _line(line: CreditableLine, minor: int, scale: int) -> CreditedLine:
         return CreditedLine(
             position=line.position, quantity=part, amount=Fraction(minor, scale), net_minor=minor, shares=()
         )
-    if minor == line.left_minor and line.untouched:
+    rests = [share.exact_rest for share in line.shares] if minor == line.left_minor else [None]
+    if None in rests:
+        shares = _spread(line, minor, scale)
+    else:
         shares = [
             CreditedShare(
                 schedule_id=share.schedule_id,
                 reference=share.reference,
-                quantity=share.quantity - share.credited_quantity,
-                amount=share.amount - share.credited_amount,
-                share_minor=share.open_minor,
+                quantity=quantity,
+                amount=amount,
+                share_minor=share.left_minor,
             )
-            for share in line.shares
+            for share, (quantity, amount) in zip(line.shares, filter(None, rests), strict=True)
         ]
-    else:
-        shares = _spread(line, minor, scale)
     shares = [share for share in shares if share.share_minor or share.amount or share.quantity]
     return CreditedLine(
         position=line.position,

@@ -3,7 +3,7 @@
 The law: it is slow, plain and short enough to be believed; where it and the engine differ, one of them is wrong.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,21 +11,28 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.simulation.history import LAST_CLOSED_DAY, Device, History
+from gateway.simulation.story import LAST_CLOSED_DAY, Device, History
+from gateway.simulation.tariffs import Call, worth
 
 DAY = timedelta(days=1)
 MONTHS = {"month": 1, "quarter": 3}
-Owed = dict[tuple[str, str, date], Fraction]
-"""Net amount by object, charge and first day of the whole period; a register's is under its first day of all."""
+PoolKey = tuple[str, str, date]
+Owed = dict[PoolKey, Fraction]
+"""Net amount by object, charge and first day of the whole period; a register's is under its first day of all.
+
+Of a pool the first is its contract and its subscription (or the contract again).
+"""
 
 
 def owed(history: History, taken_at: Mapping[tuple[str, str], datetime]) -> Owed:
     """The net amount of each object, charge and period that is due by the last closed day; zeros are left out."""
     plans = {plan["name"]: plan for plan in history.catalogue["plans"]}
-    amounts: Owed = {}
+    amounts: Owed = dict(_pools(history, taken_at))
     for device in history.devices:
         for plan, part in _parts(device):
             for charge in plans[plan]["charges"]:
+                if "scope" in charge and charge["scope"] != "item":
+                    continue
                 for period, amount in _charge(part, device.starts_on, charge, taken_at):
                     key = (device.reference, charge["name"], period)
                     amounts[key] = amounts.get(key, Fraction(0)) + amount
@@ -55,6 +62,10 @@ def _charge(
             yield first, _fee(device, charge, first, inside)
     elif charge["calculator"]["metric"] == "register":
         yield date.min, _register(device, charge, [day for inside in closed.values() for day in inside])
+    elif charge["calculator"]["metric"] == "calls":
+        for first, inside in closed.items():
+            part = Fraction(len(inside), _days_of(first, charge))
+            yield first, worth(charge, _calls(device, charge, inside, taken_at), part, Fraction(1))
     else:
         for first, inside in closed.items():
             yield first, _price(charge["calculator"]["price"], _used(device, inside, taken_at))
@@ -79,7 +90,11 @@ def _fee(device: Device, charge: Mapping[str, Any], first: date, inside: list[da
         inside = [day for day in inside if not any(start <= day < end for start, end in device.suspended)]
     if charge["prorate"] == "none":
         return Fraction(charge["amount"]) if inside else Fraction(0)
-    return Fraction(charge["amount"]) * len(inside) / (_next_period(first, charge["every"]) - first).days
+    return Fraction(charge["amount"]) * len(inside) / _days_of(first, charge)
+
+
+def _days_of(first: date, charge: Mapping[str, Any]) -> int:
+    return (_next_period(first, charge["every"]) - first).days
 
 
 def _local_day(instant: datetime, zone: str) -> date:
@@ -96,21 +111,93 @@ def _used(device: Device, inside: list[date], taken_at: Mapping[tuple[str, str],
     return total
 
 
+def _calls(
+    device: Device, charge: Mapping[str, Any], inside: Sequence[date], taken_at: Mapping[tuple[str, str], datetime]
+) -> Iterator[Call]:
+    for message in device.messages:
+        if message.metric == "calls" and not message.taken_back:
+            at = message.measured_at if message.says_time else taken_at[message.reference, message.sender_id]
+            day = _local_day(at, device.zone)
+            pause = any(start <= day < end for start, end in device.suspended)
+            if day in inside and not (pause and charge.get("usage_while_suspended") == "ignore"):
+                yield Call(at, message.reference, Fraction(message.value), message.properties.get("zone"))
+
+
+# --- pools ---------------------------------------------------------------------------------------------------
+
+
+def _pools(history: History, taken_at: Mapping[tuple[str, str], datetime]) -> Iterator[tuple[PoolKey, Fraction]]:
+    """What each pool owes for each period that is due: one worth of all the days that any object is in it."""
+    found: dict[tuple[str, str], tuple[Mapping[str, Any], list[Device]]] = {}
+    plans = {plan["name"]: plan for plan in history.catalogue["plans"]}
+    for device in history.devices:
+        for plan, part in _parts(device):
+            for charge in plans[plan]["charges"]:
+                if charge.get("scope", "item") != "item":
+                    whose = device.contract if charge["scope"] == "contract" else plan
+                    name = f"{device.contract} / {whose}"
+                    found.setdefault((name, charge["name"]), (charge, []))[1].append(part)
+    for (name, charge_name), (charge, parts) in found.items():
+        for first, amount in _pool(charge, parts, taken_at):
+            yield (name, charge_name, first), amount
+
+
+def _pool(
+    charge: Mapping[str, Any], parts: Sequence[Device], taken_at: Mapping[tuple[str, str], datetime]
+) -> Iterator[tuple[date, Fraction]]:
+    days: dict[date, set[date]] = {}
+    item_days: dict[date, int] = {}
+    for part in parts:
+        for day in (part.starts_on + n * DAY for n in range((part.ends_on - part.starts_on).days)):
+            first = _first_of_period(day, charge["every"])
+            days.setdefault(first, set()).add(day)
+            item_days[first] = item_days.get(first, 0) + 1
+    everywhere = {day for inside in days.values() for day in inside}
+    for first, inside in days.items():
+        due = max(inside)
+        if charge.get("timing") == "advance":
+            due = min(inside) if min(inside) - DAY not in everywhere else min(inside) - DAY
+        if due > LAST_CLOSED_DAY:
+            continue
+        served = Fraction(len(inside), _days_of(first, charge))
+        if charge["type"] == "recurring":
+            yield first, Fraction(charge["amount"]) * served
+            continue
+        calls: list[Call] = []
+        for part in parts:
+            there = {part.starts_on + n * DAY for n in range((part.ends_on - part.starts_on).days)} & inside
+            calls += _calls(part, charge, sorted(there), taken_at)
+        yield first, worth(charge, calls, served, Fraction(item_days[first], _days_of(first, charge)))
+
+
+# --- prices and registers ------------------------------------------------------------------------------------
+
+
 def _register(device: Device, charge: Mapping[str, Any], inside: list[date]) -> Fraction:
     """From the last reading before the first day (else the first reading) to the last inside: a rising register."""
     if not inside:
         return Fraction(0)
-    readings = sorted(
-        (_local_day(message.measured_at, device.zone), message.value)
-        for message in device.messages
-        if message.metric == "register" and not message.taken_back
-    )
+    readings = sorted(_risen(device))
     before = [value for day, value in readings if day < inside[0]]
     within = [value for day, value in readings if inside[0] <= day <= inside[-1]]
     if not within:
         return Fraction(0)
     start: Decimal = before[-1] if before else within[0]
     return Fraction(within[-1] - start) * Fraction(charge["calculator"]["price"]["unit_price"])
+
+
+def _risen(device: Device) -> Iterator[tuple[date, Decimal]]:
+    """The local days of the readings, with what they would say if the first register had gone on."""
+    shown = [
+        (message.measured_at, message.value)
+        for message in device.messages
+        if message.metric == "register" and not message.taken_back
+    ]
+    for at, value in shown:
+        ahead = [final - initial for changed_at, final, initial in device.exchanges if changed_at <= at]
+        yield _local_day(at, device.zone), value + sum(ahead, Decimal(0))
+    for changed_at, final, _ in device.exchanges:
+        yield _local_day(changed_at, device.zone), final
 
 
 def _price(price: Mapping[str, Any], quantity: Fraction) -> Fraction:

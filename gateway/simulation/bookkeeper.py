@@ -1,6 +1,7 @@
-"""The bookkeeper of a simulation: approves drafts, cancels invoices, and asks for invoices in one way or another.
+"""The bookkeeper of a simulation: approves drafts, cancels invoices, makes gestures, and asks for invoices in its way.
 
-The law: nothing that it does changes what is owed in the end, so the auditor need not know of it.
+The law: nothing that it does changes what is owed in the end, so the auditor need not know of it; what a gesture gave
+back stands beside what is owed.
 """
 
 import random
@@ -27,6 +28,8 @@ TERMS: Sequence[Mapping[str, Any]] = (
 """What a history's contracts may say about their documents."""
 CANCELLED = 0.25
 """The chance that an invoice is cancelled, in part or whole, after a close."""
+GESTURES = 0.15
+"""The chance that part of what is credited is a gesture, which leaves what was charged as it is."""
 
 
 class Bookkeeper:
@@ -56,14 +59,15 @@ class Bookkeeper:
             self._cancel(database, until, at)
 
     def _cancel(self, database: DatabaseLike, until: date, at: datetime) -> None:
-        chance = self._chance(f"cancelled {until}")
+        chance, gestures = self._chance(f"cancelled {until}"), self._chance(f"given {until}")
         with database.snapshot() as session:
             issued = [it.number for it in invoices.list_invoices(session) if it.kind == "invoice"]
         for number in issued:
             if chance.random() >= CANCELLED:
                 continue
             percent = chance.choice((None, Fraction(50), Fraction(100, 3)))
-            asked = Credit(percent=percent, reason="simulated", rebill=True, reference=f"{until}")
+            gesture = gestures.random() < GESTURES
+            asked = Credit(percent=percent, reason="simulated", rebill=not gesture, reference=f"{until}")
             try:
                 with database.transaction() as session:
                     credit(session, number, asked, at)

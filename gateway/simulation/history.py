@@ -6,84 +6,19 @@ to the engine, the auditor says what it is worth.
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
-FIRST_DAY = date(2023, 11, 20)
-"""Before a leap day, a year's end and both changes of clocks of the southern summer."""
-USAGE_DAYS = 130
-LAST_CLOSED_DAY = date(2024, 5, 31)
+from gateway.simulation import sending, services
+from gateway.simulation.doubts import with_exchange, with_reversals
+from gateway.simulation.story import DAY, FIRST_DAY, LAST_CLOSED_DAY, LAST_COMMAND_DAY, Command, Device, History
+
 ZONES = (
     *("Europe/Paris", "America/New_York", "Pacific/Pago_Pago", "Pacific/Kiritimati", "Australia/Lord_Howe"),
     *("Asia/Kathmandu", "America/Santiago", "UTC"),
 )
-LAST_COMMAND_DAY = date(2024, 5, 20)
-"""No command comes after the last close, which would have to know of it."""
-DAY = timedelta(days=1)
-LATEST_HOURS = 24 * 40
-"""How late a burst of messages may come after it was measured."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """What an object sends once, and the instants at which the broker delivers it (a repeat is a delivery more)."""
-
-    reference: str
-    metric: str
-    value: Decimal
-    measured_at: datetime
-    sender_id: str
-    says_time: bool
-    deliveries: tuple[datetime, ...]
-    conflicting: bool = False
-    """Whether it bears the key of an earlier message with another value: it must change nothing."""
-    taken_back: bool = False
-    """Whether a command takes it back later: it is owed as if it had never come."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A command from the back office; `on` is the local day that it takes effect, the present one when None."""
-
-    at: datetime
-    reference: str
-    command: Literal["activate", "suspend", "resume", "change_plan", "terminate", "reverse"]
-    request_id: str
-    body: Mapping[str, Any]
-    deliveries: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """One object's whole story; days are local days of its contract's zone, ends exclusive.
-
-    It begins on `plan`; each of the `changes` is a day and the plan that it is on from then on.
-    """
-
-    reference: str
-    site: str
-    contract: str
-    plan: str
-    zone: str
-    starts_on: date
-    ends_on: date
-    changes: tuple[tuple[date, str], ...]
-    suspended: tuple[tuple[date, date], ...]
-    commands: tuple[Command, ...]
-    messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """A whole world: the catalogue as a mapping, the devices, and the instants at which months are closed."""
-
-    seed: int
-    catalogue: Mapping[str, Any]
-    devices: tuple[Device, ...]
-    closes: tuple[tuple[datetime, date], ...] = field(repr=False)
 
 
 def history(seed: int) -> History:
@@ -103,11 +38,19 @@ def history(seed: int) -> History:
         }
         for number in range(chance.choice((1, 2)))
     ]
+    # A chance of its own for each thing that came later: the rest of a seed's history stays as it is.
+    more = random.Random(-seed - 15_485_863)  # noqa: S311 - repeatable is the point
+    common = services.charges(more)
+    for plan in plans:
+        plan["charges"] += [it for it in common if plan is plans[0] or more.random() < 0.7]  # noqa: PLR2004 - most
+    for contract in contracts:
+        contract["coupons"] = services.coupons(more)
     catalogue = {
         "seller": {"name": "Seller", "country": "FR", "currency": "EUR", "timezone": "Europe/Paris"},
         "metrics": [
             {"name": "used", "unit": "unit", "kind": "delta", "decimals": 3},
             {"name": "register", "unit": "kWh", "kind": "cumulative", "decimals": 3},
+            services.CALLS,
         ],
         "customers": [
             {"reference": contract["customer"], "name": contract["customer"], "country": "FR"} for contract in contracts
@@ -125,10 +68,12 @@ def history(seed: int) -> History:
         )
         for number in range(chance.choice((1, 2, 3, 5)))
     )
-    # A chance of its own: what is taken back leaves the rest of a seed's history as it is.
+    devices = tuple(replace(it, messages=(*it.messages, *sending.calls(more, it.reference))) for it in devices)
+    devices = tuple(with_exchange(more, device) for device in devices)
     doubt = random.Random(-seed - 7919)  # noqa: S311 - repeatable is the point
-    devices = tuple(_with_reversals(doubt, device) for device in devices)
-    return History(seed=seed, catalogue=catalogue, devices=devices, closes=tuple(_closes(chance)))
+    devices = tuple(with_reversals(doubt, device) for device in devices)
+    looks = services.looks(more, datetime(2023, 11, 25, tzinfo=UTC))
+    return History(seed=seed, catalogue=catalogue, devices=devices, closes=tuple(_closes(chance)), looks=tuple(looks))
 
 
 def _plan(chance: random.Random, number: int) -> dict[str, Any]:
@@ -249,7 +194,7 @@ def _device(
         commands.append(command(noon(day + back, 20), "change_plan", on=day.isoformat(), subscription=other))
         changes.append((day, other))
         since = day + back + DAY
-    messages = [*_deltas(chance, reference), *_readings(chance, reference, noon(starts_on))]
+    messages = [*sending.deltas(chance, reference), *sending.readings(chance, reference, noon(starts_on))]
     return Device(
         reference=reference,
         site=site,
@@ -274,118 +219,3 @@ def _months_later(day: date, months: int) -> date:
         except ValueError:
             continue
     return date(year, month + 1, day.day)
-
-
-def _instant(chance: random.Random) -> datetime:
-    start = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
-    if chance.random() < 0.2:  # noqa: PLR2004 - the hours where months change somewhere
-        month = chance.choice((datetime(2023, 12, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)))
-        return month + timedelta(seconds=chance.choice((-1, 0, 1)) + 3600 * chance.randrange(-14, 15))
-    return start + timedelta(seconds=chance.randrange(USAGE_DAYS * 86_400))
-
-
-def _deliveries(chance: random.Random, measured_at: datetime, *, prompt: bool = False) -> tuple[datetime, ...]:
-    late = timedelta(seconds=chance.randrange(1, 60))
-    if not prompt and chance.random() < 0.25:  # noqa: PLR2004 - an offline spell
-        late = timedelta(hours=chance.randrange(1, LATEST_HOURS))
-    first = measured_at + late
-    return (first, *(first + timedelta(hours=chance.randrange(1, 200)) for _ in range(chance.choice((0, 0, 0, 1, 2)))))
-
-
-def _deltas(chance: random.Random, reference: str) -> Iterator[Message]:
-    instants = sorted({_instant(chance) for _ in range(chance.randrange(0, 25))})
-    for number, measured_at in enumerate(instants):
-        says_time = chance.random() < 0.8  # noqa: PLR2004 - most of them
-        message = Message(
-            reference=reference,
-            metric="used",
-            value=Decimal(chance.randrange(0, 60_000)) / 1000,
-            # A clock that is wrong is still the object's clock: it is what the bill goes by.
-            measured_at=measured_at + timedelta(microseconds=number, seconds=chance.choice((0, 0, -300, 7200))),
-            sender_id=f"d{number}" if not says_time or chance.random() < 0.5 else "",  # noqa: PLR2004 - a coin
-            says_time=says_time,
-            deliveries=_deliveries(chance, measured_at + timedelta(hours=3)),
-        )
-        yield message
-        if says_time and chance.random() < 0.1:  # noqa: PLR2004 - a few
-            yield Message(
-                reference=reference,
-                metric="used",
-                value=message.value + 1,
-                measured_at=message.measured_at,
-                sender_id=message.sender_id,
-                says_time=True,
-                deliveries=(max(message.deliveries) + timedelta(hours=30),),
-                conflicting=True,
-            )
-
-
-def _readings(chance: random.Random, reference: str, start: datetime) -> Iterator[Message]:
-    """A register that only rises; the readings around the start of service come promptly.
-
-    The value that a register starts from is kept for good: where there is no period before, what a reading is worth
-    would depend on when it came.
-    """
-    instants = sorted({_instant(chance) for _ in range(chance.randrange(0, 12))})
-    value = Decimal(chance.randrange(0, 10**6)) / 1000
-    for number, measured_at in enumerate(instants):
-        yield Message(
-            reference=reference,
-            metric="register",
-            value=value,
-            measured_at=measured_at,
-            sender_id="",
-            says_time=True,
-            deliveries=_deliveries(chance, measured_at, prompt=number == 0 or measured_at < start + timedelta(days=1)),
-        )
-        value += Decimal(chance.randrange(0, 90_000)) / 1000
-
-
-# --- what is taken back --------------------------------------------------------------------------------------
-
-
-def _with_reversals(chance: random.Random, device: Device) -> Device:
-    """The same story, in which some records turn out to be wrong: true ones, and readings that were far too high."""
-    messages: list[Message] = []
-    commands = list(device.commands)
-    for message in device.messages:
-        spike = replace(
-            message,
-            value=message.value + 1000,
-            measured_at=message.measured_at + timedelta(seconds=1),
-            deliveries=(min(message.deliveries) + timedelta(minutes=1),),
-        )
-        if message.metric == "register" and chance.random() < 0.1:  # noqa: PLR2004 - a few
-            command = _taken_back(chance, spike, f"{device.reference}-back-{len(commands)}")
-            if command is not None:
-                commands.append(command)
-                messages.append(replace(spike, taken_back=True))
-        command = None
-        if message.says_time and not message.conflicting and chance.random() < 0.08:  # noqa: PLR2004 - a few
-            command = _taken_back(chance, message, f"{device.reference}-back-{len(commands)}")
-        if command is not None:
-            commands.append(command)
-        messages.append(replace(message, taken_back=command is not None))
-    return replace(device, messages=tuple(messages), commands=tuple(commands))
-
-
-def _taken_back(chance: random.Random, message: Message, request_id: str) -> Command | None:
-    """The command that takes a message back, days after its last delivery; None when no close would know of it."""
-    at = max(message.deliveries) + timedelta(hours=chance.randrange(40, 24 * 60))
-    if at.date() > LAST_COMMAND_DAY:
-        return None
-    body = {
-        "request_id": request_id,
-        "metric": message.metric,
-        "at": message.measured_at.isoformat(),
-        "id": message.sender_id,
-        "reason": "it was wrong",
-    }
-    return Command(
-        at=at,
-        reference=message.reference,
-        command="reverse",
-        request_id=request_id,
-        body=body,
-        deliveries=chance.choice((1, 1, 2)),
-    )

@@ -18,12 +18,13 @@ from sqlmodel import Session
 
 from billing import catalogue, control, lifecycle, registry
 from billing.core.errors import BillingError
+from billing.thresholds import bill_thresholds
 from config.settings import Settings
 from gateway.ingest import ingest_batch
 from gateway.message import Message, Rules
 from gateway.simulation.bookkeeper import Bookkeeper
-from gateway.simulation.history import History
-from gateway.simulation.history import Message as Sent
+from gateway.simulation.story import History
+from gateway.simulation.story import Message as Sent
 from storage.database import Database
 
 BATCH_MAX = 7
@@ -96,6 +97,7 @@ class Player:
                     steps.append((at, next(order), self._commanding(device.reference, command.command, command.body)))
             steps += [(at, next(order), sent) for sent in device.messages for at in sent.deliveries]
         steps += [(at, next(order), self._closing(until)) for at, until in self._history.closes]
+        steps += [(at, next(order), self._look) for at in self._history.looks]
         first, last = min(steps)[0], max(steps)[0]
         steps += [(at, next(order), self._keep_house) for at in _every(first, last, HOUSEKEEPING_EVERY)]
         heapq.heapify(steps)
@@ -188,6 +190,11 @@ class Player:
 
         return step
 
+    def _look(self, at: datetime) -> None:
+        """Invoice what has passed its threshold."""
+        report = bill_thresholds(self._database, at)
+        self.played.refused += [f"{failure.contract}: {failure.message}" for failure in report.failures]
+
     def _keep_house(self, at: datetime) -> None:
         with self._database.transaction() as session:
             lifecycle.end_terms(session, at)
@@ -206,5 +213,7 @@ def _message(sent: Sent, at: datetime) -> Message:
         body["id"] = sent.sender_id
     if sent.says_time:
         body["ts"] = sent.measured_at.isoformat()
+    if sent.properties:
+        body["properties"] = dict(sent.properties)
     text = json.dumps(body).replace('"VALUE"', str(sent.value))
     return Message(topic=f"devices/{sent.reference}/telemetry", payload=text.encode(), received_at=at)

@@ -10,14 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import cli
-from gateway.simulation.history import History, Message, history
+from gateway.simulation.history import history
 from gateway.simulation.judge import compare, judge, judge_on, workshop
 from gateway.simulation.player import Player
+from gateway.simulation.story import History, Message
 from storage.database import Database
 
 SEEDS_TOGETHER = 25
-JUDGED_SEED = 5
-"""A seed whose usage has a graduated price, with objects whose periods were closed."""
+JUDGED_SEED = 39
+"""A seed whose usage has a graduated price, with a pool and coupons, and objects whose periods were closed."""
 
 
 @pytest.mark.parametrize("first", range(0, 200, SEEDS_TOGETHER))
@@ -77,7 +78,40 @@ def with_a_message_more(story: History) -> History:
     return replace(story, devices=tuple(devices))
 
 
-@pytest.mark.parametrize("falsify", [with_other_fees, with_a_message_more])
+def test_among_the_seeds_is_every_kind_of_charge_and_of_change() -> None:
+    stories = [history(seed) for seed in range(SEEDS_TOGETHER)]
+    plans = [plan for story in stories for plan in story.catalogue["plans"]]
+    assert {charge["name"] for plan in plans for charge in plan["charges"]} >= {
+        *("Zones", "Nights", "Payments", "Fleet", "Fleet payments", "Early", "Platform")
+    }
+    assert any(contract["coupons"] for story in stories for contract in story.catalogue["contracts"])
+    commands = {command.command for story in stories for device in story.devices for command in device.commands}
+    assert commands >= {"change_plan", "suspend", "terminate", "reverse", "exchange"}
+
+
+def with_calls_of_another_price(story: History) -> History:
+    """The same history, as if what is on calls cost more: pools, breakdowns, percentages."""
+    catalogue = deepcopy(dict(story.catalogue))
+    for plan in catalogue["plans"]:
+        for charge in plan["charges"]:
+            price = charge.get("calculator", {}).get("price", {})
+            if charge["name"] in {"Fleet", "Payments"}:
+                price.update({key: "7" for key in ("unit_price", "rate") if key in price}, maximum="1000")
+    return replace(story, catalogue=catalogue)
+
+
+def with_a_larger_coupon(story: History) -> History:
+    """The same history, as if a coupon had been of another amount."""
+    catalogue = deepcopy(dict(story.catalogue))
+    for contract in catalogue["contracts"]:
+        for coupon in contract["coupons"]:
+            coupon["amount"] = str(Decimal(coupon["amount"]) + 1)
+    return replace(story, catalogue=catalogue)
+
+
+@pytest.mark.parametrize(
+    "falsify", [with_other_fees, with_a_message_more, with_calls_of_another_price, with_a_larger_coupon]
+)
 def test_the_judge_tells_a_false_story_from_the_true_one(
     sqlite_database: Database, sqlite_url: str, falsify: Callable[[History], History]
 ) -> None:

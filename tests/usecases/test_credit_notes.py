@@ -20,6 +20,7 @@ from storage.detail import explain
 from storage.invoices import InvoiceDocument, invoice_document
 from storage.tables import Invoice, InvoiceLine, LineShare, NumberSeries
 from tests.closing.fleet import FEE, USAGE, Fleet, rows_of
+from tests.usecases.changing import World, contract, per_unit, plans
 
 APRIL, MAY, JUNE = date(2022, 4, 30), date(2022, 5, 31), date(2022, 6, 30)
 NOW = datetime(2022, 5, 10, tzinfo=UTC)
@@ -133,6 +134,21 @@ def test_a_correction_takes_back_no_more_than_a_gesture_has_left(
     fleet.uses("IOT_1", -reversed_units, "2022-04-21T10:00:00Z")
     assert sum(it.net_minor for it in fleet.close(JUNE).invoices) == taken_back
     assert agree(database)
+
+
+def test_a_gesture_gives_back_what_a_correction_left_exactly_not_its_cents(database: Database) -> None:
+    here = World(database, plans(P=[per_unit("0.1237")]) + "contracts:\n" + contract("C", "P"))
+    here.active("P", date(2022, 4, 1))
+    here.uses(10, "2022-04-14T10:00:00+00:00")
+    assert [line[3] for line in here.bills(APRIL)] == [124]
+    here.uses(-3, "2022-04-20T10:00:00+00:00")
+    assert [line[3] for line in here.bills(MAY)] == [-37]
+    # 0.8659 is left, 0.87 in cents: it is all given back, and nothing beyond it.
+    with database.transaction() as session:
+        note = credit(session, INVOICE, Credit(reason="all of it"), datetime(2022, 6, 10, tzinfo=UTC))
+        assert invoice_document(session, note).net_minor == 87
+    here.verified()
+    assert here.bills(JUNE) == []
 
 
 def test_what_a_cancellation_credits_is_charged_anew_by_the_next_close(fleet: Fleet) -> None:

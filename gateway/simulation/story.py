@@ -1,0 +1,82 @@
+"""The words of a simulated history: what objects send, what the back office commands, and each object's whole story.
+
+The law: nothing here knows the engine; days are local days of the object's contract, their ends exclusive.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+FIRST_DAY = date(2023, 11, 20)
+"""Before a leap day, a year's end and both changes of clocks of the southern summer."""
+USAGE_DAYS = 130
+LAST_CLOSED_DAY = date(2024, 5, 31)
+LAST_COMMAND_DAY = date(2024, 5, 20)
+"""No command comes after the last close, which would have to know of it."""
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What an object sends once, and the instants at which the broker delivers it (a repeat is a delivery more)."""
+
+    reference: str
+    metric: str
+    value: Decimal
+    measured_at: datetime
+    sender_id: str
+    says_time: bool
+    deliveries: tuple[datetime, ...]
+    conflicting: bool = False
+    """Whether it bears the key of an earlier message with another value: it must change nothing."""
+    taken_back: bool = False
+    """Whether a command takes it back later: it is owed as if it had never come."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command from the back office; `on` is the local day that it takes effect, the present one when None."""
+
+    at: datetime
+    reference: str
+    command: Literal["activate", "suspend", "resume", "change_plan", "terminate", "reverse", "exchange"]
+    request_id: str
+    body: Mapping[str, Any]
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One object's whole story; days are local days of its contract's zone, ends exclusive.
+
+    It begins on `plan`; each of the `changes` is a day and the plan that it is on from then on.
+    """
+
+    reference: str
+    site: str
+    contract: str
+    plan: str
+    zone: str
+    starts_on: date
+    ends_on: date
+    changes: tuple[tuple[date, str], ...]
+    suspended: tuple[tuple[date, date], ...]
+    commands: tuple[Command, ...]
+    messages: tuple[Message, ...]
+    exchanges: tuple[tuple[datetime, Decimal, Decimal], ...] = ()
+    """When another register went on behind the object, with the old one's last reading and the new one's first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A whole world: the catalogue as a mapping, the devices, and the instants at which months are closed."""
+
+    seed: int
+    catalogue: Mapping[str, Any]
+    devices: tuple[Device, ...]
+    closes: tuple[tuple[datetime, date], ...] = field(repr=False)
+    looks: tuple[datetime, ...] = field(default=(), repr=False)
+    """When somebody looks for what has passed a threshold."""
