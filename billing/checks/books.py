@@ -38,6 +38,7 @@ class Books:
     vat: dict[int, dict[Rate, tuple[int, int]]] = field(init=False)
     share_minor: dict[int, int] = field(init=False)
     share_amount: dict[int, Fraction] = field(init=False)
+    share_count: dict[int, int] = field(init=False)
     charged: dict[int, Fraction] = field(init=False)
     given: dict[int, Fraction] = field(init=False)
     """By schedule, what gestures gave back: no close takes it back a second time."""
@@ -62,6 +63,7 @@ class Books:
             self.vat[row.invoice_id][row.category, row.rate] = (row.base_minor, row.vat_minor)
         self.of_items = [schedule for schedule in self.schedules if schedule.contract_item_id is not None]
         self.share_minor, self.share_amount = defaultdict(int), defaultdict(Fraction)
+        self.share_count = defaultdict(int)
         self.charged = defaultdict(Fraction)
         signs = {invoice.id: sign(invoice) for invoice in self.invoices}
         sign_of_line: dict[int, int] = {}
@@ -75,6 +77,7 @@ class Books:
                 self.given[share.schedule_id] += share.amount
             self.share_minor[share.line_id] += share.share_minor
             self.share_amount[share.line_id] += share.amount
+            self.share_count[share.line_id] += 1
             self.charged[share.schedule_id] += sign_of_line[share.line_id] * share.amount
 
 
