@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     presence_debounce_seconds: int = Field(
         0, ge=0, le=86400, description="A change of presence that did not hold for so long is no event."
     )
+    webhook_disable_days: int = Field(
+        5, ge=1, le=365, description="A webhook whose every attempt failed for so long is switched off."
+    )
+    webhook_private_addresses: bool = Field(
+        default=False, description="Whether webhooks may be at addresses that are not public, and without TLS there."
+    )
     command_expiry_seconds: int = Field(86400, ge=1, description="A command not delivered by then is dropped.")
 
     @classmethod

@@ -25,6 +25,7 @@ from gateway.scheduler import Alarms
 from gateway.sessions import SessionKeeper
 from gateway.sources.source import Sources
 from gateway.sources.stored import WATCH_SECONDS, Watch
+from gateway.webhooks import Deliverer
 from storage import gaps, members, quarantine
 from storage.database import Database
 from storage.errors import StorageError
@@ -68,6 +69,7 @@ class Gateway:
             client_id=settings.client_id,
             mqtt_version=settings.mqtt_version,
         )
+        self._deliverer = Deliverer(database, clock, settings)
         self._receiver: Receiver | None = None
         self._sessions: SessionKeeper | None = None
         self._membership: Membership | None = None
@@ -109,6 +111,7 @@ class Gateway:
             self._begin_closing()
         if self._parts.control:
             self._publisher.start()
+            self._deliverer.start()
         if self._sessions is not None:
             self._sessions.start()
         if self._sources is not None:
@@ -146,6 +149,7 @@ class Gateway:
     def wake(self) -> None:
         """Publish what a transaction has just written, where this process publishes; another one looks by itself."""
         self._publisher.wake()
+        self._deliverer.wake()
 
     def _stop(self) -> None:
         # First the receiver: while it writes batch after batch, an alarm's transaction may wait long for its turn.
@@ -156,6 +160,7 @@ class Gateway:
             self._sessions.stop(SESSION_STOP_SECONDS)
         if self._parts.control:
             self._publisher.stop()
+            self._deliverer.stop()
 
     def _tend_log(self) -> None:
         if self._receiver is not None and self._database.is_sqlite:

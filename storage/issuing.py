@@ -22,6 +22,7 @@ from storage.tables import (
     LineShare,
     Seller,
 )
+from storage.telling import tell_issued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,7 @@ def give_number(session: Session, invoice: Invoice, number: Callable[[], str]) -
     session.add(invoice)
     session.flush()
     seal(session, invoice.id or 0)
+    tell_issued(session, invoice)
     return invoice.number
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from storage.tables import Invoice, Payment
+from storage.telling import tell_paid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +86,4 @@ def add(session: Session, payment: Payment) -> None:
     """Record a payment."""
     session.add(payment)
     session.flush()
+    tell_paid(session, payment)

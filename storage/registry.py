@@ -9,6 +9,7 @@ from sqlmodel import Session, col, func, insert, or_, select, update
 from storage import events
 from storage.catalogue import chunks, take_turns
 from storage.tables import ConnectedObject, Contract, Customer, ObjectEvent, ObjectPresence, Subscription
+from storage.telling import tell_events
 from storage.types import from_micros
 
 
@@ -85,6 +86,7 @@ def add_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append facts to timelines, one mapping of columns each; charges on them are valued again where it is late."""
     if rows:
         session.exec(insert(ObjectEvent), params=rows)
+        tell_events(session, rows)
         events.revalue(session, rows, max(row["recorded_at"] for row in rows))
 
 

@@ -35,7 +35,9 @@ IMPORT_LIMIT = 2_000
 PERMISSION_OF: Mapping[str, Permission] = MappingProxyType(
     dict.fromkeys(COMMANDS, Permission.OBJECTS)
     | dict.fromkeys(("change_plan", "change_price", "transfer", "no_renew"), Permission.CONTRACTS)
-    | {"reverse": Permission.USAGE}
+    | dict.fromkeys(
+        ("reverse", "accept_readings", "reject_readings", "exchange_readings", "replace_boundary"), Permission.USAGE
+    )
 )
 """Who may tell an object what."""
 

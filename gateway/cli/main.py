@@ -32,6 +32,10 @@ COMMANDS = {
     "tokens": ("gateway.cli.tokens", "Access tokens of the HTTP API and the console: create, list, revoke."),
     "usage": ("gateway.cli.usage", "Usage entered by hand or in bulk, and listed."),
     "verify": ("gateway.cli.verify", "Compute every stored total again and tell what differs."),
+    "webhooks": (
+        "gateway.cli.webhooks",
+        "Addresses that are told what happened: add, list, remove, deliveries.",
+    ),
     "demo": ("gateway.cli.demo", "A virtual fleet through the whole journey, in under a minute."),
 }
 

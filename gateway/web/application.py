@@ -26,6 +26,7 @@ from gateway.api.metrics import metrics
 from gateway.api.objects import objects
 from gateway.api.quarantine import quarantine
 from gateway.api.usage import usage
+from gateway.api.webhooks import webhooks
 from gateway.web import problems
 from gateway.web.for_console import services
 from gateway.web.security import principal
@@ -35,7 +36,7 @@ from storage.database import Database
 
 THREADS = 10
 """Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
-ROUTERS = (health.router, objects, usage, catalogue, contracts, closes, invoices, quarantine, metrics)
+ROUTERS = (health.router, objects, usage, catalogue, contracts, closes, invoices, quarantine, metrics, webhooks)
 
 
 def application(

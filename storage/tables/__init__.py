@@ -11,6 +11,7 @@ from storage.tables.base import (
     CLOSE_STATUSES,
     COMMAND_STATUSES,
     DATINGS,
+    DELIVERY_STATUSES,
     GAP_CLEARINGS,
     GAP_REASONS,
     INCOMPLETE_RULES,
@@ -97,6 +98,7 @@ from storage.tables.usage import (
     UsageReversal,
     UsageRollup,
 )
+from storage.tables.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
     "APPROVALS",
@@ -104,6 +106,7 @@ __all__ = [
     "CLOSE_STATUSES",
     "COMMAND_STATUSES",
     "DATINGS",
+    "DELIVERY_STATUSES",
     "GAP_CLEARINGS",
     "GAP_REASONS",
     "INCOMPLETE_RULES",
@@ -181,5 +184,7 @@ __all__ = [
     "UsageRecord",
     "UsageReversal",
     "UsageRollup",
+    "Webhook",
+    "WebhookDelivery",
     "one_of",
 ]

@@ -38,6 +38,7 @@ GAP_REASONS = ("session_lost", "broker_drops", "sequence", "silent", "limit_exce
 GAP_CLEARINGS = ("register", "arrived", "accepted")
 INCOMPLETE_RULES = ("note", "hold")
 CLOSE_STATUSES = ("running", "done", "failed")
+DELIVERY_STATUSES = ("waiting", "delivered", "failed")
 ROLES = ("operator", "billing", "reader", "administrator")
 SCOPES = ("item", "subscription", "contract")
 CHARGE_TYPES = ("one_time", "recurring", "usage", "event", "commitment")

@@ -36,10 +36,15 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def client(database: Database, clock: VirtualClock) -> Iterator[httpx.Client]:
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture
+def client(database: Database, clock: VirtualClock, settings: Settings) -> Iterator[httpx.Client]:
     """A client without a token."""
     with (
-        WebServer(application(database, clock, Settings()), "127.0.0.1:0") as server,
+        WebServer(application(database, clock, settings), "127.0.0.1:0") as server,
         httpx.Client(base_url=f"{server.url}/api/v1", trust_env=False) as it,
     ):
         yield it
