@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench fuzz format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ bench: .venv/installed ## measure, and write docs/performance.md; CASE=ingest fo
 	@$(BIN)/python -m benchmarks $(CASE) --scale $(or $(SCALE),full)
 	@test "$(or $(SCALE),full)" != full || $(BIN)/python -m benchmarks.report
 
+fuzz: .venv/installed ## any bytes on any topic, guided by coverage; SECONDS=60, and the corpus in .fuzz
+	@mkdir -p .fuzz/corpus && $(BIN)/python -m tests.fuzz.target .fuzz/corpus -artifact_prefix=.fuzz/ \
+	  -max_len=2000 -max_total_time=$(or $(SECONDS),60)
+
 format: .venv/installed ## format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -43,4 +47,4 @@ lock: ## renew requirements.lock (needs uv)
 	  --python-version 3.11 --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## remove the environment and what the tools left
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
