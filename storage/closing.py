@@ -6,13 +6,18 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlmodel import Session, col, select
 
 from storage.tables import (
     BillingMonth,
     Contract,
 )
+
+WORK_MEMORY = "128MB"
+"""For one sort or one grouping of a close: those of 100,000 objects fit, where the default of 4 MB goes to the disk."""
+BY_SETS = {"work_mem": WORK_MEMORY, "jit": "off", "cursor_tuple_fraction": "1"}
+"""A few statements over a whole fleet: compiling each costs more than it gives, and every row of a cursor is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,14 @@ class ContractToClose:
         if not self.invoicing.startswith("attribute:"):
             return ""
         return str(attributes.get(self.invoicing.removeprefix("attribute:"), ""))
+
+
+def work_by_sets(session: Session) -> None:
+    """Tell PostgreSQL, for this transaction, that a few statements over many rows follow; SQLite needs no telling."""
+    connection = session.connection()
+    if connection.dialect.name != "sqlite":
+        settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in BY_SETS.items())
+        connection.execute(text(f"SELECT {settings}"))
 
 
 def contracts(session: Session) -> list[ContractToClose]:

@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Date, bindparam, text
 from sqlmodel import Session, select
 
-from storage.sets import CHUNK, day_of, in_chunks, list_value, listed, write_columns
+from storage.sets import ARRAY_ROWS, CHUNK, day_of, in_chunks, list_value, listed, write_columns
 from storage.tables import (
     Charge,
     Metric,
@@ -19,6 +19,8 @@ from storage.tables import (
 )
 
 ROWS_AT_ONCE = 5000
+RUN_ROWS_MIN = 1000
+"""Fewer neighbours are not worth a statement of their own; so many ids left out between two are."""
 NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 SCHEDULES = """
     SELECT s.id, s.status, s.contract_item_id, s.object_id, s.metric_id, s.charge_id, o.reference, o.attributes, u.name,
@@ -155,14 +157,32 @@ def suspensions(session: Session, item_ids: Iterable[int]) -> dict[int, list[tup
 
 def update_schedules(session: Session, worths: Sequence[tuple[str, str, str, int]]) -> None:
     """Set status, quantity and amount (exact text) by id, and clear the mark for revaluation."""
-    write_columns(
-        session.connection(),
-        sqlite="UPDATE invoicing_schedule SET status = ?, quantity = ?, amount = ?, revalue = 0 WHERE id = ?",
-        postgresql="UPDATE invoicing_schedule AS s SET status = v.status, quantity = v.quantity, amount = v.amount, "
-        "revalue = 0 FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[]) AS v (status, quantity, amount, id) "
-        "WHERE s.id = v.id",
-        rows=worths,
-    )
+    connection = session.connection()
+    sqlite = "UPDATE invoicing_schedule SET status = ?, quantity = ?, amount = ?, revalue = 0 WHERE id = ?"
+    # The bounds say that a run is one place of the table; without them PostgreSQL reads all of it.
+    postgresql = """
+        UPDATE invoicing_schedule AS s SET status = v.status, quantity = v.quantity, amount = v.amount, revalue = 0
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[]) AS v (status, quantity, amount, id)
+        WHERE s.id = v.id AND s.id BETWEEN {first} AND {last}
+    """
+    if connection.dialect.name == "sqlite":
+        write_columns(connection, sqlite=sqlite, postgresql="", rows=worths)
+        return
+    for run in runs(sorted(worths, key=itemgetter(3))):
+        bounded = postgresql.format(first=run[0][3], last=run[-1][3])
+        write_columns(connection, sqlite="", postgresql=bounded, rows=run)
+
+
+def runs(rows: Sequence[tuple[str, str, str, int]]) -> Iterator[Sequence[tuple[str, str, str, int]]]:
+    """Rows in order of id, cut where many ids are left out; a run has rows enough for a statement of its own."""
+    start = 0
+    for place in range(1, len(rows)):
+        long = place - start >= ARRAY_ROWS
+        if long or (place - start >= RUN_ROWS_MIN and rows[place][3] - rows[place - 1][3] > RUN_ROWS_MIN):
+            yield rows[start:place]
+            start = place
+    if start < len(rows):
+        yield rows[start:]
 
 
 def look_again(session: Session, schedule_ids: Sequence[int]) -> None:

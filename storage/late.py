@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlmodel import Session
 
 from storage.registers import NOTHING_LATER
@@ -23,16 +23,12 @@ TOUCHED = f"""
     touched AS (
         SELECT r.object_id, r.metric_id, r.batch,
                r.day * {DAY_MICROS} AS day_start, (r.day + 1) * {DAY_MICROS} AS day_end
-        FROM usage_day d JOIN usage_rollup r ON r.day = d.day
-        WHERE d.batch > (SELECT MIN(mark) FROM mark) AND r.batch > (SELECT MIN(mark) FROM mark)
-              AND d.day <= (SELECT MAX(s.end_at) FROM invoicing_schedule s WHERE s.metric_id IS NOT NULL AND {CHARGED})
-                           / {DAY_MICROS} + {{days_after}}
+        FROM usage_rollup r WHERE r.batch > (SELECT MIN(mark) FROM mark) AND r.day {{days}}
     )
 """
-"""What was touched since the marks on days that were charged; the days since then, nearly all, are not late."""
-ON_CHARGED_DAYS, A_DAY_AFTER_TOO = TOUCHED.format(days_after=0), TOUCHED.format(days_after=1)
+"""What was touched since the marks on some days, given as values: an estimate would make PostgreSQL read every day."""
 INSIDE = "s.start_at <= t.day_start AND s.end_at >= t.day_end"
-ACROSS = f"s.start_at < t.day_end AND s.end_at > t.day_start AND NOT ({INSIDE})"
+TOUCHES = "s.start_at < t.day_end AND s.end_at > t.day_start"
 NOT_OVER = "s.end_at > t.day_start"
 """Of every schedule that a day is in or before."""
 OF_OBJECT = "JOIN invoicing_schedule s ON s.object_id = t.object_id AND s.metric_id = t.metric_id"
@@ -58,14 +54,18 @@ def late_schedules(session: Session) -> dict[int, list[int]]:
     """By contract, the charged schedules whose usage was touched by a batch above the contract's last mark."""
     found: dict[int, set[int]] = defaultdict(set)
     edges = []
-    rows = session.connection().execute(
+    days = _touched_days(session)
+    if not days:
+        return {}
+    connection = session.connection()
+    rows = connection.execute(
         text(f"""
-        {ON_CHARGED_DAYS}
-        SELECT DISTINCT s.contract_id, s.id, 0, 0, 0, 0 FROM touched t {OF_OBJECT} AND {INSIDE} {NEWER}
-        UNION ALL
-        SELECT DISTINCT 0, 0, s.metric_id, s.start_at, s.end_at, t.day_start
-        FROM touched t {OF_OBJECT} AND {ACROSS} {NEWER}
-        """)
+        {_touched(connection)}
+        SELECT DISTINCT {_of("s.contract_id", inside=True)}, {_of("s.id", inside=True)},
+               {", ".join(_of(name, inside=False) for name in ("s.metric_id", "s.start_at", "s.end_at", "t.day_start"))}
+        FROM touched t {OF_OBJECT} AND {TOUCHES} {NEWER}
+        """),
+        {"days": list_value(connection, days)},
     )
     for contract_id, schedule_id, metric_id, start, end, day in rows.all():
         if schedule_id:
@@ -78,15 +78,39 @@ def late_schedules(session: Session) -> dict[int, list[int]]:
     return {contract_id: sorted(ids) for contract_id, ids in found.items()}
 
 
+def _touched_days(session: Session, *, days_after: int = 0) -> list[int]:
+    """The days touched since the marks that were charged, or lie so many days after; those since then are not late."""
+    rows = session.connection().execute(
+        text(f"""
+        SELECT d.day FROM usage_day d
+        WHERE d.batch > (SELECT MIN(mark) FROM ({MARKS}) m)
+              AND d.day <= (SELECT MAX(s.end_at) FROM invoicing_schedule s WHERE s.metric_id IS NOT NULL AND {CHARGED})
+                           / {DAY_MICROS} + {days_after}
+        """)
+    )
+    return [row[0] for row in rows]
+
+
+def _touched(connection: Connection) -> str:
+    return TOUCHED.format(days=listed(connection, "days"))
+
+
+def _of(column: str, *, inside: bool) -> str:
+    """The column where a touched day is (or is not) wholly inside the schedule, else 0: both in one walk."""
+    return f"CASE WHEN {'' if inside else 'NOT '}({INSIDE}) THEN {column} ELSE 0 END"
+
+
 def late_levels(session: Session, charge_ids: Iterable[int], *, of_pools: bool) -> list[tuple[int, int]]:
     """Contract and id of the charged schedules into which a level is carried that a newer record changes."""
-    connection = session.connection()
-    ids = {"charge_ids": list_value(connection, charge_ids)}
+    connection, days = session.connection(), _touched_days(session)
+    if not days:
+        return []
+    ids = {"charge_ids": list_value(connection, charge_ids), "days": list_value(connection, days)}
     found: list[tuple[int, int]] = []
     for schedules in (OF_OBJECT, OF_POOL) if of_pools else (OF_OBJECT,):
         rows = connection.execute(
             text(f"""
-            {ON_CHARGED_DAYS}
+            {_touched(connection)}
             SELECT DISTINCT s.contract_id, s.id FROM touched t {schedules} AND {NOT_OVER} {NEWER}
                    AND s.charge_id {listed(connection, "charge_ids")}
             """),
@@ -98,15 +122,19 @@ def late_levels(session: Session, charge_ids: Iterable[int], *, of_pools: bool) 
 
 def late_ends(session: Session) -> list[tuple[int, int]]:
     """Contract and id of the charged last schedules of registers that a reading came for, whatever its period."""
-    rows = session.connection().execute(
+    connection, days = session.connection(), _touched_days(session)
+    if not days:
+        return []
+    rows = connection.execute(
         text(f"""
-        {ON_CHARGED_DAYS}
+        {_touched(connection)}
         SELECT DISTINCT s.contract_id, s.id FROM touched t
         JOIN metric k ON k.id = t.metric_id AND k.kind = 'cumulative'
         {OF_OBJECT} AND {NOT_OVER}
         JOIN contract_item i ON i.id = s.contract_item_id AND i.end_at <= s.end_at
         {NEWER} AND {NOTHING_LATER}
-        """)
+        """),
+        {"days": list_value(connection, days)},
     )
     return [(row[0], row[1]) for row in rows]
 
@@ -117,14 +145,18 @@ def late_pools(session: Session) -> list[tuple[int, int]]:
     An item that came from another zone may begin within a day of its period. Of a register also the periods after the
     record: it is what they begin with.
     """
-    rows = session.connection().execute(
+    connection, days = session.connection(), _touched_days(session, days_after=1)
+    if not days:
+        return []
+    rows = connection.execute(
         text(f"""
-        {A_DAY_AFTER_TOO}
+        {_touched(connection)}
         SELECT DISTINCT s.contract_id, s.id FROM touched t
         JOIN metric k ON k.id = t.metric_id
         {OF_POOL} AND s.end_at > t.day_start - {DAY_MICROS}
         {NEWER} AND (s.start_at < t.day_end + {DAY_MICROS} OR k.kind = 'cumulative')
-        """)
+        """),
+        {"days": list_value(connection, days)},
     )
     return [(row[0], row[1]) for row in rows]
 

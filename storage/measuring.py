@@ -1,13 +1,14 @@
 """What objects used of a metric over a window, by sets: whole days from the rollup, their ends from the facts."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session, select
 
 from storage.reversals import standing_in
-from storage.sets import HALF, halves, list_value, listed, write_columns
+from storage.sets import HALF, halves, list_value, listed, within, write_columns
 from storage.tables import (
     IngestCounter,
 )
@@ -67,22 +68,23 @@ def usage_mark(session: Session) -> int:
     return session.exec(select(IngestCounter.last_batch)).first() or 0
 
 
-def whole_days(session: Session, span: Span, object_ids: Iterable[int]) -> dict[int, Measured]:
+def whole_days(session: Session, span: Span, object_ids: AbstractSet[int]) -> dict[int, Measured]:
     """By object, the rollup over the whole UTC days inside a span."""
     connection = session.connection()
+    inside, ids = within(connection, "ids", object_ids)
     totals = f"""
         SELECT r.object_id, SUM(r.record_count) AS n, {halves(connection, "r.quantity_sum")},
                MAX(r.quantity_max) AS top{", MIN(r.day) AS first_day, MAX(r.day) AS last_day" if span.ends else ""}
         FROM usage_rollup r
         WHERE r.metric_id = :metric_id AND r.day >= :first AND r.day < :last AND r.record_count > 0
-              AND r.object_id {listed(connection, "ids")}
+              AND r.object_id {inside}
         GROUP BY r.object_id
     """
     values = {
         "metric_id": span.metric_id,
         "first": -(-span.start // DAY_MICROS),
         "last": span.end // DAY_MICROS,
-        "ids": list_value(connection, object_ids),
+        **ids,
     }
     if not span.ends:
         return {
@@ -90,6 +92,7 @@ def whole_days(session: Session, span: Span, object_ids: Iterable[int]) -> dict[
             # In portions: of a fleet, rows and numbers of the driver would fill more memory than what is kept of them.
             for rows in connection.execute(text(totals), values).partitions(ROWS_AT_ONCE)
             for row in rows
+            if row[0] in object_ids
         }
     rows = connection.execute(
         text(f"""
@@ -100,7 +103,11 @@ def whole_days(session: Session, span: Span, object_ids: Iterable[int]) -> dict[
         """),
         values,
     )
-    return {row[0]: Measured(int(row[1]), int(row[2]) * HALF + int(row[3]), *row[4:]) for row in rows}
+    return {
+        row[0]: Measured(int(row[1]), int(row[2]) * HALF + int(row[3]), *row[4:])
+        for row in rows
+        if row[0] in object_ids
+    }
 
 
 def top_before(session: Session, span: Span, object_ids: Iterable[int]) -> dict[int, int]:

@@ -70,6 +70,7 @@ class ContractCloser:
 
     def _claimed(self, account: Account, *, wait: bool) -> Outcome:
         with self.database.transaction() as session:
+            closing.work_by_sets(session)
             # In order of id, as all that claim several: two closers never wait for each other.
             for contract in sorted(account, key=attrgetter("id")):
                 if not claims.claim(session, contract.id, wait=wait):

@@ -10,7 +10,7 @@ from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
-from storage import commitments, crediting, due, exchanges, incomplete, measuring, records, walking
+from storage import closing, commitments, crediting, due, exchanges, incomplete, measuring, records, walking
 from storage.due import ScheduleToValue
 from storage.late import late_ends, late_levels, late_pools, late_schedules
 from storage.markers import Beginning
@@ -48,6 +48,7 @@ class MonthReader:
     """Whether messages may be missing anywhere."""
 
     def __post_init__(self) -> None:
+        closing.work_by_sets(self.session)
         self.has_gestures = crediting.has_gestures(self.session)
         self.has_gaps = incomplete.any_open(self.session)
         self.mark = measuring.usage_mark(self.session)
