@@ -92,7 +92,9 @@ class _Application:
         return row
 
     def _seller(self, seller: SellerModel) -> None:
-        values = {"currency": seller.currency, "timezone": seller.timezone, "party": seller.party()}
+        values: dict[str, Any] = {"currency": seller.currency, "timezone": seller.timezone, "party": seller.party()}
+        if seller.accounting is not None:
+            values["accounting"] = seller.accounting.model_dump(exclude_none=True)
         self._save("seller", seller.name, stored.seller(self.session), Seller, values)
 
     def _metric(self, metric: MetricModel, place: str) -> None:

@@ -90,6 +90,8 @@ Amount = Annotated[Fraction, PlainValidator(_amount)]
 Day = Annotated[date, BeforeValidator(_day)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
+Account = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,20}$")]
+VatKey = Annotated[str, StringConstraints(pattern=r"^(S|Z|E|AE|K|G|O|L|M)( [0-9]{1,3}(\.[0-9]{1,4})?)?$")]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Invoicing = Annotated[str, StringConstraints(pattern=r"^(contract|customer|attribute:.{1,100})$")]
 Group = Annotated[str, StringConstraints(pattern=r"^(subscription|charge|object|attribute:.{1,100})$")]
@@ -116,14 +118,25 @@ class PartyModel(Model):
 
     def party(self) -> dict[str, Any]:
         """What is frozen onto each invoice."""
-        kept = self.model_dump(exclude_none=True, exclude={"currency", "timezone", "reference"})
+        kept = self.model_dump(exclude_none=True, exclude={"currency", "timezone", "reference", "accounting"})
         return {name: value for name, value in kept.items() if value != []}
+
+
+class AccountingModel(Model):
+    """The seller's accounts, for journal entries."""
+
+    receivable: Account
+    revenue: Account
+    vat: dict[VatKey, Account] = Field(default_factory=dict, max_length=100)
+    bank: Account | None = None
+    advances: Account | None = None
 
 
 class SellerModel(PartyModel):
     currency: Currency
     timezone: Zone
     iban: Text | None = None
+    accounting: AccountingModel | None = None
 
 
 class CustomerModel(PartyModel):

@@ -1,5 +1,6 @@
 """The priced parts of a plan, read from their catalogue form; what is not understood is refused, never ignored."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,8 @@ Limits = Literal["pool", "item"]
 VatCategory = Literal["S", "Z", "E", "AE", "K", "G", "O", "L", "M"]
 """UNCL5305 in EN 16931: standard, zero, exempt, reverse charge, intra-community, export, outside, IGIC, IPSI."""
 VAT_CATEGORIES_AT_ZERO = frozenset({"Z", "E", "AE", "K", "G", "O"})
+ACCOUNT = re.compile(r"[A-Za-z0-9.-]{1,20}")
+"""An account of the bookkeeper, as it stands in journal entries."""
 TRIAL_DAYS_LIMIT = 3650
 """A longer trial is a mistake in a number."""
 ONE_MONTH = Every(months=1)
@@ -52,8 +55,12 @@ class Terms:
     discount: Discount | None = None
     maximum: Fraction | None = None
     minimum: Fraction | None = None
+    account: str | None = None
+    """Of revenue, in journal entries; the seller's when None."""
 
     def __post_init__(self) -> None:
+        if self.account is not None and not ACCOUNT.fullmatch(self.account):
+            raise Invalid(f"account {self.account!r} should be an account: letters, digits, . and -, at most 20")
         if self.vat_rate > 100:  # noqa: PLR2004 - percent
             raise Invalid('vat_rate is in percent, at most 100; 20 % is "20"')
         if self.vat_category in VAT_CATEGORIES_AT_ZERO and self.vat_rate:

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import click
 
 COMMANDS = {
+    "accounting": ("gateway.cli.accounting", "Journal entries of what was issued and paid: export."),
     "advances": ("gateway.cli.advances", "Money paid on contracts before it is invoiced: add, list."),
     "apply": ("gateway.cli.catalogue", "Declare metrics, plans, customers, contracts from a YAML file."),
     "close": ("gateway.cli.closing", "Value what is due up to a date and issue the invoices."),
     "doctor": ("gateway.cli.running", "Check the settings, the database and what is due."),
-    "gaps": ("gateway.cli.gaps", "Times in which the broker lost what it had taken."),
+    "gaps": ("gateway.cli.gaps", "Times in which messages may have been lost: list, accept."),
     "invoices": ("gateway.cli.invoices", "List, show, export and explain invoices."),
     "migrate": ("gateway.cli.running", "Bring the database to this release."),
     "objects": ("gateway.cli.objects", "The registry: create, activate, suspend, terminate, show."),
