@@ -44,6 +44,7 @@ END_OF_ROW = "\r\n"
 SCHEDULE_COLUMNS = (
     *("invoice", "line", "object", "subscription", "charge", "component", "period_starts_on", "period_last_day"),
     *("adjustment", "quantity", "unit", "unit_price", "net_amount", "currency"),
+    "quality",
 )
 USAGE_COLUMNS = (
     *("invoice", "line", "object", "subscription", "charge", "component", "period_starts_on", "period_last_day"),
@@ -130,17 +131,17 @@ def _end_of_line(batch: list[ShareTuple], begin: int) -> int:
 def _schedule_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, str]]:
     """Rows as text, with how many: what does not change within a line and a period is written once."""
     digits = invoice.minor_digits
-    ending = f",{csv_cell(invoice.currency)}{END_OF_ROW}"
+    currency = csv_cell(invoice.currency)
     for line, batch in _with_lines(session, invoice):
         before = csv_row((name_of(invoice), str(line.position))) + ","
         named = csv_row((line.subscription, line.charge, line.component))
         after = f",{csv_cell(line.unit)},{decimal_text(str(line.unit_price))},"
-        first = until = measured = charged = None
-        between = amount = net = ""
+        first = until = measured = charged = known = None
+        between = amount = net = ending = ""
         texts: list[str] = []
         add = texts.append
         names = csv_column([row[1] for row in batch])
-        for (_, _, starts_on, ends_on, quantity, share_minor), name in zip(batch, names, strict=True):
+        for (_, _, starts_on, ends_on, quantity, share_minor, quality), name in zip(batch, names, strict=True):
             if starts_on != first or ends_on != until:
                 first, until = starts_on, ends_on
                 between = f",{named},{starts_on},{last_day(ends_on)},{int(line.adjustment)},"
@@ -148,6 +149,8 @@ def _schedule_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, s
                 measured, amount = quantity, decimal_text(quantity)
             if share_minor != charged:
                 charged, net = share_minor, format_minor(share_minor, digits)
+            if quality != known:
+                known, ending = quality, f",{currency},{quality}{END_OF_ROW}"
             add(f"{before}{name}{between}{amount}{after}{net}{ending}")
         yield len(batch), "".join(texts)
 
@@ -155,11 +158,17 @@ def _schedule_texts(session: Session, invoice: Invoice) -> Iterator[tuple[int, s
 def _schedule_cells(session: Session, invoice: Invoice) -> Iterator[list[Cell]]:
     for line, batch in _with_lines(session, invoice):
         price = decimal_of(line.unit_price)
-        for _, reference, starts_on, ends_on, quantity, share_minor in batch:
+        for _, reference, starts_on, ends_on, quantity, share_minor, quality in batch:
             yield [
                 *(name_of(invoice), line.position, reference, line.subscription, line.charge, line.component),
                 *(day_of(starts_on), last_day(ends_on), int(line.adjustment), Decimal(decimal_text(quantity))),
-                *(line.unit, price, Decimal(format_minor(share_minor, invoice.minor_digits)), invoice.currency),
+                *(
+                    line.unit,
+                    price,
+                    Decimal(format_minor(share_minor, invoice.minor_digits)),
+                    invoice.currency,
+                    quality,
+                ),
             ]
 
 

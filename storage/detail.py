@@ -38,11 +38,12 @@ FETCH_ROWS = 1000
 """Detail rows held in memory at a time."""
 SHARES = """
     SELECT line.position, COALESCE(object.reference, '') AS name, schedule.starts_on, schedule.ends_on,
-           share.quantity, share.share_minor
+           share.quantity, share.share_minor, {quality}
     FROM invoice_line AS line
     JOIN line_share AS share ON share.line_id = line.id
     JOIN invoicing_schedule AS schedule ON schedule.id = share.schedule_id
     LEFT JOIN connected_object AS object ON object.id = schedule.object_id
+    {boundary}
     WHERE line.invoice_id = :invoice_id
     ORDER BY line.position, object.reference, share.schedule_id
 """
@@ -51,21 +52,27 @@ POOLED_SHARES = """
     SELECT line.position, COALESCE(object.reference, '') AS name,
            COALESCE(schedule.starts_on, line.period_starts_on), COALESCE(schedule.ends_on, line.period_ends_on),
            COALESCE(part.quantity, share.quantity, line.quantity),
-           COALESCE(part.share_minor, share.share_minor, line.net_minor)
+           COALESCE(part.share_minor, share.share_minor, line.net_minor), {quality}
     FROM invoice_line AS line
     LEFT JOIN line_share AS share ON share.line_id = line.id
     LEFT JOIN invoicing_schedule AS schedule ON schedule.id = share.schedule_id
     LEFT JOIN object_share AS part ON part.line_id = share.line_id AND part.schedule_id = share.schedule_id
     LEFT JOIN connected_object AS object ON object.id = COALESCE(part.object_id, schedule.object_id)
+    {boundary}
     WHERE line.invoice_id = :invoice_id
     ORDER BY line.position, object.reference, share.schedule_id
 """
 """The same where there are pools or coupons: a row for each object of a pool, and one without object for a coupon."""
 
-ShareTuple = tuple[int, str, date | str, date | str, str, int]
-"""Position of the line, the object's reference or "", first day, exclusive end, quantity as exact text, minor units.
+BOUNDARY = (
+    "LEFT JOIN boundary_value AS boundary ON boundary.object_id = object.id "
+    "AND boundary.metric_id = schedule.metric_id AND boundary.at = schedule.end_at"
+)
+ShareTuple = tuple[int, str, date | str, date | str, str, int, str]
+"""Line's position, object's reference or "", first day, exclusive end, quantity as exact text, minor units, quality.
 
-A day is what the driver gives: a date (PostgreSQL) or its ISO text (SQLite); `str` of both is the ISO text.
+The quality is that of a register's value at the end of the period, "" of what is no register. A day is what the driver
+gives: a date (PostgreSQL) or its ISO text (SQLite); `str` of both is the ISO text.
 """
 
 
@@ -134,6 +141,8 @@ class ExplainedShare:
     detail: DetailRow
     opening: Fraction | None
     closing: Fraction | None
+    qualities: tuple[str | None, str | None]
+    """How these two values are known."""
     records: Iterator[ExplainedRecord]
 
 
@@ -153,6 +162,10 @@ def share_batches(session: Session, number: str) -> Iterator[list[ShareTuple]]:
     invoice, _ = find_invoice(session, number)
     invoice_id = invoice.id or 0
     sql = POOLED_SHARES if pools.has_parts(session, invoice_id) or coupons.of_invoice(session, invoice_id) else SHARES
+    if session.exec(select(BoundaryValue.at).limit(1)).first() is None:  # no register: nothing is asked for each share
+        sql = sql.format(quality="''", boundary="")
+    else:
+        sql = sql.format(quality="COALESCE(boundary.quality, '')", boundary=BOUNDARY)
     return _batches(session, text(sql).bindparams(invoice_id=invoice.id))
 
 
@@ -359,10 +372,12 @@ def _of_object(object_id: int) -> tuple[Any, ...]:
 
 
 def _explained(session: Session, detail: DetailRow, mark: int, shows: Shows) -> ExplainedShare:
+    (opening, begun), (closing, ended) = (_register(session, detail, at) for at in (detail.start_at, detail.end_at))
     return ExplainedShare(
         detail=detail,
-        opening=_register(session, detail, detail.start_at),
-        closing=_register(session, detail, detail.end_at),
+        opening=opening,
+        closing=closing,
+        qualities=(begun, ended),
         records=(
             ExplainedRecord(
                 record=record,
@@ -375,11 +390,11 @@ def _explained(session: Session, detail: DetailRow, mark: int, shows: Shows) -> 
     )
 
 
-def _register(session: Session, detail: DetailRow, at: datetime) -> Fraction | None:
+def _register(session: Session, detail: DetailRow, at: datetime) -> tuple[Fraction | None, str | None]:
     if detail.object_id is None or detail.metric_id is None:
-        return None
+        return None, None
     found = session.exec(
-        select(BoundaryValue.quantity, Metric.decimals)
+        select(BoundaryValue.quantity, Metric.decimals, BoundaryValue.quality)
         .join(Metric, col(Metric.id) == col(BoundaryValue.metric_id))
         .where(
             BoundaryValue.object_id == detail.object_id,
@@ -387,4 +402,4 @@ def _register(session: Session, detail: DetailRow, at: datetime) -> Fraction | N
             BoundaryValue.at == at,
         )
     ).first()
-    return None if found is None else Fraction(found[0], 10 ** found[1])
+    return (None, None) if found is None else (Fraction(found[0], 10 ** found[1]), found[2])

@@ -4,12 +4,14 @@ At the end of an item nothing follows that could charge what comes late.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import text
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from storage.sets import list_value, listed
+from storage.tables import BoundaryValue
 
 NOTHING_LATER = """
     NOT EXISTS (
@@ -38,6 +40,12 @@ def boundaries_of(session: Session, object_id: int, metric_id: int) -> list[Stor
         {"object_id": object_id, "metric_id": metric_id},
     )
     return [StoredBoundary(*row) for row in rows]
+
+
+def qualities_of(session: Session, object_id: int) -> dict[tuple[int | None, datetime], str]:
+    """How the values of an object's registers are known, by metric and instant."""
+    query = select(BoundaryValue).where(BoundaryValue.object_id == object_id)
+    return {(row.metric_id, row.at): row.quality for row in session.exec(query)}
 
 
 def followed_by_nothing(session: Session, schedule_ids: Iterable[int]) -> set[int]:

@@ -42,6 +42,8 @@ def _share(share: ExplainedShare, archived: Sequence[date], digits: int) -> Said
         "archived_months": _away(share, archived),
         "register_at_start": share.opening,
         "register_at_end": share.closing,
+        "quality_at_start": share.qualities[0],
+        "quality_at_end": share.qualities[1],
         "records": (_record(explained) for explained in share.records),
     }
 
@@ -83,6 +85,10 @@ def explained_texts(lines: Iterator[Said]) -> Iterator[str]:
         for share in line["shares"]:
             quantity = exact_text(share["quantity"])
             yield f"  {share['object']} {share['from']} to {share['to']}: {quantity}, {share['share']}\n"
+            if share["register_at_start"] is not None and share["register_at_end"] is not None:
+                begun = f"{exact_text(share['register_at_start'])} ({share['quality_at_start']})"
+                ended = f"{exact_text(share['register_at_end'])} ({share['quality_at_end']})"
+                yield f"    the register went from {begun} to {ended}\n"
             if share["archived_months"]:
                 months = ", ".join(share["archived_months"])
                 yield f"    the usage records of {months} are archived: they are not shown\n"

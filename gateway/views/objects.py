@@ -8,7 +8,7 @@ from sqlmodel import Session
 from billing import downlink
 from billing.core.errors import NotFound
 from storage import downlink as commanded
-from storage import items, registry
+from storage import items, registers, registry
 
 DAY = timedelta(days=1)
 
@@ -32,6 +32,7 @@ def whole_object(session: Session, reference: str) -> dict[str, Any]:
         raise NotFound(f"no object is called {reference!r}; `metergate objects list` shows those that are")
     it = found[0]
     presence = registry.presence(session, it.id)
+    qualities = registers.qualities_of(session, it.id)
     return listed_object(it) | {
         "attributes": it.attributes,
         "created_at": it.created_at,
@@ -55,6 +56,7 @@ def whole_object(session: Session, reference: str) -> dict[str, Any]:
                         "status": schedule.status,
                         "quantity": schedule.quantity,
                         "amount": schedule.amount,
+                        "quality": qualities.get((schedule.metric_id, schedule.end_at)),
                     }
                     for schedule in items.schedules(session, item.id)
                 ],

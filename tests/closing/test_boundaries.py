@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,10 @@ from sqlmodel import col, select
 
 from billing.boundaries import boundaries
 from billing.core.errors import Invalid, NotFound
+from gateway.cli.explaining import explained as explained_lines
+from gateway.cli.explaining import explained_texts
+from gateway.extraction import export_invoice
+from gateway.views.objects import whole_object
 from storage.database import Database
 from storage.tables import BoundaryValue
 from tests.usecases.changing import SELLER, World, contract, plans
@@ -145,3 +150,19 @@ def test_a_person_may_say_what_the_register_stood_at(interpolated: World) -> Non
             "reading",
             "estimated",
         ]
+
+
+def test_how_a_value_is_known_is_on_the_schedule_in_the_detail_and_in_the_explanation(
+    interpolated: World, tmp_path: Path
+) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-29T00:00:00", 156), ("2022-05-03T00:00:00", 164))
+    (invoice,) = it.close(APRIL).invoices
+    with it.database.snapshot() as session:
+        export_invoice(session, invoice.number, tmp_path / "detail.csv", "csv")
+        explained = "".join(explained_texts(explained_lines(session, invoice.number)))
+        (item,) = whole_object(session, "IOT_1")["contract_items"]
+    detail = (tmp_path / "detail.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.rpartition(",")[2] for row in detail] == ["quality", "interpolated"]
+    assert "the register went from 100 (baseline) to 160 (interpolated)" in explained
+    assert [schedule["quality"] for schedule in item["schedules"][:2]] == ["interpolated", None]

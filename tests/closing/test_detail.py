@@ -60,7 +60,7 @@ def plainly(database: Database, number: str) -> bytes:
             quantity = f"{decimal_of(row.quantity):f}"
             unit, currency = harmless(row.unit), document.currency
             writer.writerow(
-                [number, row.line, *texts, *days, int(row.adjustment), quantity, unit, price, net, currency]
+                [number, row.line, *texts, *days, int(row.adjustment), quantity, unit, price, net, currency, ""]
             )
     return stream.getvalue().encode()
 

@@ -59,7 +59,7 @@ def history(chance: random.Random) -> tuple[list[Told], int]:
 
 
 @pytest.mark.parametrize("how", ["carried", "interpolated"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 5])
 def test_the_invoices_add_up_to_last_minus_first_and_the_full_turns(database: Database, seed: int, how: str) -> None:
     chance = random.Random(seed)  # noqa: S311 - a history, no secret
     told, counted = history(chance)

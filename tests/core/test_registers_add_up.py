@@ -32,7 +32,7 @@ def histories(draw: st.DrawFn) -> History:
     epochs: list[Epoch] = []
     counted, at = 0, 0
     for n in range(draw(st.integers(1, 4))):
-        total = draw(st.integers(0, MODULUS - 1))
+        total = draw(st.one_of(st.integers(MODULUS - 60, MODULUS - 1), st.integers(0, MODULUS - 1)))
         kept: list[tuple[int, int]] = []
         lost = 0
         if n:
