@@ -37,6 +37,14 @@ def test_tryton_is_the_measured_one_where_the_peers_were_measured(tmp_path: Path
     assert close.tryton_speed(tmp_path) == (33.0, "measured by the peers case")
 
 
+def test_growth_is_the_median_of_the_rounds_with_its_spread() -> None:
+    seconds = {(items, records): [1.0, 2.0, 4.0] for items in close.ITEMS for records in close.RECORDS}
+    seconds[close.ITEMS[-1], close.RECORDS[-1]] = [9.0, 10.0, 88.0]
+    found = {figure.name: figure for figure in close.growth("sqlite", seconds)}
+    growth = found["growth from 10,000 to 100,000 items over 10,000,000 records, sqlite"]
+    assert (growth.value, growth.low, growth.high, growth.rounds) == (9.0, 5.0, 22.0, 3)
+
+
 def test_ingest_and_close_are_measured(tmp_path: Path) -> None:
     found = [*ingest.run(scale="small", rounds=1), *close.run(scale="small", rounds=1)]
     assert {figure.case for figure in found} == {"ingest", "close"}

@@ -78,6 +78,37 @@ def test_two_processes_that_close_at_once_issue_each_invoice_once(
     assert sorted(invoice.number or "" for invoice in issued) == expected
 
 
+def test_two_closing_parts_whose_ticks_fall_together_issue_each_invoice_once(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Each minute is a tick of both: they come to the same contracts within milliseconds."""
+    declare(database)
+    ticking = {
+        **environment(database_url),
+        "METERGATE_CLOCK": "virtual:2022-06-03T12:00:00Z",
+        "METERGATE_CLOSE_CRON": "* * * * *",
+    }
+    with (
+        running(["--role", "close"], ticking, tmp_path) as one,
+        running(["--role", "close"], ticking, tmp_path) as other,
+    ):
+        closers = (one, other)
+
+        def issued() -> list[str]:
+            return sorted(
+                line.split("issued ")[1].strip() for it in closers for line in it.lines if "issued INV/" in line
+            )
+
+        eventually(lambda: len(issued()) >= 2 * CONTRACTS, "both months are closed", seconds=60 + PATIENCE_SECONDS)
+        assert [process.stop() for process in closers] == [0, 0]
+        said = issued()
+    expected = [f"INV/2022/{month:02d}/{number:04d}" for month in (4, 5) for number in range(1, CONTRACTS + 1)]
+    with database.snapshot() as session:
+        invoices = session.exec(select(Invoice)).all()
+    assert sorted(invoice.number or "" for invoice in invoices) == said == expected
+    assert len({(invoice.contract_id, invoice.month_starts_on) for invoice in invoices}) == 2 * CONTRACTS
+
+
 def test_the_closing_part_keeps_house_without_a_broker(database: Database, database_url: str, tmp_path: Path) -> None:
     with running(["--role", "close"], environment(database_url), tmp_path) as one:
         with running(["--role", "close"], environment(database_url), tmp_path) as other:
