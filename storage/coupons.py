@@ -97,10 +97,10 @@ def all_coupons(session: Session) -> Mapping[int, tuple[Coupon, str, str]]:
     return {row.id or 0: (row, contract.name, contract.currency) for row, contract in session.exec(query)}
 
 
-def reduced(session: Session) -> Iterator[tuple[Invoice, list[ReducedLine]]]:
-    """Every issued document with a coupon on it, in the order of issue, with all its lines."""
-    with_coupons = select(col(InvoiceLine.invoice_id)).join(CouponUse, col(CouponUse.line_id) == col(InvoiceLine.id))
-    query = select(Invoice).where(col(Invoice.id).in_(with_coupons), Invoice.status == "issued")
+def reducible(session: Session) -> Iterator[tuple[Invoice, list[ReducedLine]]]:
+    """Every issued document of customers that have coupons, in the order of issue, with all its lines."""
+    customers = select(col(Contract.customer_id)).join(Coupon, col(Coupon.contract_id) == col(Contract.id))
+    query = select(Invoice).where(col(Invoice.customer_id).in_(customers), Invoice.status == "issued")
     for invoice in session.exec(query.order_by(col(Invoice.id))).all():
         rows = session.exec(
             select(InvoiceLine, CouponUse)

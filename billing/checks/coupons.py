@@ -1,7 +1,7 @@
 """What coupons took, computed again document by document in the order of issue, from what was left of each then."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from billing.checks.books import Books, Finding
@@ -17,14 +17,16 @@ Taken = dict[int, dict[date, int]]
 
 
 def taken_off(books: Books) -> Iterator[Finding]:
-    """Every coupon that does not take what it should."""
-    known = {key: coupon_of(*found) for key, found in stored.all_coupons(books.session).items()}
+    """Every coupon that does not take what it should, or takes nothing where it had something left."""
+    coupons = stored.all_coupons(books.session)
+    known = {key: coupon_of(*found) for key, found in coupons.items()}
+    contract_of = {row.contract_id: name for row, name, _ in coupons.values()}
     taken: Taken = defaultdict(lambda: defaultdict(int))
     months: dict[int, date] = {}
-    for invoice, lines in stored.reduced(books.session):
+    for invoice, lines in stored.reducible(books.session):
         month = months.setdefault(invoice.id or 0, invoice.month_starts_on)
         if invoice.credits_id is None:
-            wrong = _invoice(invoice, lines, known, taken)
+            wrong = _invoice(invoice, lines, known, taken, contract_of)
         else:
             month = months.get(invoice.credits_id, month)
             wrong = _note(invoice, lines)
@@ -35,12 +37,22 @@ def taken_off(books: Books) -> Iterator[Finding]:
                 taken[line.coupon_id][month] += line.taken_minor or 0
 
 
-def _invoice(invoice: Invoice, lines: Sequence[ReducedLine], known: dict[int, Coupon], taken: Taken) -> Iterator[str]:
+def _invoice(
+    invoice: Invoice,
+    lines: Sequence[ReducedLine],
+    known: Mapping[int, Coupon],
+    taken: Taken,
+    contract_of: Mapping[int, str],
+) -> Iterator[str]:
     month = invoice.month_starts_on
-    # Only where a document is for several contracts do its coupons say whose they are.
-    of_many = any(line.contract for line in lines if line.coupon_id is not None)
+    on_it = {line.coupon_id for line in lines if line.coupon_id is not None}
+    # Only where a document is for several contracts do its coupons, and its lines, say whose they are.
+    of_many = any(line.contract for line in lines if line.coupon_id is not None or not on_it)
     before = [_reducible(line, of_many=of_many) for line in lines if line.coupon_id is None]
-    for coupon_id in dict.fromkeys(line.coupon_id for line in lines if line.coupon_id is not None):
+    # A coupon that was taken before was there: it should have been taken here too, where it had anything left.
+    there = taken.keys() if (invoice.kind, invoice.purpose) == ("invoice", "period") else ()
+    whose = {line.contract for line in lines} if of_many else {contract_of.get(invoice.contract_id, "")}
+    for coupon_id in sorted(on_it | {it for it in there if known[it].contract in whose}):
         coupon = known[coupon_id]
         owed = reduction(coupon, coupon.left(taken[coupon_id], month), before)
         stated: dict[Rate, tuple[int, int]] = {

@@ -229,6 +229,25 @@ def test_what_is_changed_by_hand_is_found(database: Database, change: str) -> No
     assert ("seals" in found) == ("UPDATE coupon SET" not in change)
 
 
+def test_a_coupon_that_was_not_taken_is_found(database: Database) -> None:
+    here = world(database, f"{OFF}, periods: 3")
+    assert taken(here, MAY) == [[-1000], [-1000]]
+    with database.transaction() as session:
+        for change in (
+            "DELETE FROM coupon_use WHERE line_id = (SELECT MAX(line_id) FROM coupon_use)",
+            "DELETE FROM invoice_line WHERE unit = 'coupon' AND id NOT IN (SELECT line_id FROM coupon_use)",
+        ):
+            session.connection().execute(text(change))
+        said = [it.message for it in differences(verify(session)) if it.check == "coupons"]
+        assert any("takes 10.00 off VAT S 20 % of INV/2022/05/0001, the invoice states 0.00" in it for it in said)
+        session.rollback()
+    # One that is declared afterwards was not there before, and one that is used up takes nothing: no difference.
+    assert taken(here, JULY) == [[-1000], []]
+    terms = f", coupons: [{{{OFF}, periods: 3}}, {{name: Later, amount: 5}}]"
+    here.apply(plans(A=[fee("30", "arrears")]) + "contracts:\n" + contract("C", "A", more=terms))
+    assert taken(here, date(2022, 8, 31)) == [[-500]]
+
+
 def test_what_a_document_took_of_a_coupon_keeps_its_terms(database: Database) -> None:
     here = world(database)
     here.apply(here.text.replace("amount: 10", "amount: 11"))
