@@ -24,7 +24,7 @@ from gateway.roles import PARTS, Parts, client_id, filters, usage_filters
 from gateway.scheduler import Alarms
 from gateway.sessions import SessionKeeper
 from gateway.sources.source import Sources
-from gateway.sources.stored import WATCH_SECONDS, Watch
+from gateway.sources.stored import WATCH_SECONDS, Watch, load
 from gateway.webhooks import Deliverer
 from storage import gaps, members, quarantine
 from storage.database import Database
@@ -110,6 +110,8 @@ class Gateway:
         if self._parts.close:
             self._begin_closing()
         if self._parts.control:
+            with self._database.snapshot() as session:
+                self._publisher.state_on(load(session).state_topic)
             self._publisher.start()
             self._deliverer.start()
         if self._sessions is not None:

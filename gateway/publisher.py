@@ -1,12 +1,15 @@
 """Publishes the outbox: what a transaction decided leaves after it, in order, at least once."""
 
+import json
 import logging
 import threading
 from datetime import datetime
+from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessageInfo
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from billing import downlink
 from config.clock import Clock
@@ -15,6 +18,7 @@ from storage import outbox
 from storage.database import Database
 from storage.errors import StorageError
 from storage.tables import Outbox
+from storage.types import to_micros
 
 log = logging.getLogger(__name__)
 PUBLISH_SECONDS = 10
@@ -36,9 +40,37 @@ class OutboxPublisher:
         self._client: Client = new_client(
             address, client_id=f"{client_id}-outbox", mqtt_version=mqtt_version, manual_ack=False, clean=True
         )
+        self._state_topic: str | None = None
+        self._since = 0
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def state_on(self, topic: str | None) -> None:
+        """Be the primary host of Sparkplug's edge nodes on this topic: retained while connected, with a will.
+
+        To be called before `start`. The will has the time of the birth (Sparkplug 3.0, 5.8).
+        """
+        self._state_topic = topic
+        if topic is not None:
+            self._client.on_pre_connect = lambda _client, _userdata: self._prepare_will(topic)
+            self._client.on_connect = self._on_connect
+
+    def _on_connect(
+        self, _client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if self._state_topic is not None and not reason.is_failure:
+            self._say_state(self._state_topic, online=True)
+
+    def _prepare_will(self, topic: str) -> None:
+        self._since = to_micros(self._clock.now()) // 1000
+        self._client.will_set(topic, self._state(online=False), qos=1, retain=True)
+
+    def _say_state(self, topic: str, *, online: bool) -> MQTTMessageInfo:
+        return self._client.publish(topic, self._state(online=online), qos=1, retain=True)
+
+    def _state(self, *, online: bool) -> str:
+        return json.dumps({"online": online, "timestamp": self._since})
 
     def start(self) -> None:
         self._client.connect_async(self._address.host, self._address.port, KEEPALIVE_SECONDS)
@@ -54,6 +86,8 @@ class OutboxPublisher:
         self._stopping.set()
         self._wake.set()
         self._thread.join(PUBLISH_SECONDS + 1)
+        if self._state_topic is not None and self._client.is_connected():
+            self._say_state(self._state_topic, online=False).wait_for_publish(PUBLISH_SECONDS)
         self._client.disconnect()
         self._client.loop_stop()
 

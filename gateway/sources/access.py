@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from gateway.sources.codecs import STATEFUL
 from gateway.sources.declaration import topics_of
 from gateway.sources.downwards import command_filters
+from gateway.sources.source import compile_source
 from gateway.sources.topics import compile_pattern
 
 
@@ -26,6 +27,8 @@ def lines(
         wanted = topics_of(definition)
         found += [Line(name, gateway, f"topic read {pattern}") for pattern in wanted]
         down = command_filters(definition)
+        state = compile_source(name, definition, {}).state_topic
+        down += [] if state is None else [state]
         found += [Line(name, gateway, f"topic write {pattern}") for pattern in (*_rebirths(definition), *down)]
         for principal in principals:
             found += [Line(name, principal, f"topic write {pattern}") for pattern in wanted]

@@ -76,6 +76,11 @@ class Births:
         self.asked.clear()
         self.skipped.clear()
 
+    def devices(self, place: Place) -> list[str]:
+        """The devices behind an edge node whose births are known."""
+        stem = place.edge_node
+        return sorted(node.removeprefix(stem) for node in self.known if node.startswith(stem) and node != stem)
+
     def documents(self, place: Place, payload: bytes, *, reference: str | None = None, at: int = 0) -> list[Any]:
         """A document for the event, where the message is one, and one for each value. Raises Unreadable."""
         if place.kind not in (*BIRTHS, *DEATHS, *DATA):

@@ -192,10 +192,14 @@ class SourceModel(Model):
     messages: list[MessageModel] = Field(min_length=1, max_length=MESSAGES_MAX)
     commands: Commands = Field(default_factory=list)
     offline_after: Length | None = None
+    primary_host: Annotated[str, StringConstraints(pattern=r"^[^/+#$\s]{1,100}$")] | None = None
+    """Of Sparkplug: the host that edge nodes wait for; while we are there, they send, and store otherwise."""
     presence_debounce: Length | None = None
 
     @model_validator(mode="after")
     def _commands_are_sayable(self) -> "SourceModel":
+        if self.primary_host is not None and not any(it.codec == STATEFUL for it in self.messages):
+            raise ValueError("primary_host is of Sparkplug; leave it out, or read the codec sparkplug")
         for place, sentence in wrong_names(self.commands, [compile_pattern(it.topic) for it in self.messages]):
             raise ValueError(f"{place}: {sentence}")
         return self

@@ -65,6 +65,8 @@ class Source:
     debounce: timedelta | None = None
     """How long a change of presence has to hold; None as the gateway's setting."""
     offline_after: timedelta | None = None
+    state_topic: str | None = None
+    """Where it is told whether we, the primary host of edge nodes, are there."""
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -98,6 +100,11 @@ class Sources:
         return any(source.unknown_objects != "quarantine" for source in self.sources.values())
 
     @property
+    def state_topic(self) -> str | None:
+        """Where a primary host tells whether it is there: a connection has one will, so the first by name."""
+        return next((it.state_topic for _, it in sorted(self.sources.items()) if it.state_topic is not None), None)
+
+    @property
     def watch_silence(self) -> bool:
         """Whether objects of any of them count as offline when nothing comes."""
         return any(source.offline_after is not None for source in self.sources.values())
@@ -122,6 +129,8 @@ class Sources:
     def read(self, route: Route, payload: bytes, arrival: Arrival, numbers: list[Numbered] | None = None) -> list[Part]:
         """What a message on that route says; `numbers` takes the number that it has. Raises Unreadable."""
         parts = translate(route, payload, arrival, checked_reference, self.births, [] if numbers is None else numbers)
+        if route.place is not None and route.place.kind == "NDEATH" and parts:
+            parts += self._with_it(route.place, payload, arrival)
         if route.reference is None and self.sources[route.source].keeps_addresses:
             self.addressed |= {part.reference: (route.source, route.captures) for part in parts}
         return parts
@@ -130,6 +139,15 @@ class Sources:
         """What was to be kept is committed."""
         self.births.settle()
         self.addressed.clear()
+
+    def _with_it(self, place: Place, payload: bytes, arrival: Arrival) -> list[Part]:
+        """What the death of an edge node says of the devices behind it: they are as dead as if each had said so."""
+        parts: list[Part] = []
+        for device in self.births.devices(place):
+            route = self.route(f"{place.topic.replace('/NCMD/', '/DDEATH/')}/{device}")
+            if route is not None and route.place is not None:
+                parts += translate(route, payload, arrival, checked_reference, self.births, [])
+        return parts
 
     def _find(self, topic: str) -> Route | None:
         for source in self.sources.values():
@@ -159,7 +177,15 @@ def compile_source(name: str, definition: Mapping[str, Any], metrics: Mapping[st
         keeps_addresses=bool(definition.get("commands") or definition.get("offline_after")),
         debounce=_length(definition.get("presence_debounce")),
         offline_after=_length(definition.get("offline_after")),
+        state_topic=_state_topic(definition),
     )
+
+
+def _state_topic(definition: Mapping[str, Any]) -> str | None:
+    """`spBv1.0/STATE/HOST`, under what stands in front of the group in the topics of the source."""
+    host = definition.get("primary_host")
+    topics = [message["topic"] for message in definition["messages"] if message.get("codec") == STATEFUL]
+    return None if host is None or not topics else f"{topics[0].split('/{group}')[0]}/STATE/{host}"
 
 
 def _length(text: str | None) -> timedelta | None:

@@ -126,6 +126,21 @@ def test_a_death_is_of_the_session_that_was_born_last() -> None:
     assert plant.events("spBv1.0/G/DDEATH/E/D", payload(seq=2)) == [("G:E:D", "offline", False)]
 
 
+def test_the_death_of_an_edge_node_is_that_of_its_devices() -> None:
+    plant = declare(SPARKPLUG.replace(METRICS, ""), METRICS)
+    plant.parts("spBv1.0/G/NBIRTH/E", NBIRTH)
+    for place in ("E/D", "E/F", "OTHER/D"):
+        plant.parts(f"spBv1.0/G/DBIRTH/{place}", DBIRTH)
+    late = payload(metric(name="bdSeq", long=2), time=None)
+    assert plant.parts("spBv1.0/G/NDEATH/E", late) == []
+    death = payload(metric(name="bdSeq", long=3), time=None)
+    assert plant.events("spBv1.0/G/NDEATH/E", death) == [
+        ("G:E", "offline", False),
+        ("G:E:D", "offline", False),
+        ("G:E:F", "offline", False),
+    ]
+
+
 def test_a_message_that_is_missing_asks_for_a_birth_once() -> None:
     births = Births()
 
