@@ -5,6 +5,7 @@ The law: a page holds no rule. What it does is a use case of `billing`, or one o
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from config.clock import Clock
@@ -27,6 +28,10 @@ class Services:
 
     replay: Callable[[Which], Replay]
     """Take in what waits in quarantine."""
+    discard: Callable[[Which], int]
+    """Give up what waits in quarantine; how many messages they were."""
+    start_close: Callable[[date, str], int]
+    """Begin a close of the months that have ended by a day, for somebody; the id of its run. Raises Refused."""
     try_mapping: Callable[[bytes, str, str], Sequence[Mapping[str, Any]]]
     """What a source, written as YAML, makes of a payload on a topic: a row each; nothing is stored."""
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from billing.access import Permission
 from billing.core.money import format_minor
+from billing.core.redacting import redacted
 from console import words
 from console.languages import NAMES, Language, languages
 
@@ -51,6 +52,7 @@ def _environment(language: Language, version: str) -> Environment:
         path=lambda text: quote(str(text), safe="/"),
         instant=language.instant,
         exact=_exact,
+        redacted=redacted,
         plain=format_minor,
     )
     environment.globals.update(language=language, language_names=NAMES, version=version, Permission=Permission)

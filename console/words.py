@@ -108,6 +108,22 @@ TABLES: Mapping[str, Mapping[str, Word]] = MappingProxyType(
             "retained_unkeyed": Word(noted("A retained copy without a key"), "quiet"),
             "no_birth": Word(noted("Its birth is not known"), "warm"),
         },
+        "outcome": {
+            "usage": Word(noted("Usage"), "good"),
+            "event": Word(noted("Event"), "good"),
+            "nothing": Word(noted("Nothing"), "quiet"),
+        },
+        "held": {
+            "drop": Word(noted("Lower than the one before"), "warm"),
+            "rate": Word(noted("Rose too fast"), "warm"),
+            "held": Word(noted("Held"), "quiet"),
+            "proposed": Word(noted("Looks like an exchange"), "calm"),
+        },
+        "run": {
+            "running": Word(noted("Running"), "calm"),
+            "done": Word(noted("Done"), "good"),
+            "failed": Word(noted("Failed"), "bad"),
+        },
         "role": {
             "operator": Word(noted("Device operator")),
             "billing": Word(noted("Billing")),

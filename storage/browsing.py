@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, or_
+from sqlalchemy import and_, func, or_, text
 from sqlmodel import Session, col, select
 
+from storage.quarantine import Which
 from storage.tables import (
+    OPEN_STATUSES,
     ConnectedObject,
     Contract,
     Customer,
     Invoice,
+    InvoicingSchedule,
     ObjectPresence,
+    PlanVersion,
+    Quarantine,
     Subscription,
 )
 
@@ -196,3 +201,98 @@ def subscription_names(session: Session, contract: str) -> Sequence[str]:
         .order_by(col(Subscription.name))
     )
     return session.exec(query).all()
+
+
+class ReadyRow(NamedTuple):
+    """An object that may be activated."""
+
+    reference: str
+    kind: str
+    status: str
+    contract: str | None
+
+
+def ready(session: Session, search: str, *, limit: int) -> list[ReadyRow]:
+    """Drafts and pending objects whose reference begins with a text, at most `limit`."""
+    table: Any = ConnectedObject
+    query = (
+        select(table.reference, table.kind, table.status, Contract.name)
+        .outerjoin(Contract, table.contract_id == Contract.id)
+        .where(table.status.in_(("draft", "pending")), table.reference >= search)
+        .where(table.reference < search + END_OF_PREFIX)
+        .order_by(table.reference)
+        .limit(limit)
+    )
+    return [ReadyRow(*row) for row in session.exec(query)]
+
+
+class ContractRow(NamedTuple):
+    """A contract as a list shows it; `oldest_due` is the day of its first open schedule."""
+
+    name: str
+    customer: str
+    currency: str
+    starts_on: date
+    oldest_due: date | None
+
+
+def contracts_of(
+    session: Session, customer: str = "", *, search: str = "", after: str = "", limit: int
+) -> list[ContractRow]:
+    """Contracts in the order of their names, of one customer when it is named, at most `limit`."""
+    table: Any = Contract
+    oldest = (
+        select(func.min(InvoicingSchedule.due_on))
+        .where(col(InvoicingSchedule.contract_id) == table.id, text(f"invoicing_schedule.status IN {OPEN_STATUSES}"))
+        .correlate(Contract)
+        .scalar_subquery()
+    )
+    query = (
+        select(table.name, Customer.reference, table.currency, table.starts_on, oldest)  # type: ignore[call-overload]  # SQLModel's overloads end at four columns
+        .join(Customer, table.customer_id == Customer.id)
+        .where(table.name > after)
+        .order_by(table.name)
+        .limit(limit)
+    )
+    if customer:
+        query = query.where(Customer.reference == customer)
+    if search:
+        query = query.where(table.name >= search, table.name < search + END_OF_PREFIX)
+    return [ContractRow(*row) for row in session.exec(query)]
+
+
+class RefusedRow(NamedTuple):
+    """A refused message as the list shows it, without its payload."""
+
+    id: int
+    received_at: datetime
+    reason: str
+    detail: str
+    topic: str
+    object_reference: str | None
+    source: str | None
+    status: str
+
+
+def refused(session: Session, *, status: str, which: Which, before: int | None = None, limit: int) -> list[RefusedRow]:
+    """Refused messages, the newest first, those with a smaller id than `before`, at most `limit`."""
+    table: Any = Quarantine
+    columns = [getattr(table, name) for name in RefusedRow._fields]
+    query = select(*columns).where(table.status == status).order_by(table.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(table.id < before)
+    for column, value in (
+        (table.reason, which.reason),
+        (table.object_reference, which.object_reference),
+        (table.source, which.source),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    return [RefusedRow(*row) for row in session.exec(query)]
+
+
+def plan_version(session: Session, plan_id: int, number: int) -> PlanVersion | None:
+    """A version of a plan."""
+    return session.exec(
+        select(PlanVersion).where(PlanVersion.plan_id == plan_id, PlanVersion.version == number)
+    ).first()

@@ -1,6 +1,16 @@
 """The pages, in the order of the menu."""
 
 from console.asking import Page
-from console.pages import fleet, invoices, lines, objects, overview
+from console.pages import closing, contracts, fleet, invoices, lines, objects, overview, quarantine, wizard
 
-ALL: tuple[Page, ...] = (*overview.PAGES, *fleet.PAGES, *objects.PAGES, *invoices.PAGES, *lines.PAGES)
+ALL: tuple[Page, ...] = (
+    *overview.PAGES,
+    *fleet.PAGES,
+    *objects.PAGES,
+    *wizard.PAGES,
+    *invoices.PAGES,
+    *lines.PAGES,
+    *quarantine.PAGES,
+    *contracts.PAGES,
+    *closing.PAGES,
+)

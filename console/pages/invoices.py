@@ -26,7 +26,8 @@ ROWS = 50
 LINES_SHOWN = 200
 """A contract may ask for a line per object; the downloads have them all."""
 DIGITS = 20
-FORMS = (("pdf", "PDF"), ("factur-x", "Factur-X"), ("ubl", "UBL"), ("csv", "CSV"), ("xlsx", "Excel"))
+DOCUMENTS = (("pdf", "PDF"), ("factur-x", "Factur-X"), ("ubl", "UBL"))
+DETAILS = (("csv", "CSV"), ("xlsx", "Excel"))
 
 
 def show_list(ask: Ask) -> Response:
@@ -98,16 +99,20 @@ def show(ask: Ask, *, note: Any = None) -> Response:
     return ask.page(
         "invoice.html",
         **values,
-        downloads=[(label, download(number, form)) for form, label in FORMS],
+        downloads=downloads(number, ask.language.tag),
         reference=f"console-{secrets.token_hex(6)}",
         today=ask.now.date(),
         note=note,
     )
 
 
-def download(number: str, form: str) -> str:
-    """Where the API hands out a document."""
-    return f"/api/v1/invoices/{quote(number, safe='/')}/{form}"
+def downloads(number: str, language: str) -> list[tuple[str, str]]:
+    """Where the API hands out a document, in the forms that there are, and its detail: label and address."""
+    of = f"/api/v1/invoices/{quote(number, safe='/')}"
+    return [
+        *((label, f"{of}/document?format={form}&language={language}") for form, label in DOCUMENTS),
+        *((label, f"{of}/detail?format={form}") for form, label in DETAILS),
+    ]
 
 
 def _changes(

@@ -62,7 +62,17 @@
     }).observe(place);
   }
 
+  // A table that is wider than its place is scrolled by keyboard too.
+  function reach(place) {
+    new ResizeObserver(() => {
+      if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
+      else place.removeAttribute("tabindex");
+    }).observe(place);
+    if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
+  }
+
   function begin(root) {
+    root.querySelectorAll(".table").forEach(reach);
     root.querySelectorAll("[data-chart]").forEach(draw);
     root.querySelectorAll("[data-tick-all]").forEach((all) => {
       all.addEventListener("change", () => {

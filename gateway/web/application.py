@@ -49,9 +49,7 @@ def application(
     # A name may be asked for with a line feed in it, and the API has to say that there is none.
     mounted.path_regex = re.compile(mounted.path_regex.pattern, re.DOTALL)
     routes: list[BaseRoute] = [mounted, Route("/metrics", _Metrics(served))]
-    house = console.House(
-        database=database, clock=clock, settings=settings, services=services(database, clock, settings), wake=wake
-    )
+    house = console.House(database=database, clock=clock, settings=settings, services=services(service), wake=wake)
     routes.append(Mount("/", app=console.application(house)))
     return Starlette(routes=routes, lifespan=_threads)
 

@@ -2,26 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from billing import catalogue
 from billing.core.errors import Invalid
-from config.clock import Clock
 from config.settings import Settings
 from console.house import Replay, Services
-from gateway.replaying import replay_all
+from gateway.replaying import discard_all, replay_all
 from gateway.sources.declaration import source_rules
 from gateway.sources.source import Sources, compile_source
 from gateway.sources.stored import load
 from gateway.sources.trying import Heard, try_message
+from gateway.web.close_runs import begin, start
+from gateway.web.service import Service
 from storage import sources as stored
 from storage.database import Database
 from storage.quarantine import Which
 
 
-def services(database: Database, clock: Clock, settings: Settings) -> Services:
+def services(behind: Service) -> Services:
     """The services over one database."""
+    database, clock, settings = behind.database, behind.clock, behind.settings
 
     def replay(which: Which) -> Replay:
         came = replay_all(database, settings, which, now=clock.now())
@@ -33,7 +35,19 @@ def services(database: Database, clock: Clock, settings: Settings) -> Services:
         sources = _sources(database, settings, declaration)
         return [asdict(row) for row in try_message(sources, heard, past=past, future=future)]
 
-    return Services(replay=replay, try_mapping=try_mapping)
+    def start_close(until: date, asked_by: str) -> int:
+        now = clock.now()
+        with database.transaction() as session:
+            identity = begin(session, until, asked_by, now).id or 0
+        start(behind, identity, until, now)
+        return identity
+
+    return Services(
+        replay=replay,
+        discard=lambda which: discard_all(database, which, now=clock.now()),
+        start_close=start_close,
+        try_mapping=try_mapping,
+    )
 
 
 def _sources(database: Database, settings: Settings, declaration: str) -> Sources:

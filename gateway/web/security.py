@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from billing.access import Permission, Principal, authenticate
+from console.signing import COOKIE, principal_of
 from gateway.web.problems import Problem
 from gateway.web.service import Behind
 
@@ -14,10 +15,18 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="The sec
 
 
 def principal(
-    behind: Behind, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    behind: Behind, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """Who asks. Raises Problem (401) when the request has no token, or one that opens nothing."""
+    """Who asks: by a token, or, where something is only read, by the session of the console.
+
+    Raises Problem (401) when the request has no token, or one that opens nothing.
+    """
     headers = {"WWW-Authenticate": "Bearer"}
+    if credentials is None and request.method == "GET" and (cookie := request.cookies.get(COOKIE)):
+        with behind.database.snapshot() as session:
+            signed_in = principal_of(session, cookie, behind.clock.now())
+        if signed_in is not None:
+            return signed_in
     if credentials is None:
         raise Problem(
             401,

@@ -81,3 +81,67 @@ def test_an_invoice_is_credited_in_part_and_paid(signed_in: SignedIn, site: Site
     with site.database.snapshot() as session:
         paid = {row.number: row.paid_minor for row in payments.documents(session)}
     assert paid["INV/2022/04/0001"] == 36000
+
+
+def test_an_unknown_object_in_quarantine_is_registered_activated_and_its_messages_are_taken_in(
+    signed_in: SignedIn, site: Site
+) -> None:
+    page = signed_in(Role.OPERATOR)
+    page.get_by_role("link", name="Quarantine").click()
+    page.locator(".figures").get_by_role("link", name="Unknown object").click()
+    page.get_by_role("row", name="UNKNOWN_1").get_by_role("link").first.click()
+    page.get_by_role("link", name="Register and activate UNKNOWN_1").click()
+    page.get_by_role("link", name="IOT Fleet Contract").click()
+    page.get_by_label("First day of service").fill("2022-05-01")
+    page.get_by_role("button", name="Look at the schedules and the first invoice").click()
+    expect(page.get_by_role("heading", name="Contract item UNKNOWN_1")).to_be_visible()
+    expect(page.get_by_text("12 schedules")).to_be_visible()
+    with site.database.snapshot() as session:
+        assert registry.find(session, ["UNKNOWN_1"]) == {}
+    page.get_by_role("button", name="Activate UNKNOWN_1").click()
+    expect(page.get_by_role("status")).to_contain_text("Messages that waited for it and are in now: 1.")
+    expect(page.get_by_role("heading", name="Usage", exact=False).first).to_be_visible()
+
+
+def test_a_mapping_is_tried_on_a_refused_message(signed_in: SignedIn) -> None:
+    page = signed_in(Role.OPERATOR)
+    page.goto("/quarantine?reason=unknown_object")
+    page.get_by_role("row", name="UNKNOWN_1").get_by_role("link").first.click()
+    page.get_by_label("Topic").fill("site/north/meter/M1")
+    page.get_by_label("Source, in YAML").fill(
+        "sources:\n  - name: meters\n    topic: site/{site}/meter/{object}\n"
+        "    time: {path: ts, format: [rfc3339]}\n    metrics:\n      - {path: metrics.usage, metric: usage}\n"
+    )
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("#tried")).to_contain_text("M1")
+    expect(page.locator("#tried")).to_contain_text("7")
+
+
+def test_a_month_is_closed_after_a_dry_run_and_its_report_leads_to_the_invoice(signed_in: SignedIn, site: Site) -> None:
+    page = signed_in(Role.BILLING)
+    page.get_by_role("link", name="Close", exact=True).click()
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.get_by_role("heading", name="Fleet Customer")).to_be_visible()
+    with site.database.snapshot() as session:
+        assert all("/05/" not in row.number for row in payments.documents(session))
+    page.get_by_role("button", name="Close and issue").click()
+    expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    page.get_by_role("link", name="INV/2022/05/0001").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("INV/2022/05/0001")
+
+
+def test_a_price_is_tried_on_a_usage(signed_in: SignedIn) -> None:
+    page = signed_in(Role.READER)
+    page.get_by_role("link", name="Plans").click()
+    page.get_by_role("link", name="Charger Subscription").click()
+    page.get_by_label("Usage of one period").fill("150")
+    page.get_by_role("button", name="See the lines").click()
+    expect(page.get_by_role("heading", name="Energy: 42.50 EUR")).to_be_visible()
+
+
+def test_a_document_is_downloaded_with_the_session_of_the_console(signed_in: SignedIn) -> None:
+    page = signed_in(Role.READER)
+    page.goto("/invoices/INV/2022/04/0001")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="CSV").click()
+    assert started.value.suggested_filename == "INV-2022-04-0001.csv"

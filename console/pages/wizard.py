@@ -1,0 +1,159 @@
+"""The activation wizard: object, customer, contract and subscription, start and term, a preview, and it is active.
+
+The law: the steps are one form whose fields travel in the address; nothing is written before the last of them. What is
+not registered yet is registered in the same transaction, and what waited for it is taken in after it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from sqlmodel import Session
+from starlette.responses import Response
+
+from billing import lifecycle, registry
+from billing.access import Permission
+from billing.activation import TERM_MONTHS, Activation, ObjectInfo
+from billing.core.errors import BillingError, Invalid
+from billing.preview import Preview, preview
+from console.asking import Ask, Page
+from console.languages import noted
+from storage import browsing, items, listing, one_object
+from storage import registry as stored
+from storage.items import ItemRow
+from storage.quarantine import Which
+from storage.tables import InvoicingSchedule
+
+FIELDS = ("reference", "kind", "contract", "subscription", "starts_on", "term_months", "renewal")
+LIST_LIMIT = 200
+MATCHES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What the activation would write: the contract item and its schedules."""
+
+    item: ItemRow
+    schedules: Sequence[InvoicingSchedule]
+    charges: dict[int, str]
+
+
+def show(ask: Ask, *, found: Preview[Planned] | None = None) -> Response:
+    """The step that the fields lead to: the first that is not answered, or the one that is asked for."""
+    reference, contract, subscription = (ask.typed(name) for name in ("reference", "contract", "subscription"))
+    with ask.house.database.snapshot() as session:
+        row = next(iter(stored.list_objects(session, references=[reference])), None) if reference else None
+        contract = contract or (row.contract if row and row.contract else "")
+        agreed = listing.contract(session, contract) if contract else None
+        taken = listing.subscriptions(session, agreed.contract.id or 0) if agreed else []
+        chosen = subscription or (row.subscription if row and row.subscription else "")
+        chosen = chosen or (taken[0][0] if len(taken) == 1 else "")
+        values: dict[str, Any] = {
+            "row": row,
+            "agreed": agreed,
+            "taken": taken,
+            "waiting": one_object.refused(session, reference, 1) if reference and row is None else [],
+            "matches": browsing.ready(session, ask.typed("search"), limit=MATCHES) if not reference else [],
+            "contracts": browsing.contracts_of(session, ask.typed("customer"), limit=LIST_LIMIT) if not agreed else [],
+            "customers": browsing.customer_references(session, limit=LIST_LIMIT),
+        }
+    step = 1 if not reference else 2 if agreed is None or not chosen else 3
+    if found is not None:
+        step = 4
+    elif ask.typed("step").isdigit():
+        step = min(step, int(ask.typed("step")) or 1)
+    return ask.page(
+        "wizard.html",
+        **values,
+        step=step,
+        reference=reference,
+        contract=contract,
+        subscription=chosen,
+        starts_on=ask.typed("starts_on") or ask.now.astimezone(ask.zone).date().isoformat(),
+        term_months=ask.typed("term_months") or str(TERM_MONTHS),
+        found=found,
+        fields=FIELDS,
+    )
+
+
+def _activate_in(ask: Ask, session: Session) -> ObjectInfo:
+    """Register the object when it is not there, and activate it. Raises what refuses it."""
+    reference = ask.typed("reference")
+    start, term = ask.day("starts_on"), ask.whole("term_months", TERM_MONTHS)
+    owners: dict[str, Any] = {
+        "contract": ask.typed("contract") or None,
+        "subscription": ask.typed("subscription") or None,
+    }
+    said = ask.said()
+    if not stored.find(session, [reference]):
+        new = registry.NewObject(
+            reference=reference,
+            kind=ask.typed("kind"),
+            **owners,
+            activate=True,
+            starts_on=start,
+            term_months=term,
+            renewal=ask.typed("renewal") or None,
+        )
+        outcome = registry.create_objects(
+            session, [new], "pending", said.now, said.origin, said.key, topic_devices=said.topic_devices
+        )[0]
+    else:
+        request = Activation(
+            reference=reference,
+            **owners,
+            starts_on=start,
+            term_months=term,
+            renewal=ask.typed("renewal") or None,
+        )
+        outcome = lifecycle.activate(
+            session, [request], said.now, said.origin, said.key, topic_devices=said.topic_devices
+        )[0]
+    if isinstance(outcome, BillingError):
+        raise outcome
+    return outcome
+
+
+def _preview(ask: Ask) -> Response:
+    """The schedules and the first invoice that the activation would make; nothing is written."""
+    contract = ask.typed("contract")
+    if not contract:
+        raise Invalid(ask.say(noted("Choose a contract first.")))
+
+    def planned(session: Session) -> Planned:
+        _activate_in(ask, session)
+        row = stored.find(session, [ask.typed("reference")])[ask.typed("reference")]
+        item = items.of_objects(session, [row.id])[-1]
+        schedules = list(items.schedules(session, item.id))
+        names = one_object.charge_names(session, schedules)
+        for schedule in schedules:
+            session.expunge(schedule)
+        return Planned(item=item, schedules=schedules, charges=names)
+
+    with ask.house.database.transaction() as session:
+        found = preview(session, planned, contracts={contract}, now=ask.now, effective_on=ask.day("starts_on"))
+        session.rollback()
+    return show(ask, found=found)
+
+
+def _activate(ask: Ask) -> Response:
+    reference = ask.typed("reference")
+    with ask.house.database.transaction() as session:
+        _activate_in(ask, session)
+    ask.house.wake()
+    came = ask.house.services.replay(Which(object_reference=reference, reason="unknown_object"))
+    notice = ask.say(noted("%(object)s is active."), object=reference)
+    if came.done:
+        notice += " " + ask.say(noted("Messages that waited for it and are in now: %(count)s."), count=came.done)
+    return ask.go(f"/objects/{quote(reference, safe='')}", notice)
+
+
+PAGES = (
+    Page(
+        path="/activate",
+        show=show,
+        needs=Permission.OBJECTS,
+        actions={"preview": (Permission.OBJECTS, _preview), "activate": (Permission.OBJECTS, _activate)},
+    ),
+)
