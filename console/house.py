@@ -10,6 +10,7 @@ from typing import Any
 
 from config.clock import Clock
 from config.settings import Settings
+from storage.dashboard import DayCounts
 from storage.database import Database
 from storage.quarantine import Which
 
@@ -46,3 +47,5 @@ class House:
     services: Services
     wake: Callable[[], None]
     """Called after a commit that wrote to the outbox: what waits there leaves now."""
+    day_counts: DayCounts = field(default_factory=DayCounts)
+    """The usage records of each day, remembered between pages."""

@@ -1,19 +1,110 @@
-"""The overview: how the fleet is, and what needs a decision."""
+"""The overview: how the fleet is, what came in and was billed, what is due, and what needs a decision."""
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fractions import Fraction
+
+from sqlmodel import Session
 from starlette.responses import Response
 
+from billing.access import Permission
 from console.asking import Ask, Page
-from storage import quarantine, registry
+from console.charts import Chart, Series, months_back, over
+from console.languages import noted
+from storage import browsing, dashboard, quarantine, registry
 from storage.tables import OBJECT_STATUSES
+
+DAYS, MONTHS = 60, 12
+REFUSED_LOOKED_AT = 5_000
+"""The last refused messages: those that the chart counts."""
+CURRENCIES_SHOWN = 3
+DUE_LOOKED_AT, DUE_SHOWN = 200, 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Something that waits for a person."""
+
+    sentence: str
+    path: str
 
 
 def show(ask: Ask) -> Response:
     """The first page after the sign-in."""
+    today = ask.now.date()
     with ask.house.database.snapshot() as session:
         statuses = registry.count_by_status(session)
         refused = quarantine.counts(session)
+        drafts = dashboard.draft_count(session) if ask.may(Permission.READ_BILLING) else 0
+        charts = list(_charts(ask, session, today))
+        due = browsing.contracts_of(session, limit=DUE_LOOKED_AT) if ask.may(Permission.READ_BILLING) else []
+    late = sorted((row for row in due if row.oldest_due), key=lambda row: (row.oldest_due, row.name))
     return ask.page(
-        "overview.html", statuses=[(word, statuses.get(word, 0)) for word in OBJECT_STATUSES], refused=refused
+        "overview.html",
+        statuses=[(word, statuses.get(word, 0)) for word in OBJECT_STATUSES],
+        decisions=list(_decisions(ask, statuses, refused, drafts)),
+        charts=charts,
+        due=late[:DUE_SHOWN],
+        today=today,
+    )
+
+
+def _decisions(ask: Ask, statuses: dict[str, int], refused: dict[str, int], drafts: int) -> Iterator[Decision]:
+    number = ask.language.number
+    if drafts:
+        sentence = ask.say(noted("Invoices that wait for approval: %(count)s"), count=number(drafts))
+        yield Decision(sentence=sentence, path="/invoices?status=draft")
+    if refused:
+        sentence = ask.say(noted("Messages in quarantine: %(count)s"), count=number(sum(refused.values())))
+        yield Decision(sentence=sentence, path="/quarantine")
+    ready = statuses.get("draft", 0) + statuses.get("pending", 0)
+    if ready:
+        sentence = ask.say(noted("Objects that are not activated: %(count)s"), count=number(ready))
+        yield Decision(sentence=sentence, path="/fleet?status=pending")
+
+
+def _charts(ask: Ask, session: Session, today: date) -> Iterator[tuple[str, Chart]]:
+    days = [today - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
+    months = months_back(today, MONTHS)
+    counts = ask.house.day_counts.between(session, months[0], today)
+    refused = Counter(at.date() for at in dashboard.refused_at(session, REFUSED_LOOKED_AT))
+    told = ask.say(noted("Usage records"))
+    yield (
+        ask.say(noted("Usage records, 60 days")),
+        Chart(unit="day", x=days, series=[Series(label=told, values=over(days, counts))], language=ask.language),
+    )
+    yield (
+        ask.say(noted("Refused messages, 60 days")),
+        Chart(
+            unit="day",
+            x=days,
+            series=[Series(label=ask.say(noted("Refused messages")), values=over(days, refused))],
+            language=ask.language,
+        ),
+    )
+    by_month: Counter[date] = Counter()
+    for day, count in counts.items():
+        by_month[day.replace(day=1)] += count
+    yield (
+        ask.say(noted("Usage records by month")),
+        Chart(
+            unit="month", x=months, series=[Series(label=told, values=over(months, by_month))], language=ask.language
+        ),
+    )
+    if not ask.may(Permission.READ_BILLING):
+        return
+    found: dict[str, dict[date, Fraction]] = {}
+    for row in dashboard.revenue(session, months[0]):
+        net = Fraction(row.net_minor, 10**row.minor_digits)
+        found.setdefault(row.currency, {})[row.month_starts_on] = net
+    series = [Series(label=currency, values=over(months, values)) for currency, values in sorted(found.items())][
+        :CURRENCIES_SHOWN
+    ]
+    yield (
+        ask.say(noted("Revenue by month, net")),
+        Chart(unit="month", x=months if series else (), series=series, language=ask.language),
     )
 
 

@@ -29,6 +29,7 @@
       height: 190,
       cursor: { points: { show: false }, drag: { x: false, y: false } },
       legend: { live: true, markers: { width: 0 } },
+      padding: [8, 8, 0, 0],
       scales: {
         x: { time: false, range: (_chart, low, high) => [low - step * 0.6, high + step * 0.6] },
         y: { range: (_chart, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] },
