@@ -1,12 +1,20 @@
 """`metergate demo`."""
 
 import shutil
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
 import click
+
+DAY_AFTER = "2022-06-01T06:00:00Z"
+"""The virtual time at which the demo ends, and at which its console stands."""
+ANY_PORT = "127.0.0.1:0"
 
 
 @click.command()
@@ -83,3 +91,45 @@ def demo(output: Path) -> None:
         "quarantine list",
     ):
         click.echo(f"  {command} {words}")
+    _console(result.database_url, command)
+
+
+def _console(url: str, command: str) -> None:
+    """Serve the console where a person sits; elsewhere say how."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        _serve(url)
+    else:
+        click.echo(
+            "\nThe console on this data (a token to sign in with: `metergate tokens create NAME --role administrator`):"
+        )
+        click.echo(f"  METERGATE_CLOCK=virtual:{DAY_AFTER} {command} run --role web")
+
+
+def _serve(url: str) -> None:
+    """Serve the console on the demo's data until Ctrl-C."""
+    from billing.access import Role, create_token
+    from config.clock import clock_from
+    from config.settings import Settings
+    from gateway.web.application import application
+    from gateway.web.serving import ListenError, WebServer
+    from storage.database import Database
+
+    settings = Settings(database_url=url, close_cron="")
+    clock = clock_from(f"virtual:{DAY_AFTER}")
+    database = Database(url)
+    try:
+        with database.transaction() as session:
+            secret = create_token(session, "demo", Role.ADMINISTRATOR, clock.now())
+        app = application(database, clock, settings)
+        with ExitStack() as stack:
+            try:
+                server = stack.enter_context(WebServer(app, settings.http_listen or ANY_PORT))
+            except ListenError:
+                server = stack.enter_context(WebServer(app, ANY_PORT))
+            click.echo(f"\nThe console on this data: {server.url}\nSign in with the token {secret}\nCtrl-C ends it.")
+            stop = threading.Event()
+            signal.signal(signal.SIGINT, lambda *_: stop.set())
+            signal.signal(signal.SIGTERM, lambda *_: stop.set())
+            stop.wait()
+    finally:
+        database.dispose()
