@@ -13,7 +13,7 @@ SignedIn = Callable[[Role], Page]
 
 def test_why_is_this_device_not_billed(signed_in: SignedIn) -> None:
     page = signed_in(Role.OPERATOR)
-    page.get_by_role("link", name="Fleet").click()
+    page.get_by_role("link", name="Fleet", exact=True).click()
     page.get_by_label("Reference begins with").fill("SPARE")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="SPARE_1").click()
@@ -87,7 +87,7 @@ def test_an_unknown_object_in_quarantine_is_registered_activated_and_its_message
     signed_in: SignedIn, site: Site
 ) -> None:
     page = signed_in(Role.OPERATOR)
-    page.get_by_role("link", name="Quarantine").click()
+    page.get_by_role("link", name="Quarantine", exact=True).click()
     page.locator(".figures").get_by_role("link", name="Unknown object").click()
     page.get_by_role("row", name="UNKNOWN_1").get_by_role("link").first.click()
     page.get_by_role("link", name="Register and activate UNKNOWN_1").click()
@@ -132,7 +132,7 @@ def test_a_month_is_closed_after_a_dry_run_and_its_report_leads_to_the_invoice(s
 
 def test_a_price_is_tried_on_a_usage(signed_in: SignedIn) -> None:
     page = signed_in(Role.READER)
-    page.get_by_role("link", name="Plans").click()
+    page.get_by_role("link", name="Plans", exact=True).click()
     page.get_by_role("link", name="Charger Subscription").click()
     page.get_by_label("Usage of one period").fill("150")
     page.get_by_role("button", name="See the lines").click()
