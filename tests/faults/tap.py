@@ -21,6 +21,8 @@ class Conversation:
 
     waiting: dict[int, bytes] = field(default_factory=dict)
     """Payloads delivered at QoS 1 and not acknowledged, by packet id."""
+    aside: set[int] = field(default_factory=set)
+    """Packet ids of the broker's own figures, which are no JSON and store nothing."""
     acknowledged: list[bytes] = field(default_factory=list)
     pings: int = 0
     subscribed: bool = False
@@ -85,14 +87,19 @@ class Tap:
 
     def delivered(self, talk: Conversation, packet_id: int, payload: bytes) -> None:
         with self._lock:
-            talk.waiting[packet_id] = payload
+            if payload.startswith((b"{", b"[")):
+                talk.waiting[packet_id] = payload
+            else:
+                talk.aside.add(packet_id)
 
     def acks(self, talk: Conversation, packet_ids: list[int]) -> bool:
         payloads = []
         with self._lock:
             for packet_id in packet_ids:
                 payload = talk.waiting.pop(packet_id, None)
-                if payload is None:
+                if packet_id in talk.aside:
+                    talk.aside.discard(packet_id)
+                elif payload is None:
                     self.violations.append(f"packet {packet_id} was acknowledged, but not delivered on this connection")
                 else:
                     payloads.append(payload)
