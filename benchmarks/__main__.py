@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import figures, ingest
 
-CASES = ("ingest", "latency", "close", "extraction", "startup", "sources", "peers")
+CASES = ("ingest", "latency", "close", "extraction", "startup", "sources", "console", "peers")
 
 
 def main() -> None:
