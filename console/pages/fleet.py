@@ -2,13 +2,19 @@
 
 from starlette.responses import Response
 
+from billing import commands
 from billing.access import Permission
-from console.asking import Ask, Page
+from billing.core.errors import Invalid
+from console.asking import Act, Ask, Page
+from console.languages import noted
+from console.pages.commanding import request_id
 from storage import browsing
 from storage.browsing import FleetFilter
 from storage.tables import OBJECT_STATUSES
 
 ROWS = 50
+BULK = ("suspend", "resume", "terminate")
+"""The commands that may be given to many objects at once."""
 NAMES_LIMIT = 200
 """Contracts and customers that a filter offers; others are typed."""
 
@@ -37,6 +43,7 @@ def show(ask: Ask) -> Response:
         rows=rows,
         wanted=wanted,
         statuses=OBJECT_STATUSES,
+        bulk=BULK,
         contracts=contracts,
         customers=customers,
         next_page=ask.here(after=rows[-1].reference) if more else None,
@@ -44,4 +51,29 @@ def show(ask: Ask) -> Response:
     )
 
 
-PAGES = (Page(path="/fleet", show=show, needs=Permission.READ_FLEET),)
+def _told(command: str) -> Act:
+    """Gives a command to every ticked object, in one transaction: to all of them, or to none."""
+
+    def act(ask: Ask) -> Response:
+        references = ask.chosen("reference")
+        if not references:
+            raise Invalid(ask.say(noted("Tick the objects that are meant.")))
+        raw = {"request_id": request_id()} | ({"on": ask.typed("on")} if ask.typed("on") else {})
+        body = commands.validated(command, raw)
+        with ask.house.database.transaction() as session:
+            for reference in sorted(references):
+                commands.run(session, command, reference, body, ask.said(body.request_id))
+        ask.house.wake()
+        return ask.go(ask.here(), ask.say(noted("Done for %(count)s objects."), count=len(references)))
+
+    return act
+
+
+PAGES = (
+    Page(
+        path="/fleet",
+        show=show,
+        needs=Permission.READ_FLEET,
+        actions={command: (Permission.OBJECTS, _told(command)) for command in BULK},
+    ),
+)

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from billing.activation import ObjectInfo
-    from billing.registry import NewObject
 
 CHUNK = 2_000
 """Rows of an import that share a transaction: short enough for the gateway to write in between."""
-COLUMNS = {"reference", "kind", "customer", "contract", "subscription", "activate", "starts_on", "term_months"}
 
 
 @click.group()
@@ -108,6 +106,7 @@ def import_(file: Path, *, all_or_nothing: bool) -> int:
     Fields: reference, kind, customer, contract, subscription, activate, starts_on, term_months.
     """
     from billing import registry
+    from billing.importing import new_object
 
     bad: list[tuple[int, str]] = []
     good: list[tuple[int, registry.NewObject]] = []
@@ -118,7 +117,7 @@ def import_(file: Path, *, all_or_nothing: bool) -> int:
         try:
             for row in reader:
                 try:
-                    good.append((reader.line_num, _new_object(row)))
+                    good.append((reader.line_num, new_object(row)))
                 except ValueError as error:
                     bad.append((reader.line_num, str(error)))
         except (csv.Error, UnicodeDecodeError) as error:
@@ -148,35 +147,6 @@ def import_(file: Path, *, all_or_nothing: bool) -> int:
     kept = "nothing was kept" if all_or_nothing and bad else f"{created} created"
     click.echo(f"{kept}, {len(bad)} refused")
     return 1 if bad else 0
-
-
-def _new_object(row: dict[str, str]) -> "NewObject":
-    from billing import registry
-
-    if None in row or any(value is None for value in row.values()):
-        raise ValueError("the row has another number of cells than the first line")
-    activate = row.get("activate", "").strip().lower()
-    if activate not in {"", "yes", "no", "true", "false", "1", "0"}:
-        raise ValueError(f"activate is {activate!r}; write yes or no")
-    term = row.get("term_months", "").strip() or "12"
-    if not term.isascii() or not term.isdigit():
-        raise ValueError(f"term_months is {term!r}; write a whole number of months")
-    starts_on = row.get("starts_on", "").strip()
-    try:
-        first_day = date.fromisoformat(starts_on) if starts_on else None
-    except ValueError:
-        raise ValueError(f"starts_on is {starts_on!r}, which is not a date; write it as 2022-04-01") from None
-    return registry.NewObject(
-        reference=row["reference"],
-        kind=row.get("kind", ""),
-        attributes={name: value for name, value in row.items() if name not in COLUMNS and value},
-        customer=row.get("customer") or None,
-        contract=row.get("contract") or None,
-        subscription=row.get("subscription") or None,
-        activate=activate in {"yes", "true", "1"},
-        starts_on=first_day,
-        term_months=int(term),
-    )
 
 
 @objects.command("list")

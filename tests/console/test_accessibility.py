@@ -11,6 +11,7 @@ from billing.access import Role
 PATHS = (
     "/",
     "/fleet",
+    "/fleet/import",
     "/objects/IOT_NS542",
     "/objects/SPARE_1",
     "/objects/IOT_NS542/records?metric=usage&day=2022-04-14",

@@ -1,6 +1,7 @@
 """What people come to the console for, each in a real browser, from the sign-in to the end."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -145,3 +146,30 @@ def test_a_document_is_downloaded_with_the_session_of_the_console(signed_in: Sig
     with page.expect_download() as started:
         page.get_by_role("link", name="CSV").click()
     assert started.value.suggested_filename == "INV-2022-04-0001.csv"
+
+
+def test_a_fleet_is_imported_after_a_look_at_its_errors_and_suspended_in_one_go(
+    signed_in: SignedIn, site: Site, tmp_path: Path
+) -> None:
+    file = tmp_path / "fleet.csv"
+    owners = "FLEET,IOT Fleet Contract,Premium Fleet Subscription,yes,2022-06-01"
+    file.write_text(
+        "reference,customer,contract,subscription,activate,starts_on,site\n"
+        f"NEW_1,{owners},Lyon\nNEW_2,{owners},Lyon\nSPARE_1,{owners},Lyon\nNEW_3,FLEET,No Such,,no,,Lyon\n"
+    )
+    page = signed_in(Role.OPERATOR)
+    page.goto("/fleet/import")
+    page.get_by_label("CSV file").set_input_files(file)
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("heading", name="Wrong: 2 rows")).to_be_visible()
+    expect(page.get_by_text("object SPARE_1 is already registered")).to_be_visible()
+    with site.database.snapshot() as session:
+        assert registry.find(session, ["NEW_1"]) == {}
+    page.get_by_role("button", name="Create them").click()
+    expect(page.get_by_role("status")).to_contain_text("2 objects are created, 2 rows are left out.")
+    page.goto("/fleet?search=NEW_")
+    page.get_by_label("All of this page").check()
+    page.get_by_role("button", name="Suspend").click()
+    expect(page.get_by_role("status")).to_contain_text("Done for 2 objects.")
+    with site.database.snapshot() as session:
+        assert {row.status for row in registry.find(session, ["NEW_1", "NEW_2"]).values()} == {"suspended"}
