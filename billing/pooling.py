@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from billing.core.charges import Charge, Periodic, charge_from
+from billing.core.lifecycle import next_schedule_status
 from billing.core.periods import DAY, Period, local_midnight
 from billing.core.pools import PooledPeriod, Span, plan_pool
 from storage import catalogue as declared
@@ -159,7 +160,8 @@ class _Changes:
             setattr(schedule, name, value)
         if schedule.status == "cancelled":
             charged = pools.charged(self.session, [declared.key(schedule.id)])
-            schedule.status, schedule.revalue = ("settled", 1) if charged else ("planned", 0)
+            schedule.status = next_schedule_status(schedule.status, "revalue" if charged else "plan").value
+            schedule.revalue = int(bool(charged))
         if schedule.status in CHARGED:
             schedule.revalue = 1 if schedule.nominal_ends_on > since else schedule.revalue
         else:
@@ -180,5 +182,5 @@ class _Changes:
     def _cancelled(self, schedule: InvoicingSchedule) -> InvoicingSchedule:
         known = schedule.status in CHARGED or schedule.revalue
         schedule.revalue = 1 if known or pools.charged(self.session, [declared.key(schedule.id)]) else 0
-        schedule.status = "cancelled"
+        schedule.status = next_schedule_status(schedule.status, "cancel").value
         return schedule

@@ -171,18 +171,6 @@ def listed(session: Session) -> list[Partition]:
     ]
 
 
-def months_in_default(session: Session) -> dict[date, int]:
-    """How many records of each UTC month are in the default partition; empty on SQLite."""
-    connection = session.connection()
-    if is_sqlite(connection):
-        return {}
-    rows = connection.exec_driver_sql(
-        "SELECT date_trunc('month', to_timestamp(occurred_at / 1000000) AT TIME ZONE 'UTC')::date, count(*) "
-        f"FROM {DEFAULT} GROUP BY 1 ORDER BY 1"
-    )
-    return {month: int(count) for month, count in rows}
-
-
 def _create(connection: Connection, month: date) -> int:
     """Make the month's table, move what waits for it, attach it: reads and other months go on meanwhile."""
     name, (start, end) = name_of(month), bounds(month)

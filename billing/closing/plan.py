@@ -19,6 +19,7 @@ from billing.closing.waiting import Row, carry, waits
 from billing.core.charges import Charge, Event, Recurring, Usage
 from billing.core.errors import BillingError, Refused
 from billing.core.invoicing import InvoiceDraft, close_book, difference
+from billing.core.lifecycle import next_schedule_status
 from billing.core.linebook import Entry, Heading, LineBook
 from billing.core.periods import Every
 from billing.core.prices import Component, unit_of
@@ -258,10 +259,8 @@ def charged_components(charged: Sequence[issuing.Charged]) -> tuple[Component, .
 
 
 def _row(worth: Worth, *, invoiced: bool) -> Row:
-    status = worth.schedule.status
-    if status != "cancelled":
-        status = "invoiced" if invoiced else "settled"
-    return status, str(worth.quantity), str(worth.amount), worth.schedule.id
+    status = next_schedule_status(worth.schedule.status, "invoice" if invoiced else "settle")
+    return status.value, str(worth.quantity), str(worth.amount), worth.schedule.id
 
 
 @dataclass(slots=True)

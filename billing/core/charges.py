@@ -259,11 +259,6 @@ def charge_from(definition: Mapping[str, Any]) -> Charge:
     return cast("Charge", read(Charge, definition))
 
 
-def price_from(definition: Mapping[str, Any]) -> Price:
-    """The price that a catalogue entry declares; raises Invalid as `charge_from` does."""
-    return cast("Price", read(Price, definition))
-
-
 def charge_problems(definition: object) -> tuple[Charge | None, list[tuple[str, str]]]:
     """The charge, or everything that is wrong with its entry: (place below the entry, what to do)."""
     reading = Reading()

@@ -59,17 +59,20 @@ class ScheduleStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+_OPEN = (ScheduleStatus.PLANNED, ScheduleStatus.VALUED)
+_CHARGED = (ScheduleStatus.INVOICED, ScheduleStatus.SETTLED)
 SCHEDULE_TRANSITIONS: Mapping[tuple[ScheduleStatus, str], ScheduleStatus] = MappingProxyType(
-    {
-        (ScheduleStatus.PLANNED, "value"): ScheduleStatus.VALUED,
-        (ScheduleStatus.PLANNED, "cancel"): ScheduleStatus.CANCELLED,
-        (ScheduleStatus.VALUED, "value"): ScheduleStatus.VALUED,
-        (ScheduleStatus.VALUED, "invoice"): ScheduleStatus.INVOICED,
-        (ScheduleStatus.VALUED, "settle"): ScheduleStatus.SETTLED,
-        (ScheduleStatus.VALUED, "cancel"): ScheduleStatus.CANCELLED,
-        # An adjustment: the worth changed after it was charged, or after it was found to be zero.
-        (ScheduleStatus.INVOICED, "invoice"): ScheduleStatus.INVOICED,
-        (ScheduleStatus.SETTLED, "invoice"): ScheduleStatus.INVOICED,
+    {(status, "value"): ScheduleStatus.VALUED for status in _OPEN}
+    | {(status, "invoice"): ScheduleStatus.INVOICED for status in (*_OPEN, *_CHARGED)}
+    | {(status, "settle"): ScheduleStatus.SETTLED for status in (*_OPEN, *_CHARGED)}
+    | {(status, "cancel"): ScheduleStatus.CANCELLED for status in (*_OPEN, *_CHARGED)}
+    | {
+        # What was charged for a cancelled one is given back; it stays cancelled.
+        (ScheduleStatus.CANCELLED, "invoice"): ScheduleStatus.CANCELLED,
+        (ScheduleStatus.CANCELLED, "settle"): ScheduleStatus.CANCELLED,
+        # A pool that has days again where they were taken from it.
+        (ScheduleStatus.CANCELLED, "plan"): ScheduleStatus.PLANNED,
+        (ScheduleStatus.CANCELLED, "revalue"): ScheduleStatus.SETTLED,
     }
 )
 """What each step of the engine makes of a schedule."""
@@ -88,12 +91,12 @@ def next_status(status: ObjectStatus, command: str) -> ObjectStatus:
         raise _refusal("object", status, command, allowed_commands(status)) from None
 
 
-def next_schedule_status(status: ScheduleStatus, step: str) -> ScheduleStatus:
+def next_schedule_status(status: str, step: str) -> ScheduleStatus:
     """The status after the engine's `step`. Raises Refused, with the steps that are allowed."""
     try:
-        return SCHEDULE_TRANSITIONS[status, step]
+        return SCHEDULE_TRANSITIONS[ScheduleStatus(status), step]
     except KeyError:
-        allowed = tuple(word for state, word in SCHEDULE_TRANSITIONS if state is status)
+        allowed = tuple(word for state, word in SCHEDULE_TRANSITIONS if state == status)
         raise _refusal("schedule", status, step, allowed) from None
 
 

@@ -30,7 +30,7 @@ COMMANDS = (
     "no_renew",
     "terminate",
 )
-STEPS = ("value", "invoice", "settle", "cancel")
+STEPS = ("value", "invoice", "settle", "cancel", "plan", "revalue")
 EXPECTED = {
     "draft": {"confirm": "pending", "activate": "active", "terminate": "terminated"},
     "pending": {"activate": "active", "terminate": "terminated"},
@@ -76,11 +76,11 @@ def test_the_tables_know_no_other_command() -> None:
 @pytest.mark.parametrize("status,step", list(product(ScheduleStatus, STEPS)))
 def test_every_step_of_a_schedule(status: ScheduleStatus, step: str) -> None:
     expected = {
-        "planned": {"value": "valued", "cancel": "cancelled"},
+        "planned": {"value": "valued", "invoice": "invoiced", "settle": "settled", "cancel": "cancelled"},
         "valued": {"value": "valued", "invoice": "invoiced", "settle": "settled", "cancel": "cancelled"},
-        "invoiced": {"invoice": "invoiced"},
-        "settled": {"invoice": "invoiced"},
-        "cancelled": {},
+        "invoiced": {"invoice": "invoiced", "settle": "settled", "cancel": "cancelled"},
+        "settled": {"invoice": "invoiced", "settle": "settled", "cancel": "cancelled"},
+        "cancelled": {"invoice": "cancelled", "settle": "cancelled", "plan": "planned", "revalue": "settled"},
     }[status]
     if step in expected:
         assert next_schedule_status(status, step) == expected[step]

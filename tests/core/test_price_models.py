@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.core.charges import price_from
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.prices import rate, unit_of, worth
+from tests.core.entries import price_from
 
 LAGO = "getlago/lago-api:spec/services/charge_models"
 LAGO_VOLUME = "getlago/lago-api@1b1c24a6a:spec/services/charge_models/volume_service_spec.rb"

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.core.calculators import Calculator
-from billing.core.charges import Recurring, Usage, charge_from, price_from
+from billing.core.charges import Recurring, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.core.measured import Measured
 from billing.core.periods import Every
 from billing.core.prices import Flat, Graduated, PerUnit, Tier, rate, worth
+from tests.core.entries import price_from
 
 LAGO = "getlago/lago-api@1b1c24a6a:spec/services/charge_models/graduated_service_spec.rb"
 OPENMETER = "openmeterio/openmeter@7e57a394a:openmeter/billing/rating/service/rate/tieredgraduated_test.go"
