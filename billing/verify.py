@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sqlmodel import Session
 
-from billing.checks import advances, coupons, documents, lives, measured
+from billing.checks import advances, coupons, documents, lives, measured, payments, reversals
 from billing.checks.books import Books, Finding
 
 
@@ -31,12 +31,17 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
             "a register's consumption is the difference of its values at the ends of the period",
             measured.registers,
         ),
+        "reversals": (
+            "what stands in place of usage that was taken back is what its reversal says",
+            reversals.replaced,
+        ),
         "events": ("charges on events count the events of the timeline", measured.events),
         "records": ("usage that is measured record by record is what the records say", measured.recorded),
         "worth": ("each closed schedule is worth, by the plan and the usage, what was charged", measured.worth),
         "seals": ("every issued invoice says what it said when it was issued", documents.seals),
         "pools": ("pools cover the days of their items, and the parts of objects add up to their shares", lives.pools),
         "coupons": ("what coupons take off is what they had left, spread over the VAT rates", coupons.taken_off),
+        "payments": ("no more was paid than a document is over, and not before it", payments.paid),
         "advances": ("what invoices took of advances was paid, and before their day", advances.taken),
         "dates": ("local days and instants agree, due days can be, closed months follow one another", lives.dates),
         "schedules": ("the schedules of each charge cover its contract item's life exactly", lives.tiles),

@@ -82,6 +82,16 @@ def taken_in_advance(session: Session, invoice_id: int) -> int:
     return int(session.exec(query).one() or 0)
 
 
+def paid_too_early(session: Session) -> Sequence[tuple[str, str]]:
+    """Documents with payments of a day before they were issued which come from no advance, with their references."""
+    query = (
+        select(Invoice.number, Payment.reference)
+        .join(Payment, col(Payment.invoice_id) == col(Invoice.id))
+        .where(col(Payment.paid_on) < col(Invoice.issued_on), col(Payment.advance_id).is_(None))
+    )
+    return [(number or "", reference) for number, reference in session.exec(query)]
+
+
 def add(session: Session, payment: Payment) -> None:
     """Record a payment."""
     session.add(payment)

@@ -4,7 +4,7 @@ The law: a reversal is written once and no usage record is touched; the day's ro
 reversal's batch, so that closed periods are found again as they are after late usage.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -214,3 +214,19 @@ __all__ = [
     "reverse",
     "standing_in",
 ]
+
+
+def wrongly_replaced(session: Session) -> Sequence[tuple[str, str, datetime]]:
+    """Reversals that name a record in the place of the other one which is not there, or is of another quantity."""
+    rows = session.connection().execute(
+        text("""
+        SELECT o.reference, m.name, r.occurred_at FROM usage_reversal r
+        JOIN connected_object o ON o.id = r.object_id
+        JOIN metric m ON m.id = r.metric_id
+        LEFT JOIN usage_record u ON u.occurred_at = r.occurred_at AND u.object_id = r.object_id
+            AND u.metric_id = r.metric_id AND u.discriminator = r.replaced_by
+        WHERE r.replaced_by IS NOT NULL AND (u.quantity IS NULL OR u.quantity <> r.replacement)
+        ORDER BY o.reference, r.occurred_at
+        """)
+    )
+    return [(reference, metric, from_micros(at)) for reference, metric, at in rows]

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from sqlalchemy import BigInteger, Column, Date, Integer, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
+from billing.advancing import record_advance
 from billing.checks.books import Finding
+from billing.payments import balance_of, record_payment
 from billing.thresholds import bill_thresholds
 from billing.verify import verify
 from storage.database import Database
@@ -47,12 +50,14 @@ plans:
         calculator: {metric: usage, price: {model: per_unit, unit_price: "0.01", included: "3"}}
   - {name: Other, charges: [{name: Fee, type: recurring, timing: arrears, amount: "7", vat_rate: "20"}]}
 contracts:
-  - {name: C, customer: FLEET, starts_on: 2022-01-01, subscriptions: [Fleet, Other]}
+  - {name: C, customer: FLEET, starts_on: 2022-01-01, subscriptions: [Fleet, Other],
+     coupons: [{name: Welcome, amount: 5, periods: 2}]}
 """
 METRICS = SELLER.replace(
     "customers:", "  - {name: energy, unit: kWh, unit_code: KWH, kind: cumulative, decimals: 3}\ncustomers:"
 )
 MARCH = date(2022, 3, 31)
+TOLD: dict[str, Any] = {"now": datetime(2022, 4, 2, tzinfo=UTC), "origin": "cli"}
 TABLES = (
     "invoice",
     "invoice_line",
@@ -69,6 +74,11 @@ TABLES = (
     "usage_rollup",
     "charge",
     "object_event",
+    "coupon",
+    "coupon_use",
+    "advance",
+    "payment",
+    "usage_reversal",
 )
 PLACE = {"billing_month": -1, "boundary_value": 2}
 """Which row is changed, where the first one is read no more, or charged nothing."""
@@ -82,6 +92,13 @@ FREE = {
     ("contract_item", "term_starts_on"): "where the next term is counted from",
     ("contract_item", "notice_on"): "decides whether a term to come is renewed",
     ("contract_item", "notice_days"): "what the next end of a term asks for",
+    ("advance", "recorded_at"): "when an advance was told; it is taken by its own day",
+    ("advance", "amount_minor"): "what was paid is told by nothing else; less than invoices took of it is found",
+    ("payment", "paid_on"): "the bank's word; a day before the document was issued is found",
+    ("payment", "recorded_at"): "when a payment was told",
+    ("coupon", "starts_on"): "coupons are of whole months; which day of the first one does not matter",
+    ("usage_reversal", "batch"): "which close it is late for; what is owed does not depend on it",
+    ("usage_reversal", "recorded_at"): "when a record was taken back; what is billed is when it was measured",
 }
 """Columns that no check can find, each with its reason."""
 
@@ -102,6 +119,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world.do("resume", date(2022, 1, 25))
     world.active("Fleet", date(2022, 1, 5), "IOT_3", term_months=4, renewal="automatic", notice_days=30)
     world.do("no_renew", date(2022, 1, 28), "IOT_3")
+    with database.transaction() as session:
+        record_advance(session, "C", amount=Fraction(100), paid_on=date(2022, 1, 31), reference="bank-1", **TOLD)
     world.close(date(2022, 1, 31))
     world.active("Fleet", date(2022, 2, 1), "IOT_4", term_months=2)
     world.do("change_plan", date(2022, 2, 5), "IOT_4", subscription="Other")
@@ -110,7 +129,13 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world.uses(7, "2022-02-28T22:59:59+00:00", "IOT_2")
     world.uses(20, "2022-03-10T10:00:00+00:00", "IOT_2")
     assert len(bill_thresholds(database, datetime(2022, 3, 11, tzinfo=UTC)).invoices) == 1
+    wrong = {"metric": "usage", "at": "2022-03-10T10:00:00+00:00", "reason": "a test", "value": Decimal(19)}
+    world.do("reverse", date(2022, 3, 20), "IOT_2", **wrong)
     world.close(MARCH)
+    with database.transaction() as session:
+        number = "INV/2022/02/0001"
+        due = Fraction(balance_of(session, number, MARCH).due_minor, 100)
+        record_payment(session, number, amount=due, paid_on=date(2022, 2, 28), reference="bank-2", **TOLD)
     database.dispose()
     return path
 
