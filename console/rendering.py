@@ -44,6 +44,7 @@ def _environment(language: Language, version: str) -> Environment:
         amount=language.amount,
         number=language.number,
         day=language.day,
+        written_day=lambda text: language.day(date.fromisoformat(text)) if text else "",
         last_day=lambda end: language.day(end - DAY),
         month=language.month,
         word=lambda word, table: words.word(language, table, word),

@@ -119,6 +119,13 @@ TABLES: Mapping[str, Mapping[str, Word]] = MappingProxyType(
             "held": Word(noted("Held"), "quiet"),
             "proposed": Word(noted("Looks like an exchange"), "calm"),
         },
+        "gap": {
+            "session_lost": Word(noted("the broker lost the session"), "warm"),
+            "broker_drops": Word(noted("the broker dropped messages"), "warm"),
+            "sequence": Word(noted("numbers of messages are missing"), "warm"),
+            "silent": Word(noted("objects are silent"), "warm"),
+            "limit_exceeded": Word(noted("more came than the limit takes"), "warm"),
+        },
         "run": {
             "running": Word(noted("Running"), "calm"),
             "done": Word(noted("Done"), "good"),

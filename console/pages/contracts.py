@@ -1,6 +1,7 @@
 """Contracts, and plans with their versions and a price simulator."""
 
 import json
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
@@ -74,8 +75,22 @@ def show_plan(ask: Ask) -> Response:
                 loaded = pricing.load_charge(json.dumps(charge.definition), charge.name)
                 valued[charge.name] = pricing.price(loaded, question).as_json()
     return ask.page(
-        "plan.html", name=name, version=version, latest=latest, charges=charges, valued=valued, currency=currency
-    )
+        "plan.html", name=name, version=version, latest=latest, charges=charges, valued=valued, currency=currency,
+        written=written,
+    )  # fmt: skip
+
+
+def written(said: Any, indent: str = "") -> str:
+    """What a charge says, in lines as in a catalogue file; what it leaves open is left out."""
+    pairs = said.items() if isinstance(said, dict) else (("-", each) for each in said)
+    lines = []
+    for name, value in pairs:
+        begin = f"{indent}{name}" if name == "-" else f"{indent}{name}:"
+        if isinstance(value, dict | list):
+            lines += [begin, written(value, indent + "  ")] if value else []
+        elif value is not None:
+            lines.append(f"{begin} {json.dumps(value) if isinstance(value, bool) else value}")
+    return "\n".join(lines)
 
 
 PAGES = (

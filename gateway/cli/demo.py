@@ -126,10 +126,10 @@ def _serve(url: str) -> None:
                 server = stack.enter_context(WebServer(app, settings.http_listen or ANY_PORT))
             except ListenError:
                 server = stack.enter_context(WebServer(app, ANY_PORT))
-            click.echo(f"\nThe console on this data: {server.url}\nSign in with the token {secret}\nCtrl-C ends it.")
             stop = threading.Event()
             signal.signal(signal.SIGINT, lambda *_: stop.set())
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
+            click.echo(f"\nThe console on this data: {server.url}\nSign in with the token {secret}\nCtrl-C ends it.")
             stop.wait()
     finally:
         database.dispose()

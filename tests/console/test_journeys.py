@@ -1,15 +1,27 @@
 """What people come to the console for, each in a real browser, from the sign-in to the end."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from billing import readings
 from billing.access import Role
-from storage import payments, registry
+from config.settings import Settings
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
+from storage import payments, quarantine, registry
+from tests.console import town
 from tests.console.conftest import Site
 
 SignedIn = Callable[[Role], Page]
+
+
+def faults(page: Page) -> list[str]:
+    """What axe finds serious."""
+    return [it["id"] for it in Axe().run(page).response["violations"] if it["impact"] in {"serious", "critical"}]
 
 
 def test_why_is_this_device_not_billed(signed_in: SignedIn) -> None:
@@ -123,10 +135,13 @@ def test_a_month_is_closed_after_a_dry_run_and_its_report_leads_to_the_invoice(s
     page.get_by_role("link", name="Close", exact=True).click()
     page.get_by_role("button", name="Dry run").click()
     expect(page.get_by_role("heading", name="Fleet Customer")).to_be_visible()
+    assert faults(page) == []
     with site.database.snapshot() as session:
         assert all("/05/" not in row.number for row in payments.documents(session))
     page.get_by_role("button", name="Close and issue").click()
     expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    expect(page.get_by_role("row", name="IOT Fleet Contract")).to_contain_text("31 May 2022")
+    assert faults(page) == []
     page.get_by_role("link", name="INV/2022/05/0001").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("INV/2022/05/0001")
 
@@ -138,6 +153,8 @@ def test_a_price_is_tried_on_a_usage(signed_in: SignedIn) -> None:
     page.get_by_label("Usage of one period").fill("150")
     page.get_by_role("button", name="See the lines").click()
     expect(page.get_by_role("heading", name="Energy: 42.50 EUR")).to_be_visible()
+    expect(page.get_by_text("model: graduated")).to_be_visible()
+    expect(page.get_by_text("null")).to_have_count(0)
 
 
 def test_a_document_is_downloaded_with_the_session_of_the_console(signed_in: SignedIn) -> None:
@@ -173,3 +190,40 @@ def test_a_fleet_is_imported_after_a_look_at_its_errors_and_suspended_in_one_go(
     expect(page.get_by_role("status")).to_contain_text("Done for 2 objects.")
     with site.database.snapshot() as session:
         assert {row.status for row in registry.find(session, ["NEW_1", "NEW_2"]).values()} == {"suspended"}
+
+
+def test_refused_messages_are_discarded_together_and_leave_the_list(signed_in: SignedIn, site: Site) -> None:
+    page = signed_in(Role.OPERATOR)
+    page.goto("/quarantine?reason=unknown_metric")
+    page.get_by_label("All of this page").check()
+    page.get_by_role("button", name="Discard the ticked").click()
+    expect(page.get_by_role("status")).to_contain_text("1 discarded.")
+    expect(page.get_by_text("No message matches.")).to_be_visible()
+    with site.database.snapshot() as session:
+        assert quarantine.counts(session) == {"bad_json": 1, "unknown_object": 1}
+    page.get_by_label("Status").select_option("discarded")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("row", name="TRACKER_0002")).to_be_visible()
+
+
+def test_a_register_that_fell_is_held_until_somebody_says_that_another_began(signed_in: SignedIn, site: Site) -> None:
+    read = [
+        Message(
+            topic="devices/CHARGER_0001/telemetry",
+            payload=json.dumps({"ts": f"2022-05-{day:02d}T10:00:00Z", "metrics": {"energy": value}}).encode(),
+            received_at=town.JUNE,
+        )
+        for day, value in ((20, 7), (24, 9))
+    ]
+    ingest_batch(site.database, read, Rules.of(Settings(close_cron="")), now=town.JUNE)
+    page = signed_in(Role.ADMINISTRATOR)
+    page.get_by_role("link", name="Quarantine", exact=True).click()
+    page.get_by_role("link", name="Held readings").click()
+    expect(page.get_by_role("heading", level=2)).to_contain_text("CHARGER_0001")
+    expect(page.get_by_text("Lower than the one before")).to_be_visible()
+    page.get_by_label("Reason").fill("A new meter")
+    page.get_by_role("button", name="Another register began").click()
+    expect(page.get_by_role("status")).to_contain_text("It is decided for CHARGER_0001.")
+    expect(page.get_by_text("No reading is held.")).to_be_visible()
+    with site.database.snapshot() as session:
+        assert readings.held(session, town.JUNE) == []
