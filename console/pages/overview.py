@@ -13,14 +13,18 @@ from billing.access import Permission
 from console.asking import Ask, Page
 from console.charts import Chart, Series, months_back, over
 from console.languages import noted
-from storage import browsing, dashboard, quarantine, registry
-from storage.tables import OBJECT_STATUSES
+from storage import browsing, close_runs, dashboard, quarantine, registry
+from storage.tables import OBJECT_STATUSES, CloseRun
 
 DAYS, MONTHS = 60, 12
 REFUSED_LOOKED_AT = 5_000
 """The last refused messages: those that the chart counts."""
 CURRENCIES_SHOWN = 3
 DUE_LOOKED_AT, DUE_SHOWN = 200, 8
+READY = {
+    "draft": noted("Drafts that are not confirmed: %(count)s"),
+    "pending": noted("Objects that are not activated: %(count)s"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +42,27 @@ def show(ask: Ask) -> Response:
         statuses = registry.count_by_status(session)
         refused = quarantine.counts(session)
         drafts = dashboard.draft_count(session) if ask.may(Permission.READ_BILLING) else 0
+        closed = (
+            next(iter(close_runs.newest(session, before=None, limit=1)), None)
+            if ask.may(Permission.READ_BILLING)
+            else None
+        )
         charts = list(_charts(ask, session, today))
         due = browsing.contracts_of(session, limit=DUE_LOOKED_AT) if ask.may(Permission.READ_BILLING) else []
     late = sorted((row for row in due if row.oldest_due), key=lambda row: (row.oldest_due, row.name))
     return ask.page(
         "overview.html",
         statuses=[(word, statuses.get(word, 0)) for word in OBJECT_STATUSES],
-        decisions=list(_decisions(ask, statuses, refused, drafts)),
+        decisions=list(_decisions(ask, statuses, refused, drafts, closed)),
         charts=charts,
         due=late[:DUE_SHOWN],
         today=today,
     )
 
 
-def _decisions(ask: Ask, statuses: dict[str, int], refused: dict[str, int], drafts: int) -> Iterator[Decision]:
+def _decisions(
+    ask: Ask, statuses: dict[str, int], refused: dict[str, int], drafts: int, closed: CloseRun | None
+) -> Iterator[Decision]:
     number = ask.language.number
     if drafts:
         sentence = ask.say(noted("Invoices that wait for approval: %(count)s"), count=number(drafts))
@@ -59,10 +70,17 @@ def _decisions(ask: Ask, statuses: dict[str, int], refused: dict[str, int], draf
     if refused:
         sentence = ask.say(noted("Messages in quarantine: %(count)s"), count=number(sum(refused.values())))
         yield Decision(sentence=sentence, path="/quarantine")
-    ready = statuses.get("draft", 0) + statuses.get("pending", 0)
-    if ready:
-        sentence = ask.say(noted("Objects that are not activated: %(count)s"), count=number(ready))
-        yield Decision(sentence=sentence, path="/fleet?status=pending")
+    if closed is not None and closed.status != "running":
+        failures = len((closed.report or {}).get("failures", ()))
+        if closed.status == "failed":
+            yield Decision(sentence=ask.say(noted("The last close failed")), path=f"/close/{closed.id}")
+        elif failures:
+            sentence = ask.say(noted("Contracts that the last close left open: %(count)s"), count=number(failures))
+            yield Decision(sentence=sentence, path=f"/close/{closed.id}")
+    for status, told in READY.items():
+        if statuses.get(status):
+            sentence = ask.say(told, count=number(statuses[status]))
+            yield Decision(sentence=sentence, path=f"/fleet?status={status}")
 
 
 def _charts(ask: Ask, session: Session, today: date) -> Iterator[tuple[str, Chart]]:

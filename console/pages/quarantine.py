@@ -125,6 +125,12 @@ def show_readings(ask: Ask) -> Response:
     return ask.page("readings.html", held=held[:HELD_SHOWN], count=len(held), request=request_id())
 
 
+def count_readings(ask: Ask) -> Response:
+    """How many registers wait for a decision; asked by the overview once it is there, as it looks at a whole fleet."""
+    with ask.house.database.snapshot() as session:
+        return ask.page("readings_count.html", count=len(readings.held(session, ask.now)))
+
+
 def _decide(command: str) -> Act:
     def act(ask: Ask) -> Response:
         reference = ask.typed("reference")
@@ -158,6 +164,7 @@ PAGES = (
             "try": (Permission.READ_FLEET, _try),
         },
     ),
+    Page(path="/readings/count", show=count_readings, needs=Permission.READ_FLEET),
     Page(
         path="/readings",
         show=show_readings,

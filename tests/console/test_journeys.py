@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
@@ -12,7 +13,7 @@ from billing.access import Role
 from config.settings import Settings
 from gateway.ingest import ingest_batch
 from gateway.message import Message, Rules
-from storage import payments, quarantine, registry
+from storage import close_runs, payments, quarantine, registry
 from tests.console import town
 from tests.console.conftest import Site
 
@@ -217,8 +218,7 @@ def test_a_register_that_fell_is_held_until_somebody_says_that_another_began(sig
     ]
     ingest_batch(site.database, read, Rules.of(Settings(close_cron="")), now=town.JUNE)
     page = signed_in(Role.ADMINISTRATOR)
-    page.get_by_role("link", name="Quarantine", exact=True).click()
-    page.get_by_role("link", name="Held readings").click()
+    page.get_by_role("link", name="Registers whose readings are held: 1").click()
     expect(page.get_by_role("heading", level=2)).to_contain_text("CHARGER_0001")
     expect(page.get_by_text("Lower than the one before")).to_be_visible()
     page.get_by_label("Reason").fill("A new meter")
@@ -227,3 +227,14 @@ def test_a_register_that_fell_is_held_until_somebody_says_that_another_began(sig
     expect(page.get_by_text("No reading is held.")).to_be_visible()
     with site.database.snapshot() as session:
         assert readings.held(session, town.JUNE) == []
+
+
+def test_what_the_last_close_left_open_needs_a_decision(signed_in: SignedIn, site: Site) -> None:
+    with site.database.transaction() as session:
+        run = close_runs.add(session, until=date(2022, 5, 31), asked_by="a test", now=town.JUNE)
+        failures = [{"contract": "Town Chargers", "month": "2022-05-01", "message": "a sum does not fit"}]
+        close_runs.finish(session, run.id or 0, status="done", now=town.JUNE, report={"failures": failures})
+    page = signed_in(Role.BILLING)
+    expect(page.get_by_role("link", name="Objects that are not activated: 2")).to_be_visible()
+    page.get_by_role("link", name="Contracts that the last close left open: 1").click()
+    expect(page.get_by_text("Town Chargers: a sum does not fit")).to_be_visible()
