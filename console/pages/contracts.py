@@ -82,14 +82,16 @@ def show_plan(ask: Ask) -> Response:
 
 def written(said: Any, indent: str = "") -> str:
     """What a charge says, in lines as in a catalogue file; what it leaves open is left out."""
-    pairs = said.items() if isinstance(said, dict) else (("-", each) for each in said)
+    if isinstance(said, list):
+        return "\n".join(f"{indent}- {written(each, indent + '  ').lstrip()}" for each in said)
+    if not isinstance(said, dict):
+        return f"{indent}{json.dumps(said) if isinstance(said, bool) else said}"
     lines = []
-    for name, value in pairs:
-        begin = f"{indent}{name}" if name == "-" else f"{indent}{name}:"
+    for name, value in said.items():
         if isinstance(value, dict | list):
-            lines += [begin, written(value, indent + "  ")] if value else []
+            lines += [f"{indent}{name}:", written(value, indent + "  ")] if value else []
         elif value is not None:
-            lines.append(f"{begin} {json.dumps(value) if isinstance(value, bool) else value}")
+            lines.append(f"{indent}{name}: {written(value)}")
     return "\n".join(lines)
 
 

@@ -154,7 +154,7 @@ def test_a_price_is_tried_on_a_usage(signed_in: SignedIn) -> None:
     page.get_by_label("Usage of one period").fill("150")
     page.get_by_role("button", name="See the lines").click()
     expect(page.get_by_role("heading", name="Energy: 42.50 EUR")).to_be_visible()
-    expect(page.get_by_text("model: graduated")).to_be_visible()
+    expect(page.get_by_text("model: graduated")).to_contain_text("- flat_fee: 0")
     expect(page.get_by_text("null")).to_have_count(0)
 
 
