@@ -22,6 +22,7 @@ from billing.exchanging import begins
 from billing.registry import NewObject, create_objects
 from gateway.alarming import tell_of_clocks
 from gateway.aside import keep_addresses, keep_births, note_presence
+from gateway.attached import from_kept
 from gateway.door import Door, reported, times_to_remember
 from gateway.following import follow_numbers, note_skipped
 from gateway.limiting import keep
@@ -137,6 +138,7 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
         retained=False,
         receipt=f"quarantine-{identity}",
         origin="replay",
+        attached=from_kept(row.properties),
     )
     with session.begin_nested() as savepoint:
         applied, refusals, _ = _apply(session, [message], rules, now=row.received_at, known=Known(), only_part=row.part)

@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from sqlmodel import Session
 
+from gateway.attached import as_kept
 from gateway.message import Message, Refusal, Rules
 from gateway.reading import address_of
 from gateway.telemetry import Unreadable
@@ -87,6 +88,7 @@ def keep(session: Session, refusal: Refusal, rules: Rules) -> None:
         object_reference=reference,
         source=source,
         part=refusal.part,
+        properties=as_kept(message.attached),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from config.settings import Settings
+from gateway.attached import Attached
 from gateway.quick_batch import NEVER, Limits
 from gateway.sources.source import NO_SOURCES, Sources
 from gateway.telemetry import METRICS_MAX, Content
@@ -24,6 +25,7 @@ class Message:
     retained: bool = False
     receipt: str = ""
     origin: str = "mqtt"
+    attached: Attached | None = None
 
     def own_receipt(self) -> str:
         """The receipt, made when it is first asked for (few messages need one) and kept for every attempt."""

@@ -46,7 +46,11 @@ def read_source(message: Message, rules: Rules, numbers: list[Numbered]) -> list
         raise Unreadable("too_large", f"the payload has {size} bytes; the limit is {rules.payload_limit_bytes}")
     at = to_micros(message.received_at)
     arrival = Arrival(
-        at, at - rules.plausible_past // MICROSECOND, at + rules.plausible_future // MICROSECOND, message.retained
+        at,
+        at - rules.plausible_past // MICROSECOND,
+        at + rules.plausible_future // MICROSECOND,
+        message.retained,
+        message.attached,
     )
     parts = rules.sources.read(route, message.payload, arrival, numbers)
     return [Read(message, part.reference, part.content, part.reference) for part in parts]

@@ -243,8 +243,10 @@ class Receiver:
         run: list[Message] = []
         packet_ids: list[int] = []
         prefix = self._control_prefix
-        for topic, payload, packet_id, retained, response_topic, correlation_data in batch:
+        for topic, payload, packet_id, retained, response_topic, correlation_data, attached in batch:
             message = Message(topic=topic, payload=payload, received_at=received_at, retained=retained)
+            if attached is not None:
+                message.attached = attached
             if topic.startswith(prefix):
                 self._flush(link, run, packet_ids)
                 run, packet_ids = [], []

@@ -3,15 +3,17 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import func, text
 from sqlmodel import Session, col, delete, select
 
 from storage import lost
 from storage.tables import ConnectedObject, Quarantine, QuarantineOverflow
-from storage.types import to_micros
+from storage.types import canonical_json, to_micros
 
+SIZE = "LENGTH(payload) + COALESCE(LENGTH(properties), 0)"
+"""What one message takes of the room."""
 TIDIED = 500
 """Messages deleted by one statement."""
 
@@ -28,6 +30,7 @@ def put(
     object_reference: str | None,
     source: str | None = None,
     part: str | None = None,
+    properties: dict[str, Any] | None = None,
 ) -> bool:
     """Keep a refused message; False when there is no room for it: then it is counted by day, reason and source.
 
@@ -41,10 +44,11 @@ def put(
             Quarantine.topic == topic,
             Quarantine.payload == payload,
             col(Quarantine.part).is_(None) if part is None else Quarantine.part == part,
+            col(Quarantine.properties).is_(None) if properties is None else Quarantine.properties == properties,
         )
         if session.exec(same).first() is not None:
             return True
-    if not _room(session, len(payload)):
+    if not _room(session, len(payload) + (0 if properties is None else len(canonical_json(properties)))):
         count_lost(session, reason=reason, source=source or "", at=received_at)
         identity = lost.object_id(session, part or object_reference)
         if identity is not None:
@@ -61,6 +65,7 @@ def put(
             object_reference=object_reference,
             source=source,
             part=part,
+            properties=properties,
         )
     )
     session.flush()
@@ -68,7 +73,7 @@ def put(
 
 
 def _room(session: Session, size: int) -> bool:
-    """Take the room of a payload, if there is any."""
+    """Take the room of a message, if there is any."""
     taken = session.connection().execute(
         text(
             "UPDATE quarantine_state SET size_bytes = size_bytes + :size "
@@ -108,10 +113,10 @@ def tidy(session: Session, *, resolved_before: datetime, limit_bytes: int) -> in
     gone = connection.execute(
         text(f"DELETE FROM quarantine WHERE {done} AND resolved_at < :before"), {"before": to_micros(resolved_before)}
     ).rowcount
-    size = int(connection.execute(text("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM quarantine")).scalar_one())
+    size = int(connection.execute(text(f"SELECT COALESCE(SUM({SIZE}), 0) FROM quarantine")).scalar_one())
     while size > limit_bytes:
         rows = connection.execute(
-            text(f"SELECT id, LENGTH(payload) FROM quarantine WHERE {done} ORDER BY resolved_at, id LIMIT {TIDIED}")
+            text(f"SELECT id, {SIZE} FROM quarantine WHERE {done} ORDER BY resolved_at, id LIMIT {TIDIED}")
         ).all()
         if not rows:
             break

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from billing.core.redacting import redacted, shown
+from gateway.attached import as_text
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
 from storage import quarantine as store
@@ -110,6 +111,8 @@ def show(identity: int, *, as_json: bool) -> int:
             click.echo(f"no quarantined message has the id {identity}", err=True)
             return 1
         whole = _row(message) | {"status": message.status, "payload": shown(message.payload)}
+        if message.properties is not None:
+            whole["properties"] = redacted(as_text(message.properties))
     if as_json:
         show_json(whole)
     else:

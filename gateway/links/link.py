@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from gateway.attached import Attached
 from gateway.mqtt import Address
 
 
@@ -21,7 +22,7 @@ class LinkError(Exception):
 
 
 class Publication(NamedTuple):
-    """A message as it came; `packet_id` is 0 at QoS 0, and a response topic comes only under MQTT 5."""
+    """A message as it came; `packet_id` is 0 at QoS 0, and what stands behind `retained` comes only under MQTT 5."""
 
     topic: str
     payload: bytes
@@ -29,6 +30,8 @@ class Publication(NamedTuple):
     retained: bool
     response_topic: str | None = None
     correlation_data: bytes | None = None
+    attached: Attached | None = None
+    """The content type and the user properties, where there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -273,10 +273,10 @@ class Reader:
                 self._check_rare(head, qos, packet_id)
             if qos and not packet_id:
                 raise ProtocolError(f"a message at QoS {qos} with the packet id 0")
-            response_topic = correlation_data = None
+            response_topic = correlation_data = attached = None
             if five:
                 if piece[payload_at]:
-                    payload_at, response_topic, correlation_data = publish_properties(piece, payload_at, stop)
+                    payload_at, response_topic, correlation_data, attached = publish_properties(piece, payload_at, stop)
                 else:
                     payload_at += 1
             retained = head & 1 == 1
@@ -284,7 +284,7 @@ class Reader:
             found.append(
                 _new(
                     Publication,
-                    (topic, piece[payload_at:stop], packet_id, retained, response_topic, correlation_data),
+                    (topic, piece[payload_at:stop], packet_id, retained, response_topic, correlation_data, attached),
                 )
             )
         if at < end:

@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.attached import Attached, attached
 from gateway.links import packets
 from gateway.links.link import LinkError, LinkOptions, Publication
 from gateway.links.packets import NEW_SUBSCRIPTION_ONLY, SESSION_NEVER_EXPIRES
@@ -33,6 +34,17 @@ READ_BYTES = 65_536
 BATCH_BYTES = 8 * 1024 * 1024
 """Read for one batch, and one piece more: large messages make smaller batches, so that the memory is bounded."""
 TAKEN_OVER = "Session taken over"
+
+
+def attached_by(properties: Properties | None) -> Attached | None:
+    """The content type and the user properties of a message, as paho has them."""
+    content_type, pairs = getattr(properties, "ContentType", None), getattr(properties, "UserProperty", None)
+    if content_type is None and pairs is None:
+        return None
+    return attached(
+        None if content_type is None else content_type.encode(),
+        [(name.encode(), value.encode()) for name, value in pairs or ()],
+    )
 
 
 class Held:
@@ -344,5 +356,6 @@ class PahoLink:
                 received.retain,
                 getattr(properties, "ResponseTopic", None),
                 getattr(properties, "CorrelationData", None),
+                attached_by(properties),
             )
         )

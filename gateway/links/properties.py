@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from gateway.attached import Attached, Pair, attached
+
 LENGTH_BYTES_MAX = 4
 """Bytes of a variable length."""
 SIZES: Mapping[int, int] = MappingProxyType({0x01: 1, 0x02: 4})
@@ -48,14 +50,16 @@ def property_length(body: bytes, at: int, stop: int) -> tuple[int, int]:
     return length, begins_at
 
 
-def publish_properties(body: bytes, at: int, stop: int) -> tuple[int, str | None, bytes | None]:
-    """Where the payload begins, and the two properties that an answer needs; the others are passed over."""
+def publish_properties(body: bytes, at: int, stop: int) -> tuple[int, str | None, bytes | None, Attached | None]:
+    """Where the payload begins, the two properties that an answer needs, and what the publisher attached."""
     if at > stop:
         raise ProtocolError("a message that ends before its properties")
     length, at = property_length(body, at, stop)
     response_topic: str | None = None
     correlation_data: bytes | None = None
-    for kind, value in _properties(body, at, at + length):
+    content_type: bytes | None = None
+    pairs: list[Pair] = []
+    for kind, name, value in _properties(body, at, at + length):
         if kind == RESPONSE_TOPIC:
             try:
                 response_topic = value.decode()
@@ -63,7 +67,11 @@ def publish_properties(body: bytes, at: int, stop: int) -> tuple[int, str | None
                 raise ProtocolError("a response topic that is not UTF-8") from None
         elif kind == CORRELATION_DATA:
             correlation_data = value
-    return at + length, response_topic, correlation_data
+        elif kind == CONTENT_TYPE:
+            content_type = value
+        elif kind == USER_PROPERTY:
+            pairs.append((name, value))
+    return at + length, response_topic, correlation_data, attached(content_type, pairs)
 
 
 def connack_properties(body: bytes, at: int) -> dict[int, bytes]:
@@ -84,13 +92,16 @@ def connack_properties(body: bytes, at: int) -> dict[int, bytes]:
     return found
 
 
-def _properties(body: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+def _properties(body: bytes, at: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """(property, name, value); only a user property has a name."""
     while at < end:
         kind, at, value = body[at], at + 1, b""
+        name = b""
         if kind in SIZES:
             at += SIZES[kind]
         elif kind in BINARIES:
             for _ in range(BINARIES[kind]):
+                name = value
                 value, at = _binary(body, at, end)
         elif kind == SUBSCRIPTION_IDENTIFIER:
             _, at = variable_length(body, at, end)
@@ -101,7 +112,7 @@ def _properties(body: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
             raise ProtocolError(f"the property {kind:#04x}, which a message does not have")
         if at > end:
             raise ProtocolError("a property that is longer than its packet")
-        yield kind, value
+        yield kind, name, value
 
 
 def _binary(body: bytes, at: int, end: int) -> tuple[bytes, int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.clock import Clock
+from gateway.links.paho import attached_by
 from gateway.mqtt import Address, new_client
 from gateway.receiver import BrokerError
 from gateway.sources.trying import Heard
@@ -33,7 +34,15 @@ def listen(address: Address, topic: str, *, mqtt_version: str, clock: Clock, sec
 
     def on_message(_client: Any, _userdata: Any, message: Any) -> None:
         if not heard.full():
-            heard.put(Heard(topic=message.topic, payload=message.payload, at=clock.now(), retained=message.retain))
+            heard.put(
+                Heard(
+                    topic=message.topic,
+                    payload=message.payload,
+                    at=clock.now(),
+                    retained=message.retain,
+                    attached=attached_by(message.properties),
+                )
+            )
 
     client = new_client(
         address,

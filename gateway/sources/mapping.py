@@ -12,9 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 from billing.core.errors import Invalid
 from billing.core.properties import REGISTER, canonical, checked_properties
+from gateway.attached import Attached
 from gateway.sources.answers import Answers
 from gateway.sources.births import Births, Place
-from gateway.sources.codecs import Decode
+from gateway.sources.codecs import Decode, DecodeAttached
 from gateway.sources.numbering import Numbered
 from gateway.sources.numbers import add, multiply, number, times
 from gateway.sources.paths import Find
@@ -56,6 +57,7 @@ class Arrival(NamedTuple):
     earliest: int
     latest: int
     retained: bool
+    attached: Attached | None = None
 
 
 class Stated(NamedTuple):
@@ -186,6 +188,8 @@ class MessageMapping:
     retained: Retained | None
     sequence: SequenceRule | None = None
     answers: tuple[Answers, ...] = ()
+    decode_attached: DecodeAttached | None = None
+    """Instead of `decode`, where something came with the payload; None when the codec has no use for it."""
 
     quick: bool = field(init=False)
 
@@ -200,6 +204,7 @@ class MessageMapping:
             or self.skip
             or self.values_refuse
             or self.object_path
+            or self.decode_attached
         )
         quick = (
             not slow and self.time is not None and all(rule.time is None and rule.epoch is None for rule in self.mapped)
@@ -273,7 +278,10 @@ def translate(
 def _documents(route: Route, payload: bytes, births: Births, arrival: Arrival) -> list[Any]:
     mapping = route.mapping
     if route.place is None:
-        documents = mapping.decode(payload)
+        if mapping.decode_attached is None or arrival.attached is None:
+            documents = mapping.decode(payload)
+        else:
+            documents = mapping.decode_attached(payload, arrival.attached)
     else:
         documents = births.documents(route.place, payload, reference=route.reference, at=arrival.at)
     if mapping.each is not None:

@@ -16,7 +16,7 @@ from billing.core.lifecycle import check_reference
 from gateway.sources import numbers
 from gateway.sources.answers import Answers, compile_answers
 from gateway.sources.births import Births, Place
-from gateway.sources.codecs import CODECS, STATEFUL
+from gateway.sources.codecs import ATTACHED, CODECS, STATEFUL
 from gateway.sources.mapping import (
     Arrival,
     Events,
@@ -272,6 +272,7 @@ def _message(message: Mapping[str, Any], metrics: Mapping[str, MetricFact]) -> M
         agree=tuple((compile_path(path), expected) for path, expected in message.get("agree", {}).items()),
         mapping=MessageMapping(
             decode=CODECS[message.get("codec", "json")],
+            decode_attached=ATTACHED.get(message.get("codec", "json")),
             each=_path_or_none(message.get("each")),
             object_path=compile_path(template) if by_path else None,
             time=_time(message.get("time")),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from billing.catalogue.sources import DeclaredSource
+from gateway.attached import Attached
 from gateway.sources.mapping import Arrival, Mapped, Part
 from gateway.sources.numbers import ONE
 from gateway.sources.source import Sources, compile_source
@@ -25,6 +26,7 @@ class Heard:
     payload: bytes
     at: datetime
     retained: bool = False
+    attached: Attached | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ def try_message(sources: Sources, heard: Heard, *, past: timedelta, future: time
     if route is None:
         return [Tried(topic=heard.topic, source=None, outcome="unknown_topic", detail="no source takes this topic")]
     at = to_micros(heard.at)
-    arrival = Arrival(at, to_micros(heard.at - past), to_micros(heard.at + future), heard.retained)
+    arrival = Arrival(at, to_micros(heard.at - past), to_micros(heard.at + future), heard.retained, heard.attached)
     try:
         parts = sources.read(route, heard.payload, arrival)
     except Unreadable as error:

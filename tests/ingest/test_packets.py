@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.attached import Attached
 from gateway.links import packets
 from gateway.links.link import Publication
 from gateway.links.packets import Connack, Disconnect, Packet, Pingresp, ProtocolError, Pubrel, Reader, Suback, Unsuback
+from gateway.links.paho import attached_by
 
 LIMIT = 4096
 
@@ -65,6 +67,7 @@ messages = st.builds(
     st.booleans(),
     st.none(),
     st.none(),
+    st.none(),
 )
 
 
@@ -109,7 +112,7 @@ def test_a_valid_stream_with_one_byte_changed_gives_packets_or_a_protocol_error(
         reader(five=five).feed(bytes(stream))
 
 
-def test_the_properties_that_an_answer_needs_are_read_among_all_others() -> None:
+def test_the_properties_that_an_answer_or_a_source_needs_are_read_among_all_others() -> None:
     """The properties are packed by paho, so that two readings of the standard have to agree."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho leaves it untyped
     properties.PayloadFormatIndicator = 1
@@ -117,11 +120,51 @@ def test_the_properties_that_an_answer_needs_are_read_among_all_others() -> None
     properties.ContentType = "application/json"
     properties.ResponseTopic = "control/replies/é"
     properties.CorrelationData = b"\0\1\2"
-    properties.UserProperty = ("name", "value")
+    properties.UserProperty = [("name", "value"), ("name", "é")]
     properties.SubscriptionIdentifier = 268_435_455
     packed = properties.pack()  # type: ignore[no-untyped-call] # as above
     (found,) = reader().feed(publish("a", b"body", packet_id=1, properties=packed))
-    assert found == Publication("a", b"body", 1, False, "control/replies/é", b"\0\1\2")
+    attached = Attached("application/json", (("name", "value"), ("name", "é")))
+    assert found == Publication("a", b"body", 1, False, "control/replies/é", b"\0\1\2", attached)
+    assert attached_by(properties) == attached
+
+
+def test_an_ordinary_message_has_nothing_attached() -> None:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # as above
+    properties.MessageExpiryInterval = 60
+    packed = properties.pack()  # type: ignore[no-untyped-call] # as above
+    found = reader().feed(publish("a", b"body") + publish("a", b"body", properties=packed))
+    assert found == [Publication("a", b"body", 0, False)] * 2
+    assert attached_by(properties) is None
+    assert attached_by(None) is None
+
+
+@pytest.mark.parametrize(
+    "pairs, fault",
+    [
+        ([(b"a", b"1")] * 101, "too_large"),
+        ([(b"a", b"1" * 16_384)], "too_large"),
+        ([(b"id", b"\xff")], "bad_text"),
+        ([(b"\xc3", b"1")], "bad_text"),
+    ],
+)
+def test_user_properties_beyond_all_bounds_neither_end_the_connection_nor_fill_the_memory(
+    pairs: list[tuple[bytes, bytes]], fault: str
+) -> None:
+    inside = b"".join(
+        b"\x26" + struct.pack(">H", len(it)) + it if n == 0 else struct.pack(">H", len(it)) + it
+        for pair in pairs
+        for n, it in enumerate(pair)
+    )
+    length, head = len(inside), bytearray()
+    while True:
+        length, seven = divmod(length, 128)
+        head.append(seven | (128 if length else 0))
+        if not length:
+            break
+    taking = Reader(five=True, maximum_packet_bytes=1 << 20)
+    found = taking.feed(publish("a", b"body", packet_id=1, properties=bytes(head) + inside))
+    assert found == [Publication("a", b"body", 1, False, attached=Attached(fault=fault))]  # type: ignore[arg-type] # one of the faults
 
 
 @pytest.mark.parametrize(

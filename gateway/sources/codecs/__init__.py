@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from gateway.attached import Attached
+from gateway.sources.codecs.cloudevents import decode_event, decode_structured
 from gateway.sources.codecs.json_documents import decode_json
 from gateway.sources.codecs.nothing import decode_nothing
 from gateway.sources.codecs.p1 import decode_p1
@@ -17,8 +19,11 @@ from gateway.sources.codecs.thingsboard import decode_device, decode_gateway
 
 Decode = Callable[[bytes], list[Any]]
 """Documents as plain values: objects, arrays, texts, Decimals, integers, booleans, None. Raises Unreadable."""
+DecodeAttached = Callable[[bytes, Attached], list[Any]]
+"""The same, of a payload with what came beside it under MQTT 5."""
 CODECS: Mapping[str, Decode] = MappingProxyType(
     {
+        "cloudevents": decode_structured,
         "json": decode_json,
         "nothing": decode_nothing,
         "p1": decode_p1,
@@ -30,5 +35,7 @@ CODECS: Mapping[str, Decode] = MappingProxyType(
     }
 )
 """Every codec by its name in the catalogue."""
+ATTACHED: Mapping[str, DecodeAttached] = MappingProxyType({"cloudevents": decode_event})
+"""The codecs that read what comes beside a payload; without it, they are those of `CODECS`."""
 STATEFUL = "sparkplug"
 """The codec whose messages mean something only after others: one process reads all of them, in order."""
