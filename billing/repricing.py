@@ -48,7 +48,7 @@ class Migration:
     """Subscriptions whose new objects take it."""
     left: tuple[Left, ...]
     waiting: tuple[str, ...]
-    """Contracts whose new objects take it only when it is told again on the day."""
+    """Contracts whose new objects take it on the day, which is to come."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -122,7 +122,11 @@ def migrate(
     for each in taken:
         today = local_day(said.now, each.timezone)
         day = on or today
+        if only == "all":
+            # What was planned for later is superseded, as it is for the objects that are there.
+            subscribed.drop_planned(session, each.id, day)
         if day > today:
+            subscribed.plan_version(session, each.id, declared.key(wanted.id), day)
             waiting.append(each.contract)
         elif each.plan_version_id != wanted.id:
             switched.append(each.id)
@@ -139,6 +143,25 @@ def migrate(
         left=tuple(left),
         waiting=tuple(sorted(set(waiting))),
     )
+
+
+def take_planned(session: Session, said: Said) -> int:
+    """Have subscriptions take the versions whose day has come, with the objects activated meanwhile; how many did.
+
+    Call it as often as you like: a version is taken once.
+    """
+    declared.take_turns(session, "catalogue")
+    taken = 0
+    for row in subscribed.planned(session, said.now.date() + DAY):
+        (each,) = subscribed.by_id(session, [row.subscription_id])
+        if row.starts_on > local_day(said.now, each.timezone):
+            continue
+        version = subscribed.version(session, row.plan_version_id)
+        subscribed.take_version(session, [each.id], row.plan_version_id)
+        _move_all(session, each, version, row.starts_on, said)
+        subscribed.forget_planned(session, row)
+        taken += 1
+    return taken
 
 
 def _version(session: Session, plan: str, number: int | None) -> PlanVersion:

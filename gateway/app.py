@@ -10,9 +10,10 @@ import re
 from datetime import datetime, timedelta
 from typing import Self
 
-from billing import answering, control, lifecycle, presence, silences, thresholds
+from billing import answering, control, lifecycle, presence, repricing, silences, thresholds
 from billing import close as closing
 from billing.core.errors import BillingError
+from billing.recording import Said
 from config.clock import Clock
 from config.settings import Settings
 from gateway.membership import HEARTBEAT_SECONDS, Membership
@@ -301,6 +302,8 @@ class Gateway:
                 limit_bytes=self._settings.quarantine_limit_bytes,
             )
             lifecycle.end_terms(session, now, topic_devices=self._settings.topic_devices)
+            said = Said(now=now, origin="engine", topic_devices=self._settings.topic_devices)
+            repricing.take_planned(session, said)
 
     def _begin_closing(self) -> None:
         self._keep_house()

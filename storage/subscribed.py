@@ -1,12 +1,13 @@
 """Who took which version of a plan."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
-from sqlmodel import Session, col, func, select, update
+from sqlmodel import Session, col, delete, func, select, update
 
 from storage.catalogue import chunks
-from storage.tables import Contract, ContractItem, Plan, PlanVersion, Subscription
+from storage.tables import Contract, ContractItem, Plan, PlannedVersion, PlanVersion, Subscription
 
 
 class Subscribed(NamedTuple):
@@ -30,6 +31,11 @@ def plan_of(session: Session, version_id: int) -> str:
     """The name of the plan that a version is of."""
     query = select(Plan.name).join(PlanVersion, col(Plan.id) == col(PlanVersion.plan_id))
     return session.exec(query.where(PlanVersion.id == version_id)).one()
+
+
+def version(session: Session, version_id: int) -> PlanVersion:
+    """The version with this id."""
+    return session.exec(select(PlanVersion).where(PlanVersion.id == version_id)).one()
 
 
 def number_of(session: Session, version_id: int) -> int:
@@ -74,8 +80,35 @@ def take_version(session: Session, ids: Collection[int], version_id: int) -> Non
         session.exec(update(Subscription).where(col(Subscription.id).in_(part)).values(plan_version_id=version_id))
 
 
-def counts(session: Session) -> list[tuple[str, int, Any, int, int]]:
-    """Plan, version, when it was declared, subscriptions that take it, and items that run on it."""
+def plan_version(session: Session, subscription_id: int, version_id: int, starts_on: date) -> None:
+    """Have a subscription take a version on a day to come."""
+    session.add(PlannedVersion(subscription_id=subscription_id, plan_version_id=version_id, starts_on=starts_on))
+    session.flush()
+
+
+def drop_planned(session: Session, subscription_id: int, since: date) -> None:
+    """Forget the versions that a subscription was to take from a day on."""
+    session.exec(
+        delete(PlannedVersion).where(
+            col(PlannedVersion.subscription_id) == subscription_id, col(PlannedVersion.starts_on) >= since
+        )
+    )
+
+
+def planned(session: Session, through: date) -> Sequence[PlannedVersion]:
+    """The versions that subscriptions are to take by a day, the earliest first."""
+    query = select(PlannedVersion).where(PlannedVersion.starts_on <= through)
+    return session.exec(query.order_by(col(PlannedVersion.starts_on), col(PlannedVersion.id))).all()
+
+
+def forget_planned(session: Session, done: PlannedVersion) -> None:
+    """A version that was to be taken is."""
+    session.delete(done)
+    session.flush()
+
+
+def counts(session: Session) -> list[tuple[str, int, Any, int, int, date | None]]:
+    """Plan, version, when it was declared, subscriptions that take it, items on it, when more are to take it."""
     taken = dict(
         session.exec(
             select(Subscription.plan_version_id, func.count()).group_by(col(Subscription.plan_version_id))
@@ -88,8 +121,22 @@ def counts(session: Session) -> list[tuple[str, int, Any, int, int]]:
             .group_by(col(ContractItem.plan_version_id))
         ).all()
     )
+    to_come = dict(
+        session.exec(
+            select(PlannedVersion.plan_version_id, func.min(PlannedVersion.starts_on)).group_by(
+                col(PlannedVersion.plan_version_id)
+            )
+        ).all()
+    )
     query = select(Plan.name, PlanVersion).join(PlanVersion, col(PlanVersion.plan_id) == col(Plan.id))
     return [
-        (name, row.version, row.created_at, taken.get(row.id or 0, 0), running.get(row.id or 0, 0))
+        (
+            name,
+            row.version,
+            row.created_at,
+            taken.get(row.id or 0, 0),
+            running.get(row.id or 0, 0),
+            to_come.get(row.id or 0),
+        )
         for name, row in session.exec(query.order_by(col(Plan.name), col(PlanVersion.version)))
     ]

@@ -22,6 +22,8 @@ from billing.closing.rehearsal import Crossed, DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
 from billing.core.periods import add_months, billing_months, local_midnight
 from billing.readings import Held, held_in
+from billing.recording import Said
+from billing.repricing import take_planned
 from billing.silences import look
 from billing.terms import end_terms
 from billing.unbilled import Unbilled, unbilled
@@ -116,6 +118,7 @@ def _close_all(
 ) -> CloseReport:
     _end_terms(database, until=until, now=now)
     with database.transaction() as session:
+        take_planned(session, Said(now=now, origin="engine"))
         look(session, now, again=True, wait=True)
     run = _Run(database, now)
     for month, members in sorted(run.find_due(until, only).items()):

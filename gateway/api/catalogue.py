@@ -1,6 +1,6 @@
 """The catalogue: applied as a file is, shown with its versions."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
@@ -50,6 +50,8 @@ class Plan(BaseModel):
     declared_at: datetime
     subscriptions: int
     running_items: int
+    planned_from: date | None
+    """When subscriptions are to take it that have not yet."""
 
 
 class Catalogue(BaseModel):
@@ -111,8 +113,15 @@ def show_catalogue(behind: Behind) -> Catalogue:
             seller=seller,
             metrics=[Metric(**row.model_dump()) for row in stored.metrics(session).values()],
             plans=[
-                Plan(name=name, version=version, declared_at=at, subscriptions=taken, running_items=running)
-                for name, version, at, taken, running in subscribed.counts(session)
+                Plan(
+                    name=name,
+                    version=version,
+                    declared_at=at,
+                    subscriptions=taken,
+                    running_items=running,
+                    planned_from=to_come,
+                )
+                for name, version, at, taken, running, to_come in subscribed.counts(session)
             ],
         )
 

@@ -26,8 +26,15 @@ def list_(*, as_json: bool) -> None:
 
     with house() as parts, parts.database.snapshot() as session:
         rows = [
-            {"plan": plan, "version": version, "declared_at": at, "subscriptions": taken, "running_items": running}
-            for plan, version, at, taken, running in subscribed.counts(session)
+            {
+                "plan": plan,
+                "version": version,
+                "declared_at": at,
+                "subscriptions": taken,
+                "running_items": running,
+                "planned_from": to_come,
+            }
+            for plan, version, at, taken, running, to_come in subscribed.counts(session)
         ]
     show_rows(rows, as_json=as_json, nothing="No plan is declared.")
 
@@ -106,4 +113,4 @@ def _tell(done: "Migration") -> None:
     for each in done.left:
         click.echo(f"{each.reference} of {each.contract} stays: it {each.reason}")
     for contract in done.waiting:
-        click.echo(f"New objects of {contract} take it when this is told again on that day.")
+        click.echo(f"New objects of {contract} take it from that day on.")

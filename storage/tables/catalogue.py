@@ -157,6 +157,17 @@ class Subscription(Table, table=True):
     name: str
 
 
+class PlannedVersion(Table, table=True):
+    """Another version of its plan that a subscription takes on a day to come."""
+
+    __tablename__ = "planned_version"
+    __table_args__: ClassVar[Any] = (UniqueConstraint("subscription_id", "starts_on"),)
+    id: int | None = Field(default=None, primary_key=True)
+    subscription_id: int = Field(foreign_key="subscription.id")
+    plan_version_id: int = Field(foreign_key="plan_version.id")
+    starts_on: date
+
+
 class Coupon(Table, table=True):
     """A fixed amount off the invoices of a contract; once a document took of it, it stays as it is."""
 

@@ -82,17 +82,27 @@ def test_a_day_that_is_past_corrects_what_was_invoiced(world: World) -> None:
     assert fees(world, MAY) == [-3000, -1500, 2250, 4500, 4500, 9000]
 
 
-def test_a_day_to_come_is_told_in_advance_and_again_on_the_day(database: Database) -> None:
+def test_a_day_to_come_is_told_once_and_objects_that_come_meanwhile_go_along(database: Database) -> None:
     it = World(database, catalogue("30", "advance"))
     it.active("Plan", date(2022, 4, 1))
     it.apply(catalogue("45", "advance"))
     told = change(it, date(2022, 4, 10), on=date(2022, 6, 1), contracts=["C"])
     assert (told.moved, told.subscriptions, told.waiting) == (1, 0, ("C",))
     it.active("Plan", date(2022, 4, 20), "IOT_2")
-    # April and 11 of its days, May twice, and June in advance: 45 and, for the object that came meanwhile, 30.
-    assert fees(it, MAY) == [3000, 4100, 4500, 6000]
+    # April and 11 of its days, May twice, and June in advance at the new price for both.
+    assert fees(it, MAY) == [4100, 6000, 9000]
     again = change(it, date(2022, 6, 1), contracts=["C"])
-    assert (again.moved, again.subscriptions, again.waiting) == (1, 1, ())
+    assert (again.moved, again.subscriptions, again.waiting) == (0, 0, ())
+
+
+def test_what_is_told_later_for_the_same_day_replaces_what_was_planned(database: Database) -> None:
+    it = World(database, catalogue("30", "advance"))
+    it.active("Plan", date(2022, 4, 1))
+    it.apply(catalogue("45", "advance"))
+    change(it, date(2022, 4, 10), on=date(2022, 6, 1), contracts=["C"])
+    change(it, date(2022, 4, 11), on=date(2022, 6, 1), contracts=["C"], version=1)
+    it.active("Plan", date(2022, 4, 20), "IOT_2")
+    assert fees(it, MAY) == [4100, 6000, 6000]
 
 
 def test_one_object_may_have_another_version(world: World) -> None:
