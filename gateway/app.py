@@ -27,7 +27,7 @@ from gateway.sessions import SessionKeeper
 from gateway.sources.source import Sources
 from gateway.sources.stored import WATCH_SECONDS, Watch, load
 from gateway.webhooks import Deliverer
-from storage import gaps, members, quarantine
+from storage import members, quarantine
 from storage.database import Database
 from storage.errors import StorageError
 from storage.locks import claim
@@ -85,7 +85,6 @@ class Gateway:
                 broker=f"{broker.host}:{broker.port}",
                 caught_up=self._caught_up,
             )
-            self._broker, self._client_id = f"{broker.host}:{broker.port}", own.client_id
             self._receiver = Receiver(
                 own,
                 database,
@@ -280,17 +279,16 @@ class Gateway:
 
     def _on_drops(self, payload: bytes, at: datetime) -> None:
         """The broker says how many messages it dropped since it was started; more than before is a gap."""
-        if not DROPS.fullmatch(payload):
-            return
-        with self._database.transaction() as session:
-            gap = gaps.note_drops(session, client_id=self._client_id, broker=self._broker, dropped=int(payload), at=at)
-            lost = None if gap is None else gap.lost
-        if lost is not None:
-            log.error(
-                "the broker %s dropped %d messages; the gap is recorded (`metergate gaps list`)", self._broker, lost
-            )
+        if self._sessions is not None and DROPS.fullmatch(payload):
+            self._sessions.on_drops(int(payload), at)
 
     def _keep_house(self) -> None:
+        try:
+            self._tidy_up()
+        except StorageError as error:
+            log.warning("the house could not be kept; it is tried again: %s", error)
+
+    def _tidy_up(self) -> None:
         now = self._clock.now()
         with self._database.transaction() as session:
             if not claim(session, "housekeeping"):

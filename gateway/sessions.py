@@ -1,4 +1,4 @@
-"""Watches over the session that the broker keeps for us: when it lost one, the gap is recorded.
+"""Watches over what the broker keeps for us: when it lost our session, or dropped messages, the gap is recorded.
 
 The law: a gap is never forgotten for a fault of the database; it is written as soon as the database is there again.
 """
@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlmodel import Session
+
 from config.clock import Clock
 from storage import gaps
 from storage.database import Database
 from storage.errors import StorageError
+from storage.tables import ReceptionGap
 
 log = logging.getLogger(__name__)
 HELD_SECONDS = 30.0
@@ -27,6 +30,12 @@ PENDING_MAX = 1000
 class _Note:
     session_present: bool
     caught_up: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Drops:
+    dropped: int
     at: datetime
 
 
@@ -44,7 +53,7 @@ class SessionKeeper:
         self._broker = broker
         self._connected = False
         self._stopping = False
-        self._pending: deque[_Note] = deque(maxlen=PENDING_MAX)
+        self._pending: deque[_Note | _Drops] = deque(maxlen=PENDING_MAX)
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="session", daemon=True)
 
@@ -67,8 +76,17 @@ class SessionKeeper:
             self._add(session_present=session_present, caught_up=False)
             self._changed.notify()
 
+    def on_drops(self, dropped: int, at: datetime) -> None:
+        """The broker said how many messages it dropped since it was started."""
+        with self._changed:
+            if self._pending and isinstance(self._pending[-1], _Drops):
+                self._pending.pop()
+            self._pending.append(_Drops(dropped, at))
+            self._changed.notify()
+
     def _add(self, *, session_present: bool, caught_up: bool) -> None:
-        if session_present and self._pending and self._pending[-1].session_present:
+        last = self._pending[-1] if self._pending else None
+        if session_present and isinstance(last, _Note) and last.session_present:
             if not caught_up:
                 return  # it says nothing new
             self._pending.pop()
@@ -90,6 +108,14 @@ class SessionKeeper:
                     if not self._stopping:
                         self._changed.wait(RETRY_SECONDS)
 
+    def _note(self, session: Session, note: _Note | _Drops) -> ReceptionGap | None:
+        who = {"client_id": self._client_id, "broker": self._broker}
+        if isinstance(note, _Drops):
+            return gaps.note_drops(session, **who, dropped=note.dropped, at=note.at)
+        return gaps.note_session(
+            session, **who, session_present=note.session_present, caught_up=note.caught_up, at=note.at
+        )
+
     def _write(self) -> bool:
         """Write the notes in order; False when the database is at fault."""
         while True:
@@ -99,20 +125,18 @@ class SessionKeeper:
                 note = self._pending.popleft()
             try:
                 with self._database.transaction() as session:
-                    gap = gaps.note_session(
-                        session,
-                        client_id=self._client_id,
-                        broker=self._broker,
-                        session_present=note.session_present,
-                        caught_up=note.caught_up,
-                        at=note.at,
-                    )
+                    gap = self._note(session, note)
             except StorageError as error:
                 log.warning("the state of the broker's session waits for the database: %s", error)
                 with self._changed:
                     self._pending.appendleft(note)
                 return False
-            if gap is not None:
+            if gap is None:
+                continue
+            if isinstance(note, _Drops):
+                said = "the broker %s dropped %d messages; the gap is recorded (`metergate gaps list`)"
+                log.error(said, self._broker, gap.lost)
+            else:
                 log.error(
                     "the broker %s lost the session of %s: what it took between %s and %s and had not delivered is "
                     "gone; the gap is recorded (`metergate gaps list`)",
