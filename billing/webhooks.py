@@ -17,6 +17,8 @@ from storage.tables import Webhook
 from storage.telling import EVENTS
 
 URL_LIMIT = 2000
+ANSWER_SECONDS = 10.0
+"""How long a receiver may take to answer."""
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with, by the standard
 SECRET_BYTES = 32
 WEBHOOKS_LIMIT = 50

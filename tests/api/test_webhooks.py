@@ -18,7 +18,8 @@ from billing.access import Role
 from billing.core.errors import Invalid
 from config.clock import SystemClock, VirtualClock
 from config.settings import Settings
-from gateway.webhooks import ATTEMPTS, Deliverer, resolved
+from gateway.telling import resolved
+from gateway.webhooks import ATTEMPTS, Deliverer
 from storage.database import Database
 from storage.telling import EVENTS
 from tests import brokers
