@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from gateway.message import Message, Read, Rules
 from gateway.quick_telemetry import decode_quickly
-from gateway.sources.mapping import Arrival
 from gateway.sources.numbering import Numbered
+from gateway.sources.rules import Arrival
 from gateway.telemetry import Unreadable, decode_answer, decode_lifecycle
 from storage.types import MICROSECOND, to_micros
 

@@ -106,3 +106,11 @@ def _check(node: Any, text: str) -> None:
         raise PathInvalid(f"{text!r} has a number with a fraction, which JMESPath takes for a float; use an integer")
     for child in node.get("children", ()):
         _check(child, text)
+
+
+def first(finds: tuple[Find, ...], document: Any) -> Any:
+    for find in finds:
+        value = find(document)
+        if value is not None:
+            return value
+    return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from billing.core.errors import Invalid
 from billing.core.quantity import Excess, scale
-from gateway.sources.mapping import MessageMapping, Route
+from gateway.sources.rules import MessageMapping, Route
 from gateway.telemetry import METRICS_MAX, SENDER_ID_MAX, Unreadable
 from storage.usage import MetricRow, Row
 

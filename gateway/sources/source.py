@@ -17,20 +17,10 @@ from gateway.sources import numbers
 from gateway.sources.answers import Answers, compile_answers
 from gateway.sources.births import Births, Place
 from gateway.sources.codecs import ATTACHED, CODECS, STATEFUL
-from gateway.sources.mapping import (
-    Arrival,
-    Events,
-    Mapped,
-    MessageMapping,
-    Named,
-    Part,
-    Route,
-    SequenceRule,
-    TimeRule,
-    translate,
-)
+from gateway.sources.mapping import translate
 from gateway.sources.numbering import Numbered
 from gateway.sources.paths import Find, compile_path
+from gateway.sources.rules import Arrival, Events, Mapped, MessageMapping, Named, Part, Route, SequenceRule, TimeRule
 from gateway.sources.times import reader
 from gateway.sources.topics import Pattern, compile_pattern, filters_of
 from gateway.telemetry import Unreadable

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from billing.catalogue.sources import DeclaredSource
 from gateway.attached import Attached
-from gateway.sources.mapping import Arrival, Mapped, Part
 from gateway.sources.numbers import ONE
+from gateway.sources.rules import Arrival, Mapped, Part
 from gateway.sources.source import Sources, compile_source
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
 from storage.sources import MetricFact

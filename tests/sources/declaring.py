@@ -9,7 +9,7 @@ from typing import Any
 from billing import catalogue
 from config.settings import Settings
 from gateway.sources.declaration import source_rules
-from gateway.sources.mapping import Arrival, Part
+from gateway.sources.rules import Arrival, Part
 from gateway.sources.source import Sources, compile_source
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
 from storage.sources import MetricFact
