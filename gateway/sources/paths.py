@@ -109,6 +109,7 @@ def _check(node: Any, text: str) -> None:
 
 
 def first(finds: tuple[Find, ...], document: Any) -> Any:
+    """What the first path that leads to something finds; None when none does."""
     for find in finds:
         value = find(document)
         if value is not None:
