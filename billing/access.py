@@ -76,6 +76,19 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
 """What each role may do."""
 
 
+_OF_COMMANDS: Mapping[str, Permission] = MappingProxyType(
+    dict.fromkeys(("change_plan", "change_price", "transfer", "no_renew"), Permission.CONTRACTS)
+    | dict.fromkeys(
+        ("reverse", "accept_readings", "reject_readings", "exchange_readings", "replace_boundary"), Permission.USAGE
+    )
+)
+
+
+def permission_of(command: str) -> Permission:
+    """What somebody needs who tells an object `command`, by whatever way."""
+    return _OF_COMMANDS.get(command, Permission.OBJECTS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who speaks: the name of the token, and its role."""

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from billing import commands
-from billing.access import Permission
+from billing.access import permission_of
 from billing.core.errors import Invalid
 from billing.preview import Preview, contracts_of, preview
 from console.asking import Act, Ask
@@ -31,10 +31,6 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The commands that have a form on an object's page, and what each asks; activation has a page of its own."""
-PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
-    dict.fromkeys(FIELDS, Permission.OBJECTS)
-    | dict.fromkeys(("change_plan", "change_price", "transfer", "no_renew"), Permission.CONTRACTS)
-)
 DAYS = frozenset({"on"})
 
 
@@ -57,7 +53,7 @@ def previewed(ask: Ask, reference: str) -> Preview[Any]:
     command = ask.typed("command")
     if command not in FIELDS:
         raise Invalid(ask.say("The form asks for something that this page does not know."))
-    ask.require(PERMISSIONS[command])
+    ask.require(permission_of(command))
     body, said = _body(ask, command), ask.said()
 
     def run(session: Session) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import Session
 from starlette.responses import Response
 
-from billing.access import Permission
+from billing.access import Permission, permission_of
 from billing.core.errors import NotFound
 from billing.core.lifecycle import ObjectStatus, allowed_commands
 from console.asking import Ask, Page
@@ -66,7 +66,7 @@ def show(ask: Ask, *, preview: Any = None) -> Response:
         reasons=why_not_billed(ask, values),
         commands=[name for name in allowed_commands(ObjectStatus(it.status)) if name in commanding.FIELDS],
         fields=commanding.FIELDS,
-        permissions=commanding.PERMISSIONS,
+        permissions={command: permission_of(command) for command in commanding.FIELDS},
         can_be_activated="activate" in allowed_commands(ObjectStatus(it.status)),
         request=commanding.request_id(),
         preview=preview,
@@ -134,7 +134,7 @@ PAGES = (
         needs=Permission.READ_FLEET,
         actions={
             "preview": (Permission.READ_FLEET, _preview),
-            **{command: (commanding.PERMISSIONS[command], commanding.doing(command)) for command in commanding.FIELDS},
+            **{command: (permission_of(command), commanding.doing(command)) for command in commanding.FIELDS},
         },
     ),
     Page(path="/objects/{reference}/records", show=show_records, needs=Permission.READ_FLEET),

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
@@ -11,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from billing import registry as registering
-from billing.access import Permission, Principal
+from billing.access import Permission, Principal, permission_of
 from billing.commands import COMMANDS, CreateBody, new_object
 from billing.control import answer
 from billing.core.errors import BillingError, Invalid, NotFound
@@ -32,14 +31,6 @@ from storage.types import to_micros
 
 IMPORT_LIMIT = 2_000
 """Objects of one import: they share a transaction, which is short enough for the gateway to write in between."""
-PERMISSION_OF: Mapping[str, Permission] = MappingProxyType(
-    dict.fromkeys(COMMANDS, Permission.OBJECTS)
-    | dict.fromkeys(("change_plan", "change_price", "transfer", "no_renew"), Permission.CONTRACTS)
-    | dict.fromkeys(
-        ("reverse", "accept_readings", "reject_readings", "exchange_readings", "replace_boundary"), Permission.USAGE
-    )
-)
-"""Who may tell an object what."""
 
 objects = router("objects")
 
@@ -306,7 +297,7 @@ def _told(command: str) -> Callable[..., JSONResponse]:
         reference: str,
         raw: Raw,
         behind: Behind,
-        who: Annotated[Principal, Depends(needs(PERMISSION_OF[command]))],
+        who: Annotated[Principal, Depends(needs(permission_of(command)))],
         key: Key = None,
     ) -> JSONResponse:
         return _obey(behind, who, command, check_reference(reference), raw, key)

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from billing.access import Permission, Principal
 from billing.commands import Instant
 from billing.core.errors import NotFound
-from billing.core.redacting import redacted, shown
+from billing.core.redacting import shown
 from billing.wire import read_as
 from gateway.replaying import discard_all, replay_all
 from gateway.sources.declaration import topics_of
+from gateway.views.quarantine import row
 from gateway.web.bodies import Raw, accepts
 from gateway.web.endpoints import allowed, router
 from gateway.web.paging import Cursor, Limit, Page, cursor_of, place_of
@@ -20,7 +21,6 @@ from gateway.web.security import needs
 from gateway.web.service import Behind
 from storage import quarantine as store
 from storage import sources as stored_sources
-from storage.tables import Quarantine
 
 IDS_LIMIT = 1_000
 quarantine = router("quarantine")
@@ -119,7 +119,7 @@ def list_quarantine(
     with behind.database.snapshot() as session:
         found = store.listed(session, status=status, which=which, after=after, limit=limit + 1)
     return Page(
-        items=[Refused(**_row(message)) for message in found[:limit]],
+        items=[Refused(**row(message), status=message.status) for message in found[:limit]],
         next_cursor=cursor_of(found[limit - 1].id or 0) if len(found) > limit else None,
     )
 
@@ -133,7 +133,7 @@ def show_quarantine(identity: Identity, behind: Behind) -> Whole:
         message = store.find(session, identity)
         if message is None:
             raise NotFound(f"no quarantined message has the id {identity}")
-        return Whole(**_row(message), payload=shown(message.payload))
+        return Whole(**row(message), status=message.status, payload=shown(message.payload))
 
 
 @quarantine.post("/quarantine/replay", operation_id="replay_quarantine", openapi_extra=accepts(Which))
@@ -171,16 +171,3 @@ def list_sources(behind: Behind) -> list[Source]:
             )
             for row in stored_sources.in_force(session)
         ]
-
-
-def _row(message: Quarantine) -> dict[str, object]:
-    return {
-        "id": message.id,
-        "received_at": message.received_at,
-        "reason": message.reason,
-        "source": message.source,
-        "object": message.object_reference,
-        "topic": message.topic,
-        "detail": redacted(message.detail),
-        "status": message.status,
-    }

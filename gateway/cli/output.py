@@ -2,31 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
-from fractions import Fraction
 from itertools import islice
 from typing import Any
 
 import click
 
-from billing.core.money import exact_text
+from gateway.views.exact import plain
 
 PIECES_AT_A_TIME = 500
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON can carry it: exact numbers and dates as text."""
-    match value:
-        case Fraction():
-            return exact_text(value)
-        case datetime() | date():
-            return value.isoformat()
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case _:
-            return value
 
 
 def json_pieces(value: Any, indent: str = "") -> Iterator[str]:

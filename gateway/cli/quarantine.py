@@ -10,8 +10,8 @@ from billing.core.redacting import redacted, shown
 from gateway.attached import as_text
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
+from gateway.views.quarantine import row
 from storage import quarantine as store
-from storage.tables import Quarantine
 
 if TYPE_CHECKING:
     from storage.database import Database
@@ -42,18 +42,6 @@ def quarantine() -> None:
     """Refused messages: list, show, replay, discard."""
 
 
-def _row(message: Quarantine) -> dict[str, object]:
-    return {
-        "id": message.id,
-        "received_at": message.received_at,
-        "reason": message.reason,
-        "source": message.source,
-        "object": message.object_reference,
-        "topic": message.topic,
-        "detail": redacted(message.detail),
-    }
-
-
 def conditions(command: F) -> F:
     """The options that say which messages are meant."""
     for option in (
@@ -77,7 +65,7 @@ def list_(*, everything: bool, limit: int, as_json: bool, **conditions: Any) -> 
     status = None if everything else "waiting"
     with house() as parts, parts.database.snapshot() as session:
         rows = store.listed(session, status=status, which=store.Which(**conditions), limit=limit)
-        shown = [_row(message) for message in rows]
+        shown = [row(message) for message in rows]
     show_rows(shown, as_json=as_json, nothing="No message waits in quarantine.")
 
 
@@ -110,7 +98,7 @@ def show(identity: int, *, as_json: bool) -> int:
         if message is None:
             click.echo(f"no quarantined message has the id {identity}", err=True)
             return 1
-        whole = _row(message) | {"status": message.status, "payload": shown(message.payload)}
+        whole = row(message) | {"status": message.status, "payload": shown(message.payload)}
         if message.properties is not None:
             whole["properties"] = redacted(as_text(message.properties))
     if as_json:
