@@ -42,6 +42,10 @@ PAGES: tuple[Page, ...] = (*signing.PAGES, *ALL)
 SIGN_IN = "/sign-in"
 
 
+REFUSALS = (BillingError, StorageError, ValueError, OverflowError)
+"""What is answered with a sentence."""
+
+
 def application(house: House) -> ASGIApp:
     """The pages over a house, to be served at the root of a site."""
     pages = Pages(_version())
@@ -87,7 +91,10 @@ def _endpoint(house: House, pages: Pages, page: Page) -> Callable[[Request], Awa
 
 
 def _answer(house: House, pages: Pages, page: Page, request: Request, form: FormData) -> Response:
-    ask = _ask(house, pages, request, form)
+    try:
+        ask = _ask(house, pages, request, form)
+    except StorageError as error:
+        return _told(_asked_by_nobody(house, pages, request, form), error)
     if ask.person is None and not page.public:
         return _to_sign_in(request)
     try:
@@ -96,7 +103,7 @@ def _answer(house: House, pages: Pages, page: Page, request: Request, form: Form
         if request.method == "POST":
             return _acted(page, ask)
         return page.show(ask)
-    except (BillingError, StorageError, ValueError) as error:
+    except REFUSALS as error:
         return _told(ask, error)
 
 
@@ -112,25 +119,29 @@ def _acted(page: Page, ask: Ask) -> Response:
         if permission is not None:
             ask.require(permission)
         return act(ask)
-    except (BillingError, StorageError, ValueError) as error:
+    except REFUSALS as error:
         answer = page.show(ask.with_problem(sentence(error)))
         if answer.status_code == 200:  # noqa: PLR2004 - OK
             answer.status_code = _status(error)
         return answer
 
 
-def _ask(house: House, pages: Pages, request: Request, form: FormData) -> Ask:
+def _asked_by_nobody(house: House, pages: Pages, request: Request, form: FormData) -> Ask:
     now = house.clock.now()
     language = chosen(
         wanted=request.cookies.get(signing.LANGUAGE_COOKIE), accepted=request.headers.get("accept-language", "")
     )
-    ask = Ask(house=house, pages=pages, request=request, language=language, now=now, form=form)
+    return Ask(house=house, pages=pages, request=request, language=language, now=now, form=form)
+
+
+def _ask(house: House, pages: Pages, request: Request, form: FormData) -> Ask:
+    ask = _asked_by_nobody(house, pages, request, form)
     if signing.COOKIE not in request.cookies:
         return ask
     with house.database.snapshot() as session:
         seller = catalogue.seller(session)
         zone = UTC if seller is None else ZoneInfo(seller.timezone)
-        return ask.signed_in(signing.person_of(session, request, now), zone)
+        return ask.signed_in(signing.person_of(session, request, ask.now), zone)
 
 
 def _to_sign_in(request: Request) -> Response:
@@ -143,6 +154,8 @@ def _to_sign_in(request: Request) -> Response:
 
 def sentence(error: Exception) -> str:
     """What was refused, for a person: one sentence, and what can be done instead."""
+    if isinstance(error, OverflowError):
+        return "A number or a day is beyond what can be kept."
     if isinstance(error, BillingError):
         allowed = f" Possible now: {', '.join(error.allowed)}." if error.allowed else ""
         return f"{_capital(error.message)}.{allowed}"
@@ -175,7 +188,10 @@ def _http_fault(house: House, pages: Pages) -> Callable[[Request, Exception], Aw
 
     async def fault(request: Request, error: Exception) -> Response:
         def answer() -> Response:
-            ask = _ask(house, pages, request, FormData())
+            try:
+                ask = _ask(house, pages, request, FormData())
+            except StorageError:
+                ask = _asked_by_nobody(house, pages, request, FormData())
             code = error.status_code if isinstance(error, HTTPException) else 500
             said = ask.say("There is no such page.") if code == 404 else str(getattr(error, "detail", error))  # noqa: PLR2004 - not found
             return ask.page("error.html", status=code, code=code, sentence=said)

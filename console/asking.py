@@ -22,6 +22,8 @@ from console.languages import Language
 from console.rendering import Pages
 
 UTC = ZoneInfo("UTC")
+FIRST_YEAR, LAST_YEAR = 1900, 8999
+"""Days outside of these years are not asked for: there is room around them to count in days."""
 NOTICE_COOKIE = "metergate_notice"
 NOTICE_LIMIT = 300
 NOTICE_SECONDS = 60
@@ -72,9 +74,12 @@ class Ask:
         if not text:
             return None
         try:
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
         except ValueError:
             raise Invalid(f"{text[:40]!r} is not a day; write it as 2022-04-30") from None
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+            raise Invalid(f"{day} is further than the calendar is kept")
+        return day
 
     def whole(self, name: str, default: int) -> int:
         """A whole number that was typed, or the default when nothing was. Raises Invalid."""
@@ -84,6 +89,11 @@ class Ask:
         if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - a number of 9 digits fits everywhere
             raise Invalid(f"{text[:40]!r} is not a whole number")
         return int(text)
+
+    @property
+    def path(self) -> str:
+        """The address of this page, without what was asked of it; a name in it may hold any sign."""
+        return quote(self.request.scope["path"], safe="/")
 
     def part(self, name: str) -> str:
         """A part of the path."""
@@ -99,7 +109,14 @@ class Ask:
 
     def said(self, key: str = "") -> Said:
         """What a command records of who gave it."""
-        return Said(now=self.now, origin=ORIGIN, key=key, topic_devices=self.house.settings.topic_devices)
+        settings = self.house.settings
+        return Said(
+            now=self.now,
+            origin=ORIGIN,
+            key=key,
+            topic_devices=settings.topic_devices,
+            command_expiry_seconds=settings.command_expiry_seconds,
+        )
 
     def say(self, message: str, **values: object) -> str:
         """A sentence in the language of the reader."""
@@ -117,7 +134,7 @@ class Ask:
             principal=self.person.principal if self.person else None,
             secret=self.person.secret if self.person else "",
             zone=self.zone,
-            path=self.request.url.path,
+            path=self.path,
             problem=self.problem,
             notice=_read_notice(notice),
             partial=self.request.headers.get("hx-request") == "true",
@@ -159,7 +176,7 @@ class Ask:
                 kept.pop(name, None)
             else:
                 kept[name] = str(value)
-        return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
+        return self.path + (f"?{urlencode(kept)}" if kept else "")
 
 
 Show = Callable[[Ask], Response]

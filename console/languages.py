@@ -110,7 +110,9 @@ def _in_order(accepted: str) -> Iterator[str]:
         tag, _, weight = entry.strip().partition(";q=")
         try:
             locale = Locale.parse(tag.strip(), sep="-")
-            ranked.append((-Decimal(weight or "1"), place, locale.language))
+            order = -Decimal(weight or "1")
+            if order.is_finite():
+                ranked.append((order, place, locale.language))
         except (UnknownLocaleError, ValueError, ArithmeticError, TypeError):
             continue
     yield from (tag for _, _, tag in sorted(ranked))

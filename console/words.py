@@ -130,6 +130,7 @@ TABLES: Mapping[str, Mapping[str, Word]] = MappingProxyType(
             "running": Word(noted("Running"), "calm"),
             "done": Word(noted("Done"), "good"),
             "failed": Word(noted("Failed"), "bad"),
+            "lost": Word(noted("Its process ended"), "bad"),
         },
         "role": {
             "operator": Word(noted("Device operator")),

@@ -66,6 +66,9 @@ class Deliverer:
             except StorageError as error:
                 log.info("webhooks wait for the database: %s", error)
                 more = False
+            except Exception:
+                log.exception("a webhook could not be told; it is tried again")
+                more = False
             if not more:
                 self._wake.wait(POLL_SECONDS)
                 self._wake.clear()
@@ -105,7 +108,7 @@ class Deliverer:
                 why = self._why_not(answer, webhook.failing_since, now)
                 if why:
                     webhook.disabled_at, webhook.disabled_why = now, why
-                    log.error("webhook %d (%s) is switched off: %s", due.webhook_id, due.url, why)
+                    log.error("webhook %d is switched off: %s", due.webhook_id, why)
             stored.save(session, webhook)
 
     def _why_not(self, answer: int | str, since: datetime, now: datetime) -> str:

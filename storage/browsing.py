@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, func, or_, text
 from sqlmodel import Session, col, select
 
+from storage.prefixes import begins_with
 from storage.quarantine import Which
 from storage.tables import (
     OPEN_STATUSES,
@@ -25,9 +26,6 @@ from storage.tables import (
     Quarantine,
     Subscription,
 )
-
-END_OF_PREFIX = "\U0010ffff"
-"""Behind every text that begins with a prefix."""
 
 
 class FleetRow(NamedTuple):
@@ -83,7 +81,7 @@ def fleet(session: Session, wanted: FleetFilter = ALL_OBJECTS, *, after: str = "
         .limit(limit)
     )
     if wanted.search:
-        query = query.where(table.reference >= wanted.search, table.reference < wanted.search + END_OF_PREFIX)
+        query = query.where(begins_with(session, table.reference, wanted.search))
     for column, value in ((table.status, wanted.status), (table.kind, wanted.kind)):
         if value:
             query = query.where(column == value)
@@ -169,7 +167,7 @@ def documents(
             or_(table.month_starts_on < month, and_(table.month_starts_on == month, table.id < identity))
         )
     if wanted.search:
-        query = query.where(table.number >= wanted.search, table.number < wanted.search + END_OF_PREFIX)
+        query = query.where(begins_with(session, table.number, wanted.search))
     for column, value in ((table.status, wanted.status), (table.kind, wanted.kind)):
         if value:
             query = query.where(column == value)
@@ -218,8 +216,7 @@ def ready(session: Session, search: str, *, limit: int) -> list[ReadyRow]:
     query = (
         select(table.reference, table.kind, table.status, Contract.name)
         .outerjoin(Contract, table.contract_id == Contract.id)
-        .where(table.status.in_(("draft", "pending")), table.reference >= search)
-        .where(table.reference < search + END_OF_PREFIX)
+        .where(table.status.in_(("draft", "pending")), begins_with(session, table.reference, search))
         .order_by(table.reference)
         .limit(limit)
     )
@@ -241,24 +238,37 @@ def contracts_of(
 ) -> list[ContractRow]:
     """Contracts in the order of their names, of one customer when it is named, at most `limit`."""
     table: Any = Contract
-    oldest = (
-        select(func.min(InvoicingSchedule.due_on))
-        .where(col(InvoicingSchedule.contract_id) == table.id, text(f"invoicing_schedule.status IN {OPEN_STATUSES}"))
-        .correlate(Contract)
-        .scalar_subquery()
-    )
-    query = (
-        select(table.name, Customer.reference, table.currency, table.starts_on, oldest)  # type: ignore[call-overload]  # SQLModel's overloads end at four columns
-        .join(Customer, table.customer_id == Customer.id)
-        .where(table.name > after)
-        .order_by(table.name)
-        .limit(limit)
-    )
+    query = _contracts().where(table.name > after).order_by(table.name).limit(limit)
     if customer:
         query = query.where(Customer.reference == customer)
     if search:
-        query = query.where(table.name >= search, table.name < search + END_OF_PREFIX)
+        query = query.where(begins_with(session, table.name, search))
     return [ContractRow(*row) for row in session.exec(query)]
+
+
+def due_contracts(session: Session, *, limit: int) -> list[ContractRow]:
+    """Contracts with schedules that are open, the one that is due first before the others, at most `limit`."""
+    query = _contracts().where(_oldest_due().is_not(None)).order_by(_oldest_due(), col(Contract.name)).limit(limit)
+    return [ContractRow(*row) for row in session.exec(query)]
+
+
+def _contracts() -> Any:
+    table: Any = Contract
+    columns = (table.name, Customer.reference, table.currency, table.starts_on, _oldest_due())
+    return select(*columns).join(Customer, table.customer_id == Customer.id)  # type: ignore[call-overload]  # SQLModel's overloads end at four columns
+
+
+def _oldest_due() -> Any:
+    """The day of a contract's first open schedule: one look into an index."""
+    return (
+        select(func.min(InvoicingSchedule.due_on))
+        .where(
+            col(InvoicingSchedule.contract_id) == col(Contract.id),
+            text(f"invoicing_schedule.status IN {OPEN_STATUSES}"),
+        )
+        .correlate(Contract)
+        .scalar_subquery()
+    )
 
 
 class RefusedRow(NamedTuple):

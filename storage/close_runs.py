@@ -1,13 +1,21 @@
 """Closes that were started over HTTP: one at a time, each with its progress and its report."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session, col, func, select, update
 
 from storage.catalogue import take_turns
 from storage.tables import BillingMonth, CloseRun
+
+SILENT = timedelta(seconds=60)
+"""A close that was not heard for so long has lost its process: several of its beats are missing."""
+
+
+def status_of(run: CloseRun, now: datetime) -> str:
+    """Where a close stands: as it is noted, or `lost` when its process ended in the middle."""
+    return "lost" if run.status == "running" and now - run.heard_at >= SILENT else run.status
 
 
 def running(session: Session) -> CloseRun | None:

@@ -118,7 +118,7 @@ def invoiced_on(session: Session, schedules: Sequence[InvoicingSchedule]) -> dic
     """The numbers of the documents that each of these schedules is on, by the schedule's id."""
     ids = [schedule.id for schedule in schedules if schedule.status == "invoiced"]
     rows = session.exec(
-        select(LineShare.schedule_id, Invoice.number)
+        select(LineShare.schedule_id, Invoice.number, Invoice.id)
         .join(InvoiceLine, col(InvoiceLine.id) == col(LineShare.line_id))
         .join(Invoice, col(Invoice.id) == col(InvoiceLine.invoice_id))
         .where(col(LineShare.schedule_id).in_(ids), Invoice.status == "issued")
@@ -126,7 +126,7 @@ def invoiced_on(session: Session, schedules: Sequence[InvoicingSchedule]) -> dic
         .order_by(col(Invoice.id))
     )
     found: dict[int, list[str]] = {}
-    for schedule_id, number in rows:
+    for schedule_id, number, _ in rows:
         found.setdefault(schedule_id, []).append(number or "")
     return found
 

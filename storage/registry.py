@@ -8,6 +8,7 @@ from sqlmodel import Session, col, func, insert, or_, select, update
 
 from storage import events
 from storage.catalogue import chunks, take_turns
+from storage.prefixes import begins_with
 from storage.tables import ConnectedObject, Contract, Customer, ObjectEvent, ObjectPresence, Subscription
 from storage.telling import tell_events
 from storage.types import from_micros
@@ -168,9 +169,7 @@ def list_objects(
         taken = select(Subscription.id).where(Subscription.name == subscription)
         query = query.where(table.subscription_id.in_(_ids(session, taken)))
     if prefix:
-        query = query.where(func.substr(table.reference, 1, len(prefix)) == prefix)
-        if session.get_bind().dialect.name == "sqlite":  # in its order of bytes, where the names begin
-            query = query.where(table.reference >= prefix, table.reference < prefix + "\U0010ffff")
+        query = query.where(begins_with(session, table.reference, prefix))
     return [ListedObject(*row) for row in session.exec(query)]
 
 

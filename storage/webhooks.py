@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlmodel import Session, col, select, update
 
@@ -55,12 +56,19 @@ def deliveries(
     return session.exec(query.order_by(col(WebhookDelivery.id).desc()).limit(limit)).all()
 
 
+def _due(now: datetime) -> tuple[Any, ...]:
+    return (
+        WebhookDelivery.status == "waiting",
+        WebhookDelivery.next_at <= now,
+        col(Webhook.removed_at).is_(None),
+        col(Webhook.disabled_at).is_(None),
+    )
+
+
 def any_due(session: Session, now: datetime) -> bool:
     """Whether anything is to be told now; reads an index, and writes nothing."""
     query = (
-        select(WebhookDelivery.id)
-        .join(Webhook, col(Webhook.id) == col(WebhookDelivery.webhook_id))
-        .where(WebhookDelivery.status == "waiting", WebhookDelivery.next_at <= now, col(Webhook.disabled_at).is_(None))
+        select(WebhookDelivery.id).join(Webhook, col(Webhook.id) == col(WebhookDelivery.webhook_id)).where(*_due(now))
     )
     return session.exec(query.limit(1)).first() is not None
 
@@ -70,12 +78,7 @@ def claim(session: Session, now: datetime, *, lease: timedelta, limit: int) -> l
     query = (
         select(WebhookDelivery, Webhook)
         .join(Webhook, col(Webhook.id) == col(WebhookDelivery.webhook_id))
-        .where(
-            WebhookDelivery.status == "waiting",
-            WebhookDelivery.next_at <= now,
-            col(Webhook.removed_at).is_(None),
-            col(Webhook.disabled_at).is_(None),
-        )
+        .where(*_due(now))
         .order_by(col(WebhookDelivery.next_at), col(WebhookDelivery.id))
         .limit(limit)
     )
@@ -108,10 +111,10 @@ def claim(session: Session, now: datetime, *, lease: timedelta, limit: int) -> l
 
 
 def answered(session: Session, due: Due, *, status: str, answer: str, now: datetime, next_at: datetime) -> None:
-    """Note what an attempt came to."""
+    """Note what an attempt came to; what was given up meanwhile stays so."""
     session.exec(
         update(WebhookDelivery)
-        .where(col(WebhookDelivery.id) == due.id)
+        .where(col(WebhookDelivery.id) == due.id, col(WebhookDelivery.status) == "waiting")
         .values(status=status, answer=answer, answered_at=now, next_at=next_at)
     )
 

@@ -25,12 +25,12 @@ def show(ask: Ask, *, report: CloseReport | None = None) -> Response:
     today = ask.now.astimezone(ask.zone).date()
     with ask.house.database.snapshot() as session:
         runs = close_runs.newest(session, before=None, limit=RUNS)
-        due = [row for row in browsing.contracts_of(session, limit=DUE_SHOWN) if row.oldest_due]
+        due = browsing.due_contracts(session, limit=DUE_SHOWN)
     return ask.page(
         "close.html",
         until=ask.typed("until") or (today.replace(day=1) - DAY).isoformat(),
-        runs=runs,
-        due=sorted(due, key=lambda row: (row.oldest_due, row.name)),
+        runs=[(run, close_runs.status_of(run, ask.now)) for run in runs],
+        due=due,
         today=today,
         report=report,
         customers=[] if report is None else by_customer([*report.invoices, *report.drafts]),
@@ -68,7 +68,8 @@ def show_run(ask: Ask) -> Response:
             raise NotFound("no close has this id")
         months = close_runs.months_closed(session, run)
     report: Mapping[str, Any] = run.report or {}
-    return ask.page("close_run.html", run=run, months=months, report=report)
+    status = close_runs.status_of(run, ask.now)
+    return ask.page("close_run.html", run=run, stands=status, months=months, report=report)
 
 
 PAGES = (

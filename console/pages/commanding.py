@@ -80,7 +80,7 @@ def doing(command: str) -> Act:
         with ask.house.database.transaction() as session:
             commands.run(session, command, reference, body, ask.said(body.request_id))
         ask.house.wake()
-        return ask.go(ask.request.url.path, ask.say(DONE[command], object=reference))
+        return ask.go(ask.path, ask.say(DONE[command], object=reference))
 
     return act
 

@@ -152,7 +152,7 @@ def _pay(ask: Ask) -> Response:
             origin=ORIGIN,
         )
     ask.house.wake()
-    return ask.go(ask.request.url.path, ask.say(noted("The payment of %(number)s is recorded."), number=number))
+    return ask.go(ask.path, ask.say(noted("The payment of %(number)s is recorded."), number=number))
 
 
 def _credit_asked(ask: Ask) -> Credit:

@@ -20,7 +20,7 @@ DAYS, MONTHS = 60, 12
 REFUSED_LOOKED_AT = 5_000
 """The last refused messages: those that the chart counts."""
 CURRENCIES_SHOWN = 3
-DUE_LOOKED_AT, DUE_SHOWN = 200, 8
+DUE_SHOWN = 8
 READY = {
     "draft": noted("Drafts that are not confirmed: %(count)s"),
     "pending": noted("Objects that are not activated: %(count)s"),
@@ -48,14 +48,13 @@ def show(ask: Ask) -> Response:
             else None
         )
         charts = list(_charts(ask, session, today))
-        due = browsing.contracts_of(session, limit=DUE_LOOKED_AT) if ask.may(Permission.READ_BILLING) else []
-    late = sorted((row for row in due if row.oldest_due), key=lambda row: (row.oldest_due, row.name))
+        due = browsing.due_contracts(session, limit=DUE_SHOWN) if ask.may(Permission.READ_BILLING) else []
     return ask.page(
         "overview.html",
         statuses=[(word, statuses.get(word, 0)) for word in OBJECT_STATUSES],
         decisions=list(_decisions(ask, statuses, refused, drafts, closed)),
         charts=charts,
-        due=late[:DUE_SHOWN],
+        due=due,
         today=today,
     )
 

@@ -100,12 +100,12 @@ def _replay_one(ask: Ask) -> Response:
     ask.house.wake()
     if came.stayed:
         raise Invalid(next(iter(came.stayed.values())))
-    return ask.go(ask.request.url.path, ask.say(noted("The message is in.")))
+    return ask.go(ask.path, ask.say(noted("The message is in.")))
 
 
 def _discard_one(ask: Ask) -> Response:
     ask.house.services.discard(_one(ask))
-    return ask.go(ask.request.url.path, ask.say(noted("The message is discarded.")))
+    return ask.go(ask.path, ask.say(noted("The message is discarded.")))
 
 
 def _try(ask: Ask) -> Response:

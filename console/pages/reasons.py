@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from console.asking import Ask
 from console.languages import noted
@@ -25,7 +26,7 @@ def why_not_billed(ask: Ask, seen: Mapping[str, Any]) -> list[Reason]:
 def _reasons(ask: Ask, seen: Mapping[str, Any]) -> Iterator[Reason]:
     it = seen["it"]
     running = [item for item in seen["items"] if item.status == "running"]
-    activate = f"/activate?reference={it.reference}"
+    activate = f"/activate?reference={quote(it.reference, safe='')}"
     if it.status in {"draft", "pending"}:
         yield Reason(
             sentence=ask.say(noted("It was never activated, or its term has ended: it has no running contract item.")),

@@ -13,7 +13,7 @@ from gateway.sources.declaration import source_rules
 from gateway.web.bodies import read
 from gateway.web.endpoints import allowed, router
 from gateway.web.problems import Problem
-from gateway.web.security import needs
+from gateway.web.security import needs, principal
 from gateway.web.service import Behind
 from storage import catalogue as stored
 from storage import subscribed
@@ -71,7 +71,7 @@ class PlanVersion(BaseModel):
     charges: list[dict[str, Any]]
 
 
-async def _text(request: Request, behind: Behind) -> str:
+async def _text(request: Request, behind: Behind, _who: Annotated[Principal, Depends(principal)]) -> str:
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if found not in TYPES:
         raise Problem(415, "unsupported_media_type", f"the body is {found or 'of no type'}; send application/yaml")

@@ -16,7 +16,7 @@ from billing.wire import read_as
 from gateway.views.documents import close_json
 from gateway.views.exact import plain
 from gateway.web.bodies import Raw, accepts
-from gateway.web.close_runs import SILENT, begin, start
+from gateway.web.close_runs import begin, start
 from gateway.web.endpoints import allowed, router
 from gateway.web.idempotent import Key, once
 from gateway.web.paging import Cursor, Limit, Page, cursor_of, place_of
@@ -124,12 +124,11 @@ def _until(raw: Any) -> date:
 
 
 def _run(session: Session, run: CloseRun, now: datetime) -> Run:
-    lost = run.status == "running" and now - run.heard_at >= SILENT
     return Run(
         id=run.id or 0,
         until=run.until,
         asked_by=run.asked_by,
-        status="lost" if lost else run.status,
+        status=stored.status_of(run, now),
         started_at=run.started_at,
         finished_at=run.finished_at,
         months_closed=stored.months_closed(session, run),

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import console
 from config.clock import Clock
 from config.settings import Settings
+from console.security import Guarded
 from gateway.api import health
 from gateway.api.catalogue import catalogue
 from gateway.api.closes import closes
@@ -34,6 +35,8 @@ from gateway.web.service import Service
 from gateway.web.specification import text_of
 from storage.database import Database
 
+PATH_LIMIT = 1000
+"""Characters of an address: the longest names, twice."""
 THREADS = 10
 """Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
 ROUTERS = (health.router, objects, usage, catalogue, contracts, closes, invoices, quarantine, metrics, webhooks)
@@ -41,7 +44,7 @@ ROUTERS = (health.router, objects, usage, catalogue, contracts, closes, invoices
 
 def application(
     database: Database, clock: Clock, settings: Settings, wake: Callable[[], None] = lambda: None
-) -> Starlette:
+) -> ASGIApp:
     """The API and the console over one database; `wake` is called after a commit that wrote to the outbox."""
     service = Service(database=database, clock=clock, settings=settings, wake=wake)
     served = api(service)
@@ -51,7 +54,22 @@ def application(
     routes: list[BaseRoute] = [mounted, Route("/metrics", _Metrics(served))]
     house = console.House(database=database, clock=clock, settings=settings, services=services(service), wake=wake)
     routes.append(Mount("/", app=console.application(house)))
-    return Starlette(routes=routes, lifespan=_threads)
+    return Guarded(Door(Starlette(routes=routes, lifespan=_threads)))
+
+
+class Door:
+    """The application behind a look at the address: no text of a database holds NUL, and no name of ours is so long."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and (
+            len(scope["path"]) > PATH_LIMIT or "\0" in scope["path"] or b"%00" in scope["query_string"]
+        ):
+            app = problems.problem(400, "malformed", f"an address has at most {PATH_LIMIT} characters, and none is NUL")
+        await app(scope, receive, send)
 
 
 def api(service: Service | None) -> FastAPI:

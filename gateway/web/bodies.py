@@ -10,8 +10,10 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from billing.access import Principal
 from billing.wire import parse_object
 from gateway.web.problems import Problem
+from gateway.web.security import principal
 from gateway.web.service import Behind
 
 JSON = "application/json"
@@ -32,8 +34,10 @@ async def read(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def json_object(request: Request, behind: Behind) -> Mapping[str, Any]:
-    """The JSON object of the body. Raises Problem (415, 413) or Invalid."""
+async def json_object(
+    request: Request, behind: Behind, _who: Annotated[Principal, Depends(principal)]
+) -> Mapping[str, Any]:
+    """The JSON object of the body, read once it is known who asks. Raises Problem (401, 415, 413) or Invalid."""
     require_type(request, JSON)
     limit = behind.settings.http_body_limit_bytes
     return await run_in_threadpool(parse_object, await read(request, limit), limit)

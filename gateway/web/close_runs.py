@@ -5,7 +5,7 @@ The law: what a close has issued is issued, whatever becomes of its thread; doin
 
 import logging
 import threading
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlmodel import Session
 
@@ -20,15 +20,13 @@ from storage.tables import CloseRun
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 10.0
-SILENT = timedelta(seconds=60)
-"""A close that was not heard for so long has lost its process: several of its beats are missing."""
 
 
 def begin(session: Session, until: date, asked_by: str, now: datetime) -> CloseRun:
     """Note that a close begins. Raises Refused while another one is running."""
     other = stored.running(session)
     if other is not None:
-        if now - other.heard_at < SILENT:
+        if stored.status_of(other, now) == "running":
             raise Refused(f"close {other.id} until {other.until} is running; look at it, or wait", code="transition")
         message = "its process ended; what it issued stays"
         stored.finish(session, other.id or 0, status="failed", now=now, message=message)

@@ -49,13 +49,14 @@ def once(
         if key is None:
             return _shown(work(session), status)
         digest = hashlib.sha256(canonical_json(raw).encode()).hexdigest()
-        scope = f"{request.method} {request.url.path}"
-        known = control.find(session, f"token {who.name}", scope, key)
+        scope = f"{request.method} {request.scope['path']}"
+        owner = f"/token/{who.name}"  # no object is called so
+        known = control.find(session, owner, scope, key)
         if known is None:
             answer = _tried(session, work, status)
             control.remember(
                 session,
-                object_reference=f"token {who.name}",
+                object_reference=owner,
                 command=scope,
                 request_id=key,
                 body_hash=digest,

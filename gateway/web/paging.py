@@ -34,15 +34,20 @@ def cursor_of(*place: str | int) -> str:
     return base64.urlsafe_b64encode(json.dumps(place).encode()).rstrip(b"=").decode()
 
 
+def _can_be(part: str | int) -> bool:
+    """Whether a database takes it: a number of 63 bits, or a text that can be written, without NUL."""
+    if isinstance(part, int):
+        return 0 <= part < 2**63
+    return "\0" not in part and bool(part.encode() or True)
+
+
 def place_of(cursor: str | None, *kinds: type) -> Any:
     """The place that a cursor was made of, None without one. Raises Invalid for one that is not ours."""
     if cursor is None:
         return None
     try:
         place = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        if [type(part) for part in place] == list(kinds) and all(
-            not isinstance(part, int) or 0 <= part < 2**63 for part in place
-        ):
+        if [type(part) for part in place] == list(kinds) and all(_can_be(part) for part in place):
             return tuple(place)
     except (ValueError, TypeError, RecursionError):
         pass

@@ -109,6 +109,10 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     def _refused(_request: Request, error: BillingError) -> JSONResponse:
         return problem(status_of(error), error.code, error.message, allowed=error.allowed)
 
+    @app.exception_handler(OverflowError)
+    def _beyond(_request: Request, _error: OverflowError) -> JSONResponse:
+        return problem(422, "invalid", "a number or an instant is beyond what can be kept")
+
     @app.exception_handler(Problem)
     def _problem(_request: Request, error: Problem) -> JSONResponse:
         return problem(error.status, error.code, error.detail, headers=error.headers)

@@ -44,7 +44,8 @@ class WebServer:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=True,  # a proxy on this machine says whether the browser came by TLS
+                forwarded_allow_ips="127.0.0.1,::1",
                 backlog=BACKLOG,
                 limit_concurrency=CONCURRENCY,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
