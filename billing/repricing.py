@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlmodel import Session
 
 from billing.activation import ObjectInfo, local_day, publish_states
-from billing.core.errors import Conflict, Invalid, NotFound
+from billing.core.errors import BillingError, Conflict, Invalid, NotFound
 from billing.core.periods import DAY
 from billing.lines import Line, lines, live_lines
 from billing.recording import Said, commanded, record, shown
@@ -145,23 +145,32 @@ def migrate(
     )
 
 
-def take_planned(session: Session, said: Said) -> int:
-    """Have subscriptions take the versions whose day has come, with the objects activated meanwhile; how many did.
+def take_planned(session: Session, said: Said) -> list[str]:
+    """Have subscriptions take the versions whose day has come, with the objects activated meanwhile.
 
-    Call it as often as you like: a version is taken once.
+    Call it as often as you like: a version is taken once. What cannot be taken is left, and told in a sentence.
     """
+    through = said.now.date() + DAY
+    if not subscribed.planned(session, through):
+        return []
     declared.take_turns(session, "catalogue")
-    taken = 0
-    for row in subscribed.planned(session, said.now.date() + DAY):
+    problems = []
+    for row in subscribed.planned(session, through):
         (each,) = subscribed.by_id(session, [row.subscription_id])
         if row.starts_on > local_day(said.now, each.timezone):
             continue
         version = subscribed.version(session, row.plan_version_id)
-        subscribed.take_version(session, [each.id], row.plan_version_id)
-        _move_all(session, each, version, row.starts_on, said)
-        subscribed.forget_planned(session, row)
-        taken += 1
-    return taken
+        inside = session.begin_nested()
+        try:
+            subscribed.take_version(session, [each.id], row.plan_version_id)
+            _move_all(session, each, version, row.starts_on, said)
+            subscribed.forget_planned(session, row)
+        except BillingError as error:
+            inside.rollback()
+            problems.append(f"the price planned for {each.name} of {each.contract} is not taken: {error.message}")
+        else:
+            inside.commit()
+    return problems
 
 
 def _version(session: Session, plan: str, number: int | None) -> PlanVersion:

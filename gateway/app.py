@@ -10,6 +10,8 @@ import re
 from datetime import datetime, timedelta
 from typing import Self
 
+from sqlmodel import Session
+
 from billing import answering, control, lifecycle, presence, repricing, silences, thresholds
 from billing import close as closing
 from billing.core.errors import BillingError
@@ -283,25 +285,29 @@ class Gateway:
             self._sessions.on_drops(int(payload), at)
 
     def _keep_house(self) -> None:
-        try:
-            self._tidy_up()
-        except StorageError as error:
-            log.warning("the house could not be kept; it is tried again: %s", error)
+        """Each in a transaction of its own: what one of them cannot do keeps no other from being done."""
+        for work in (self._make_partitions, self._tidy_quarantine, self._end_terms, self._take_planned):
+            try:
+                with self._database.transaction() as session:
+                    if claim(session, "housekeeping"):  # else another process is at it
+                        work(session, self._clock.now())
+            except (BillingError, StorageError) as error:
+                log.warning("housekeeping is tried again: %s", error)
 
-    def _tidy_up(self) -> None:
-        now = self._clock.now()
-        with self._database.transaction() as session:
-            if not claim(session, "housekeeping"):
-                return  # another process is at it
-            ensure_partitions(session, today=now.date())
-            quarantine.tidy(
-                session,
-                resolved_before=now - timedelta(days=self._settings.quarantine_days),
-                limit_bytes=self._settings.quarantine_limit_bytes,
-            )
-            lifecycle.end_terms(session, now, topic_devices=self._settings.topic_devices)
-            said = Said(now=now, origin="engine", topic_devices=self._settings.topic_devices)
-            repricing.take_planned(session, said)
+    def _make_partitions(self, session: Session, now: datetime) -> None:
+        ensure_partitions(session, today=now.date())
+
+    def _tidy_quarantine(self, session: Session, now: datetime) -> None:
+        kept_since = now - timedelta(days=self._settings.quarantine_days)
+        quarantine.tidy(session, resolved_before=kept_since, limit_bytes=self._settings.quarantine_limit_bytes)
+
+    def _end_terms(self, session: Session, now: datetime) -> None:
+        lifecycle.end_terms(session, now, topic_devices=self._settings.topic_devices)
+
+    def _take_planned(self, session: Session, now: datetime) -> None:
+        said = Said(now=now, origin="engine", topic_devices=self._settings.topic_devices)
+        for problem in repricing.take_planned(session, said):
+            log.error("%s", problem)
 
     def _begin_closing(self) -> None:
         self._keep_house()
@@ -337,7 +343,7 @@ class Gateway:
         now = self._clock.now()
         until = (now - timedelta(hours=self._settings.close_grace_hours)).date() - timedelta(days=1)
         try:
-            report = closing.close(self._database, until, now)
+            report = closing.close(self._database, until, now, topic_devices=self._settings.topic_devices)
         except BillingError as error:
             log.info("nothing is closed at this tick: %s", error)
             return

@@ -7,7 +7,7 @@ changes nothing when it comes again. The receiver, the demo and the replay of th
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -222,7 +222,7 @@ def _apply(
     sets = property_set_ids(session, facts.described.values(), known.property_sets)
     described = {place: sets[content] for place, content in facts.described.items()}
     recorded = usage.record(session, facts.rows, described)
-    _begin_registers(session, facts, metrics, now)
+    _begin_registers(session, facts, metrics, {place for place, _ in recorded.conflicts}, now)
     refusals += _conflicts(recorded, messages, facts)
     reports = [
         reported(read.message, read.content, objects[read.reference], times, rules.debounce_of(read.message.topic))
@@ -263,13 +263,17 @@ def _apply(
     )
 
 
-def _begin_registers(session: Session, facts: "_Facts", metrics: Mapping[str, usage.MetricRow], now: datetime) -> None:
-    """Take note of the registers that readings say they are of."""
+def _begin_registers(
+    session: Session, facts: "_Facts", metrics: Mapping[str, usage.MetricRow], refused: Collection[int], now: datetime
+) -> None:
+    """Take note of the registers that readings say they are of; what a refused reading says is not."""
     if not facts.described:
         return
     registers = {row.id for row in metrics.values() if row.kind == "cumulative"}
     marked: list[Marked] = []
     for place, content in facts.described.items():
+        if place in refused:
+            continue
         fact = usage.Fact(*facts.rows[place])
         register = parsed(content).get(REGISTER) if fact.metric_id in registers else None
         if register:

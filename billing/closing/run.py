@@ -86,15 +86,17 @@ def close(
     dry_run: bool = False,  # noqa: FBT001, FBT002
     *,
     only: Collection[str] | None = None,
+    topic_devices: str = "devices",
 ) -> CloseReport:
     """Close every calendar month that has ended by `until` (included), all contracts month after month.
 
     Raises Refused when `until` has not ended in the zone of any contract; a contract in whose zone it has not, or
     that cannot be closed for another reason, is a failure in the report, and the others go on. A dry run does the
-    same in one transaction and takes it back. With `only`, just the contracts of these names.
+    same in one transaction and takes it back. With `only`, just the contracts of these names. States of objects whose
+    term ends, or whose price changes, are told below `topic_devices`.
     """
     if not dry_run:
-        return _close_all(database, until=until, now=now, dry_run=False, only=only)
+        return _close_all(database, until=until, now=now, dry_run=False, only=only, topic_devices=topic_devices)
     for _ in range(BUSY_ATTEMPTS):
         with suppress(Crossed):
             return _rehearsed(database, until=until, now=now, only=only)
@@ -114,11 +116,18 @@ def _rehearsed(database: DatabaseLike, *, until: date, now: datetime, only: Coll
 
 
 def _close_all(
-    database: DatabaseLike, *, until: date, now: datetime, dry_run: bool, only: Collection[str] | None
+    database: DatabaseLike,
+    *,
+    until: date,
+    now: datetime,
+    dry_run: bool,
+    only: Collection[str] | None,
+    topic_devices: str = "devices",
 ) -> CloseReport:
-    _end_terms(database, until=until, now=now)
+    _end_terms(database, until=until, now=now, topic_devices=topic_devices)
     with database.transaction() as session:
-        take_planned(session, Said(now=now, origin="engine"))
+        for problem in take_planned(session, Said(now=now, origin="engine", topic_devices=topic_devices)):
+            logger.error("%s", problem)
         look(session, now, again=True, wait=True)
     run = _Run(database, now)
     for month, members in sorted(run.find_due(until, only).items()):
@@ -136,11 +145,11 @@ def _close_all(
     )
 
 
-def _end_terms(database: DatabaseLike, *, until: date, now: datetime) -> None:
+def _end_terms(database: DatabaseLike, *, until: date, now: datetime, topic_devices: str) -> None:
     """Renew or end the terms that are over by the end of `until`, so that what renewed is billed in its month."""
     over_at = min(now, datetime(until.year, until.month, until.day, tzinfo=UTC) + DAY + LATEST_ZONE)
     with database.transaction() as session:
-        while end_terms(session, over_at):
+        while end_terms(session, over_at, topic_devices=topic_devices):
             pass
 
 

@@ -31,7 +31,9 @@ def close(until: str | None, *, thresholds: bool, dry_run: bool, as_json: bool) 
         return _show(report, "Nothing has passed its threshold.", dry_run=dry_run, as_json=as_json)
     day = _day(until)
     with house() as parts:
-        report = closing.close(parts.database, day, parts.clock.now(), dry_run=dry_run)
+        report = closing.close(
+            parts.database, day, parts.clock.now(), dry_run=dry_run, topic_devices=parts.settings.topic_devices
+        )
     return _show(report, f"Nothing to invoice until {day}.", dry_run=dry_run, as_json=as_json)
 
 

@@ -45,7 +45,7 @@ def _run(behind: Service, identity: int, until: date, now: datetime) -> None:
     beats = threading.Thread(target=_beat, args=(behind, identity, done), name=f"close-{identity}-beats", daemon=True)
     beats.start()
     try:
-        report = closing.close(behind.database, until, now)
+        report = closing.close(behind.database, until, now, topic_devices=behind.settings.topic_devices)
         outcome = {"status": "done", "report": plain(close_json(report))}
     except (BillingError, StorageError) as error:
         outcome = {"status": "failed", "message": str(error)}

@@ -33,8 +33,8 @@ def world(database: Database) -> World:
     return it
 
 
-def reads(it: World, *told: tuple[str, str, str]) -> None:
-    """Native readings that say which register they are of: day, reading, word."""
+def reads(it: World, *told: tuple[str, str, str], refused: int = 0) -> None:
+    """Native readings that say which register they are of: day, reading, word; how many are refused."""
     messages = [
         Message(
             topic="devices/IOT_1/telemetry",
@@ -48,7 +48,7 @@ def reads(it: World, *told: tuple[str, str, str]) -> None:
     ]
     with it.database.transaction() as session:
         applied = apply_messages(session, messages, Rules.of(Settings(), load(session)), now=NOON)
-    assert not applied.refused
+    assert sum(applied.refused.values()) == refused
 
 
 def billed(it: World, until: date) -> dict[str, int]:
@@ -63,6 +63,14 @@ def test_another_word_begins_another_register(world: World) -> None:
     reads(world, ("2022-01-30", "12", NEW))
     assert billed(world, JANUARY) == {"2022-01-01": 6000}
     assert [detail["marker"] for kind, detail in world.events() if kind == "exchanged"] == [NEW]
+
+
+def test_what_a_refused_reading_says_of_its_register_begins_none(world: World) -> None:
+    reads(world, ("2022-01-02", "100", OLD), ("2022-01-10", "150", OLD), ("2022-01-20", "180", OLD))
+    reads(world, ("2022-01-30", "200", OLD))
+    reads(world, ("2022-01-20", "180", NEW), refused=1)
+    assert billed(world, JANUARY) == {"2022-01-01": 10000}
+    assert [kind for kind, _ in world.events() if kind == "exchanged"] == []
 
 
 def test_told_in_any_order_it_comes_to_the_same(world: World) -> None:
