@@ -24,11 +24,11 @@ def keep_births(session: Session, rules: Rules, now: datetime) -> None:
 
 
 def keep_addresses(session: Session, rules: Rules, objects: Mapping[str, int], now: datetime) -> None:
-    """Keep through which topics objects are heard that may be commanded there."""
+    """Keep through which topics objects are heard that may be commanded there; others wait until they are known."""
     addressed = rules.sources.addressed
-    known = {objects[it]: address for it, address in addressed.items() if it in objects} if addressed else {}
-    if known:
-        downlink.keep_addresses(session, known, now)
+    kept = rules.sources.kept = {reference for reference in addressed if reference in objects}
+    if kept:
+        downlink.keep_addresses(session, {objects[reference]: addressed[reference] for reference in kept}, now)
 
 
 def note_presence(

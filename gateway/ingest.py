@@ -6,7 +6,7 @@ changes nothing when it comes again. The receiver, the demo and the replay of th
 """
 
 import logging
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -234,7 +234,7 @@ def _apply(
     keep_births(session, rules, now)
     follow_numbers(session, numbers, objects, now)
     note_skipped(session, rules.sources.births.skipped, objects, now)
-    keep_addresses(session, rules, objects, now)
+    keep_addresses(session, rules, ChainMap(objects, known.objects), now)
     heard = known.news(quick.heard)
     heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
     origin = messages[0].origin if messages else "mqtt"

@@ -77,6 +77,8 @@ class Sources:
     births: Births = field(default_factory=Births)
     addressed: dict[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     """By reference, the source and the wildcards of a topic on which an object was heard, until they are kept."""
+    kept: set[str] = field(default_factory=set)
+    """Whose of them the transaction at hand keeps."""
     _routes: dict[str, Route | None] = field(default_factory=dict)
 
     @property
@@ -128,7 +130,13 @@ class Sources:
     def settle(self) -> None:
         """What was to be kept is committed."""
         self.births.settle()
-        self.addressed.clear()
+        for reference in self.kept:
+            self.addressed.pop(reference, None)
+        self.kept.clear()
+        if len(self.addressed) > ROUTES_KEPT:
+            # Of objects that nobody knows; each topic that speaks again is noted again.
+            self.addressed.clear()
+            self._routes.clear()
 
     def _with_it(self, place: Place, payload: bytes, arrival: Arrival) -> list[Part]:
         """What the death of an edge node says of the devices behind it: they are as dead as if each had said so."""
