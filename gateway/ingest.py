@@ -109,8 +109,12 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
 
 
 def _commit(database: Database, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
-    with database.transaction() as session:
-        applied, learnt = _apply_and_keep(session, messages, rules, now=now, known=database.known)
+    try:
+        with database.transaction() as session:
+            applied, learnt = _apply_and_keep(session, messages, rules, now=now, known=database.known)
+    except Exception:
+        rules.sources.unread()
+        raise
     rules.sources.settle()
     database.known.learn(learnt.objects, learnt.heard)
     database.known.learn_properties(learnt.property_sets)

@@ -66,8 +66,10 @@ class Births:
     skipped: list[Skipped] = field(default_factory=list)
     _behind: dict[str, set[str]] = field(default_factory=dict)
     """By edge node, the objects that were heard behind it."""
-    _last_at: dict[str, int] = field(default_factory=dict)
-    _last_seq: dict[str, int] = field(default_factory=dict)
+    _last: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By edge node, the number of its last message and when it arrived."""
+    _read: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """The same, of messages that are read and not committed."""
     _asked_at: dict[str, float] = field(default_factory=dict)
 
     def settle(self) -> None:
@@ -75,6 +77,13 @@ class Births:
         self.changed.clear()
         self.asked.clear()
         self.skipped.clear()
+        self._last |= self._read
+        self._read.clear()
+
+    def unread(self) -> None:
+        """What was read is not committed, and is read again: its numbers are followed again from where they stood."""
+        self.skipped.clear()
+        self._read.clear()
 
     def devices(self, place: Place) -> list[str]:
         """The devices behind an edge node whose births are known."""
@@ -108,17 +117,17 @@ class Births:
             behind.add(reference)
         if said.seq is None:
             return
-        last, last_at = self._last_seq.get(place.edge_node), self._last_at.get(place.edge_node, at)
-        self._last_seq[place.edge_node], self._last_at[place.edge_node] = said.seq, at
-        if place.kind == "NBIRTH" or last is None:
+        node = place.edge_node
+        before = self._read.get(node) or self._last.get(node)
+        self._read[node] = said.seq, at
+        if place.kind == "NBIRTH" or before is None:
             return
+        last, last_at = before
         ahead = (said.seq - last) % SEQUENCE
         if ahead > 1:
             self._ask(place)
         if 1 < ahead <= SEQUENCE // 2:  # further on, it is one that comes again
-            skipped = Skipped(place.source, last + 1, last + ahead - 1, last_at, at, frozenset(behind))
-            if skipped not in self.skipped:  # a batch that the database did not take is read again
-                self.skipped.append(skipped)
+            self.skipped.append(Skipped(place.source, last + 1, last + ahead - 1, last_at, at, frozenset(behind)))
 
     def _born(self, place: Place, said: Payload) -> None:
         names = [it for it in said.metrics if it.name is not None]

@@ -138,6 +138,10 @@ class Sources:
             self.addressed.clear()
             self._routes.clear()
 
+    def unread(self) -> None:
+        """What was read is not committed, and is read again."""
+        self.births.unread()
+
     def _with_it(self, place: Place, payload: bytes, arrival: Arrival) -> list[Part]:
         """What the death of an edge node says of the devices behind it: they are as dead as if each had said so."""
         parts: list[Part] = []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlmodel import select
 
 from config.clock import VirtualClock
@@ -20,6 +21,7 @@ from gateway.sources.stored import load
 from gateway.telemetry import Unreadable
 from storage import gaps, outbox, quarantine
 from storage.database import Database
+from storage.errors import StorageError
 from storage.tables import ObjectEvent, Outbox
 from tests.sources.declaring import declare
 from tests.sources.test_from_topic_to_usage import declare as declare_in
@@ -237,3 +239,33 @@ def test_what_an_edge_node_lost_is_a_gap_of_all_that_was_heard_behind_it(databas
         found = [(it.object_reference, it.gap.lost, it.gap.starts_at, it.gap.ends_at) for it in gaps.listed(session)]
     since, until = NOON + timedelta(seconds=1), NOON + timedelta(seconds=5)
     assert sorted(found) == [("G:E:D", 2, since, until), ("G:E:D2", 2, since, until)]
+
+
+def test_a_batch_that_the_database_did_not_take_is_read_again_without_a_gap(database: Database) -> None:
+    declare_in(database, SPARKPLUG)
+    register(database, "G:E:D")
+    with database.snapshot() as session:
+        in_force = Rules.of(Settings(), load(session))
+
+    def said(kind: str, seq: int) -> Message:
+        energy = metric(name="Energy/Total", alias=7, datatype=8, long=12_000_000_000)
+        birth = payload(energy, seq=seq, time=MS + 1000 * seq)
+        return Message(topic=f"spBv1.0/G/{kind}/E/D", payload=birth, received_at=NOON + timedelta(seconds=seq))
+
+    def rename(table: str, name: str) -> None:
+        with database.transaction() as session:
+            session.connection().execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
+
+    ingest_batch(database, [said("DBIRTH", 1)], in_force, now=NOON)
+    batch = [said("DDATA", seq) for seq in (2, 3, 4, 5)]
+    rename("usage_record", "away")
+    with pytest.raises(StorageError):
+        ingest_batch(database, batch, in_force, now=NOON)
+    rename("away", "usage_record")
+    assert not ingest_batch(database, batch, in_force, now=NOON).refused
+    with database.snapshot() as session:
+        assert gaps.listed(session) == []
+        assert session.exec(select(Outbox)).all() == []
+    ingest_batch(database, [said("DDATA", 7)], in_force, now=NOON)
+    with database.snapshot() as session:
+        assert [it.gap.lost for it in gaps.listed(session)] == [1]
