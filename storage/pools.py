@@ -146,15 +146,16 @@ def event_moments(
     return ((row[0], row[1], row[2]) for row in rows)
 
 
-def used_later(session: Session, *, at: int, object_ids: Iterable[int]) -> set[int]:
-    """Those of the objects that have a contract item from an instant (microseconds) on."""
+def used_later(session: Session, *, metric_id: int, at: int, object_ids: Iterable[int]) -> set[int]:
+    """Those of the objects that have a contract item which charges a metric from an instant (microseconds) on."""
     connection = session.connection()
     rows = connection.execute(
         text(
-            "SELECT DISTINCT object_id FROM contract_item WHERE status <> 'cancelled' AND start_at >= :at "
-            f"AND object_id {listed(connection, 'ids')}"
+            "SELECT DISTINCT i.object_id FROM contract_item i "
+            "JOIN charge c ON c.plan_version_id = i.plan_version_id AND c.metric_id = :metric_id "
+            f"WHERE i.status <> 'cancelled' AND i.start_at >= :at AND i.object_id {listed(connection, 'ids')}"
         ),
-        {"at": at, "ids": list_value(connection, object_ids)},
+        {"metric_id": metric_id, "at": at, "ids": list_value(connection, object_ids)},
     )
     return {row[0] for row in rows}
 

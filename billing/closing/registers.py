@@ -90,12 +90,15 @@ def read_registers(
 
 
 def _last_in_pools(reader: MonthReader, ended: Sequence[ScheduleToValue]) -> set[int]:
-    """Those parts of pools after which no contract item of their object begins."""
+    """Those parts of pools after which no contract item of their object charges their metric."""
+    together: dict[tuple[int, int], list[ScheduleToValue]] = {}
+    for it in ended:
+        together.setdefault((cast("int", it.metric_id), it.end_at), []).append(it)
     found: set[int] = set()
-    for at in {it.end_at for it in ended}:
-        members = {cast("int", it.object_id): it.id for it in ended if it.end_at == at}
-        later = used_later(reader.session, at=at, object_ids=members)
-        found.update(identity for object_id, identity in members.items() if object_id not in later)
+    for (metric_id, at), members in together.items():
+        object_ids = {cast("int", it.object_id) for it in members}
+        later = used_later(reader.session, metric_id=metric_id, at=at, object_ids=object_ids)
+        found.update(it.id for it in members if it.object_id not in later)
     return found
 
 

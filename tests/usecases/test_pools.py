@@ -289,6 +289,27 @@ def test_a_register_is_in_a_pool_what_it_rose(database: Database) -> None:
     assert [line[3] for line in here.bills(JUNE)] == [1000]
 
 
+@pytest.mark.parametrize("scope", ["item", "subscription", "contract"])
+def test_a_reading_that_comes_late_is_billed_when_the_object_went_on_without_the_register(
+    database: Database, scope: str
+) -> None:
+    here = world(database, fee("5", "arrears"))
+    with database.transaction() as session:
+        session.add(Metric(id=2, name="energy", unit="kWh", kind="cumulative", decimals=0))
+    energy, cards = (
+        data(per_unit("1"), scope, name=name, kind=kind).replace("metric: usage", "metric: energy")
+        for name, kind in (("Energy", "sum"), ("Readings", "count"))
+    )
+    here.apply(plans(E=[energy, cards]) + "contracts:\n" + contract("C", "A", "E"))
+    here.active("E", FIRST)
+    for at, value in (("2022-04-02", 100), ("2022-04-20", 130)):
+        here.uses(value, f"{at}T10:00:00+00:00", metric_id=2)
+    here.do("change_plan", date(2022, 4, 25), subscription="A", on=date(2022, 5, 1))
+    assert [line[3] for line in here.bills(APRIL)] == [3000, 200]
+    here.uses(160, "2022-04-30T10:00:00+00:00", metric_id=2)
+    assert [line[2:] for line in here.bills(MAY)] == [("2022-05-01", 500), ("2022-04-01", 3000), ("2022-04-01", 100)]
+
+
 def test_events_of_all_objects_are_one_pool(database: Database) -> None:
     charge = (
         '{name: Stops, type: event, event: suspended, scope: subscription, vat_rate: "20", '
