@@ -114,7 +114,7 @@ def create_token(session: Session, name: str, role: Role, now: datetime) -> str:
     """The secret of a new token: shown now and never again. Raises Invalid, or Conflict when the name is taken."""
     if not name or len(name) > NAME_LIMIT or not name.isprintable() or name != name.strip():
         raise Invalid(f"the name {name[:NAME_LIMIT]!r} is not usable; take 1 to {NAME_LIMIT} printable characters")
-    if (known := access.by_name(session, name)) is not None:
+    if (known := access.to_change(session, name)) is not None:
         state = "" if known.revoked_at is None else ", which was revoked"
         raise Conflict(f"there is a token called {name!r} already{state}; take another name")
     secret = PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode("ascii")
@@ -132,7 +132,7 @@ def authenticate(session: Session, secret: str) -> Principal | None:
 
 def revoke(session: Session, name: str, now: datetime) -> bool:
     """Whether the token was in force until now; revoking it again changes nothing. Raises NotFound."""
-    token = access.by_name(session, name)
+    token = access.to_change(session, name)
     if token is None:
         raise NotFound(f"no token is called {name!r}; `metergate tokens list` shows them")
     if token.revoked_at is not None:

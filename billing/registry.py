@@ -28,6 +28,8 @@ from storage.types import canonical_json
 ATTRIBUTES_LIMIT_BYTES = 8192
 """Attributes name a site or a serial number; more is data of another kind."""
 KIND_LIMIT = 64
+IMPORT_LIMIT = 2_000
+"""Objects of one import: they share a transaction, which is short enough for the gateway to write in between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

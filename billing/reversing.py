@@ -148,7 +148,7 @@ def _identity(reference: str, taken: Taken, quantities: dict[str, int], before: 
 def _next_identity(identity: str, quantities: dict[str, int]) -> str:
     """What the record in place of another is called: the same id with a count that is free."""
     head, mark, tail = identity.rpartition(MARK)
-    stem = head if mark and tail.isdigit() else identity
+    stem = head if mark and tail.isascii() and tail.isdigit() else identity
     return next(name for n in range(1, len(quantities) + 2) if (name := f"{stem}{MARK}{n}") not in quantities)
 
 

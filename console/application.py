@@ -37,7 +37,10 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 BODY_LIMIT_BYTES = 10_000_000
 """A form, and the file of an import with it."""
+PUBLIC_BODY_LIMIT_BYTES = 20_000
+"""A form of those who are not signed in: a token, a language, a path to go on to."""
 FIELDS_LIMIT = 2_000
+NOTHING = FormData()
 PAGES: tuple[Page, ...] = (*signing.PAGES, *ALL)
 SIGN_IN = "/sign-in"
 
@@ -80,17 +83,31 @@ def _version() -> str:
 def _endpoint(house: House, pages: Pages, page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         if request.method != "POST":
-            return await run_in_threadpool(_answer, house, pages, page, request, FormData())
+            return await run_in_threadpool(_answer, house, pages, page, request)
+        limit = PUBLIC_BODY_LIMIT_BYTES if page.public else BODY_LIMIT_BYTES
         length = request.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > BODY_LIMIT_BYTES:
-            raise HTTPException(413, f"a form has at most {BODY_LIMIT_BYTES} bytes, and says how many")
-        async with request.form(max_files=1, max_fields=FIELDS_LIMIT) as form:
+        if not (length.isascii() and length.isdigit()) or int(length) > limit:
+            raise HTTPException(413, f"a form has at most {limit} bytes, and says how many")
+        if not page.public and (refused := await run_in_threadpool(_kept_out, house, pages, request)) is not None:
+            async for _ in request.stream():
+                pass  # a browser listens when it has said all
+            return refused
+        async with request.form(max_files=0 if page.public else 1, max_fields=FIELDS_LIMIT) as form:
             return await run_in_threadpool(_answer, house, pages, page, request, form)
 
     return endpoint
 
 
-def _answer(house: House, pages: Pages, page: Page, request: Request, form: FormData) -> Response:
+def _kept_out(house: House, pages: Pages, request: Request) -> Response | None:
+    """What whoever is not signed in is answered, before anything they send is read into a form."""
+    try:
+        ask = _ask(house, pages, request, NOTHING)
+    except StorageError as error:
+        return _told(_asked_by_nobody(house, pages, request, NOTHING), error)
+    return _to_sign_in(request) if ask.person is None else None
+
+
+def _answer(house: House, pages: Pages, page: Page, request: Request, form: FormData = NOTHING) -> Response:
     try:
         ask = _ask(house, pages, request, form)
     except StorageError as error:
@@ -189,9 +206,9 @@ def _http_fault(house: House, pages: Pages) -> Callable[[Request, Exception], Aw
     async def fault(request: Request, error: Exception) -> Response:
         def answer() -> Response:
             try:
-                ask = _ask(house, pages, request, FormData())
+                ask = _ask(house, pages, request, NOTHING)
             except StorageError:
-                ask = _asked_by_nobody(house, pages, request, FormData())
+                ask = _asked_by_nobody(house, pages, request, NOTHING)
             code = error.status_code if isinstance(error, HTTPException) else 500
             said = ask.say("There is no such page.") if code == 404 else str(getattr(error, "detail", error))  # noqa: PLR2004 - not found
             return ask.page("error.html", status=code, code=code, sentence=said)

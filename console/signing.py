@@ -44,8 +44,8 @@ def _found(session: Session, cookie: str | None, now: datetime) -> Person | None
     if not cookie:
         return None
     row = console_sessions.find(session, _digest(cookie), now)
-    token = None if row is None else access.by_name(session, row.token)
-    if row is None or token is None or token.revoked_at is not None:
+    token = None if row is None else access.named(session, row.token)
+    if row is None or token is None:
         return None
     return Person(principal=Principal(name=token.name, role=Role(token.role)), secret=row.secret)
 

@@ -16,7 +16,13 @@ def by_hash(session: Session, secret_hash: str) -> AccessToken | None:
     ).first()
 
 
-def by_name(session: Session, name: str) -> AccessToken | None:
+def named(session: Session, name: str) -> AccessToken | None:
+    """The token of this name that is in force."""
+    query = select(AccessToken).where(AccessToken.name == name, col(AccessToken.revoked_at).is_(None))
+    return session.exec(query).first()
+
+
+def to_change(session: Session, name: str) -> AccessToken | None:
     """The token of this name, revoked or not; two who make or revoke it take turns."""
     take_turns(session, f"access/{name}")
     return session.exec(select(AccessToken).where(AccessToken.name == name)).first()

@@ -15,8 +15,6 @@ from billing.core.errors import BillingError, Invalid
 from console.asking import Ask, Page
 from console.languages import noted
 
-OBJECTS_LIMIT = 2_000
-"""They share a transaction, which is short enough for the gateway to write in between."""
 SHOWN = 50
 ORIGIN = "import"
 
@@ -42,8 +40,8 @@ def _text(ask: Ask) -> str:
 
 def _create(ask: Ask, session: Session, text: str) -> tuple[list[registry.NewObject], list[tuple[int, str]]]:
     good, bad = importing.read(text.splitlines(keepends=True))
-    if len(good) + len(bad) > OBJECTS_LIMIT:
-        raise Invalid(f"the file has more than {OBJECTS_LIMIT} objects; use `metergate objects import` for it")
+    if len(good) + len(bad) > registry.IMPORT_LIMIT:
+        raise Invalid(f"the file has more than {registry.IMPORT_LIMIT} objects; use `metergate objects import` for it")
     outcomes = registry.create_objects(
         session, [new for _, new in good], "pending", ask.now, ORIGIN, topic_devices=ask.house.settings.topic_devices
     )

@@ -132,7 +132,7 @@ def _amount(ask: Ask, name: str) -> Fraction | None:
     if not text:
         return None
     whole, _, decimals = text.partition(".")
-    if not (whole.isascii() and whole.isdigit() and len(text) <= DIGITS and (not decimals or decimals.isdigit())):
+    if not (text.isascii() and whole.isdigit() and len(text) <= DIGITS and (not decimals or decimals.isdigit())):
         raise Invalid(f"{text[:DIGITS]!r} is not an amount; write it as 36.00")
     return Fraction(text)
 

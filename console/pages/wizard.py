@@ -59,10 +59,7 @@ def show(ask: Ask, *, found: Preview[Planned] | None = None) -> Response:
             "customers": browsing.customer_references(session, limit=LIST_LIMIT),
         }
     step = 1 if not reference else 2 if agreed is None or not chosen else 3
-    if found is not None:
-        step = 4
-    elif ask.typed("step").isdigit():
-        step = min(step, int(ask.typed("step")) or 1)
+    step = 4 if found is not None else min(step, ask.whole("step", step) or 1)
     return ask.page(
         "wizard.html",
         **values,

@@ -29,9 +29,6 @@ from gateway.web.service import Behind, Service
 from storage import registry as stored
 from storage.types import to_micros
 
-IMPORT_LIMIT = 2_000
-"""Objects of one import: they share a transaction, which is short enough for the gateway to write in between."""
-
 objects = router("objects")
 
 
@@ -125,7 +122,7 @@ class ImportBody(BaseModel):
     """A fleet at once; a row that is wrong is refused, and the others are kept, unless `all_or_nothing`."""
 
     model_config = {"extra": "forbid", "strict": True}
-    objects: list[dict[str, Any]] = Field(min_length=1, max_length=IMPORT_LIMIT)
+    objects: list[dict[str, Any]] = Field(min_length=1, max_length=registering.IMPORT_LIMIT)
     all_or_nothing: bool = False
 
 

@@ -22,7 +22,7 @@ JSON = "application/json"
 async def read(request: Request, limit: int) -> bytes:
     """The whole body. Raises Problem (413) as soon as more than `limit` bytes are announced or have come."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    if announced.isascii() and announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0

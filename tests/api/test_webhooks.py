@@ -2,12 +2,16 @@
 
 import json
 import runpy
+import socket
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -18,15 +22,17 @@ from billing.access import Role
 from billing.core.errors import Invalid
 from config.clock import SystemClock, VirtualClock
 from config.settings import Settings
-from gateway.telling import resolved
+from gateway.telling import resolved, told
 from gateway.webhooks import ATTEMPTS, Deliverer
 from storage.database import Database
 from storage.telling import EVENTS
+from storage.webhooks import Due
 from tests import brokers
 from tests.api.conftest import SERVICE, Speaking
 from tests.api.test_bookkeeping import NUMBER, closed
 from tests.brokers import eventually
 
+APRIL = datetime(2022, 4, 20, 8, tzinfo=UTC)
 INSIDE = Settings(webhook_private_addresses=True)
 
 
@@ -202,11 +208,45 @@ def test_the_thread_tells_as_soon_as_it_is_woken(speaking: Speaking, receiver: R
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "[::1]", "[fd00::1]", "192.168.1.1"]
+    "host",
+    [
+        *("127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "224.0.0.1", "0.1.2.3"),
+        *("192.88.99.1", "[::1]", "[fd00::1]", "[fec0::1]", "[fe80::1]", "[ff0e::1]", "[::10.0.0.1]", "[::]"),
+        *("[::ffff:10.0.0.1]", "[::ffff:0:10.0.0.1]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::a00:1]"),
+        *("[2002:a9fe:a9fe::1]", "[2001:0:53aa:64c::5601:5601]"),
+    ],
 )
 def test_no_address_inside_is_told_anything_unless_a_setting_allows_it(host: str) -> None:
     with pytest.raises(Invalid, match="is not a public address"):
         resolved(f"https://{host}/hook", private=False)
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "[::ffff:8.8.8.8]", "[64:ff9b::808:808]", "[2606:4700::1111]"])
+def test_an_address_of_the_internet_is_told_in_whatever_notation(host: str) -> None:
+    assert resolved(f"https://{host}/hook", private=False)
+
+
+def test_a_receiver_that_drips_its_answer_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                for byte in b"HTTP/1.1 204 No Content\r\nServer: " + b"x" * 100:
+                    connection.sendall(bytes([byte]))
+                    threading.Event().wait(0.05)
+
+        port = listening.getsockname()[1]
+        due = Due(
+            id=1, webhook_id=1, message_id="m", payload="{}", secret="", attempt=1, created_at=APRIL,
+            url=f"http://127.0.0.1:{port}/",
+        )  # fmt: skip
+        listening.settimeout(5)
+        threads.submit(drip)
+        began = monotonic()
+        answer = told(due, {}, private=True, seconds=0.5)
+        assert answer == "there was no whole answer within 0.5 seconds"
+        assert monotonic() - began < 3
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import httpx
 import pytest
 
-from billing.access import Role
+from billing.access import Role, revoke
 from config.clock import VirtualClock
 from config.settings import Settings
 from gateway.web.application import application
@@ -45,6 +45,14 @@ def test_a_language_that_weighs_nothing_that_is_a_number_is_passed_over(client: 
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("digit", ["²", "٣", "9" * 30])
+def test_a_step_is_a_number_in_the_digits_of_every_other_field(client: httpx.Client, site: Site, digit: str) -> None:
+    sign_in(client, site)
+    answer = client.get("/activate", params={"step": digit})
+    assert answer.status_code == 422
+    assert "is not a whole number" in answer.text
+
+
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_the_cookie_is_only_for_tls_where_the_browser_came_by_it(client: httpx.Client, site: Site, scheme: str) -> None:
     client.headers["X-Forwarded-Proto"] = scheme
@@ -69,6 +77,15 @@ def anywhere(database: Database) -> Iterator[Site]:
     clock = VirtualClock(town.JUNE)
     with WebServer(application(database, clock, Settings(close_cron="")), "127.0.0.1:0") as server:
         yield Site(url=server.url, database=database, clock=clock)
+
+
+def test_pages_of_a_token_do_not_wait_for_one_another_nor_for_who_changes_it(anywhere: Site) -> None:
+    with httpx.Client(base_url=anywhere.url, trust_env=False, timeout=5) as client:
+        sign_in(client, anywhere)
+        with anywhere.database.transaction() as session:
+            revoke(session, "Ada", anywhere.clock.now())
+            assert client.get("/fleet").status_code == 200
+        assert client.get("/fleet").status_code == 303
 
 
 def test_every_page_is_there_on_both_databases(anywhere: Site) -> None:

@@ -34,6 +34,13 @@ def test_nothing_is_shown_to_whoever_is_not_signed_in(client: httpx.Client, path
     assert answer.headers["location"].startswith("/sign-in")
 
 
+def test_what_a_stranger_sends_is_not_even_taken_apart(client: httpx.Client) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/fleet/import", content=b"not multipart at all", headers=headers)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    assert client.post("/sign-in", data={"token": "x" * 20_000}).status_code == 413
+
+
 def test_one_comes_back_to_the_page_that_was_asked_for(client: httpx.Client, site: Site) -> None:
     assert client.get("/fleet?status=active").headers["location"] == "/sign-in?next=%2Ffleet%3Fstatus%3Dactive"
     assert sign_in(client, site, next="/fleet?status=active").headers["location"] == "/fleet?status=active"
