@@ -282,7 +282,7 @@ def _begin_registers(
         register = parsed(content).get(REGISTER) if fact.metric_id in registers else None
         if register:
             marked.append(Marked(fact.object_id, fact.metric_id, register, fact.occurred_at))
-    for changed in note(session, marked):
+    for changed in note(session, marked, REGISTER):
         begins(session, changed, now, "mqtt")
 
 

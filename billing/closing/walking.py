@@ -103,10 +103,13 @@ def walked_over(
                 found.add(object_id)
     if reader.accepted:
         found |= {it for it in raw if (it, metric_id) in reader.accepted}
+    modulus = rules_of(reader, metric_id).modulus
     for object_id, read in raw.items():
         opening = opened.get(object_id)
         late = opening is not None and read.before is not None and read.before > opening
-        if late or (read.before is not None and read.first is not None and read.first < read.before):
+        # After a full turn what was read is below what was counted: a late reading does not show.
+        turned = opening is not None and modulus is not None and opening >= modulus
+        if late or turned or (read.before is not None and read.first is not None and read.first < read.before):
             found.add(object_id)
     first_day = span.start // DAY_MICROS if first_day is None else first_day
     last_day = span.end // DAY_MICROS

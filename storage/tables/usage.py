@@ -182,18 +182,18 @@ class RegisterEpoch(Table, table=True):
 
 
 class RegisterMarker(Table, table=True):
-    """What the messages of an object say of which register they read: another word is another register."""
+    """Where the messages of an object begin to say another word for the register that they read."""
 
     __tablename__ = "register_marker"
     __table_args__: ClassVar[Any] = (
-        PrimaryKeyConstraint("object_id", "metric_id", "marker"),
+        PrimaryKeyConstraint("object_id", "metric_id", "first_at"),
         {"sqlite_with_rowid": False},
     )
     object_id: int = Field(sa_type=Integer)
     metric_id: int = Field(sa_type=Integer)
     marker: str
     first_at: datetime = Field(sa_type=Instant)
-    """The first reading that bears it."""
+    """The first reading that bears it, after one that bears another word, or none."""
 
 
 class ReadingDecision(Table, table=True):

@@ -109,6 +109,15 @@ def test_unless_a_metric_says_so_the_last_reading_is_carried(database: Database)
     assert kept(it)[-1] == ("2022-05-01", 156_000, "estimated")
 
 
+def test_after_a_full_turn_a_late_reading_is_charged_also_when_none_follows(database: Database) -> None:
+    it = world(database, "register_width: 3")
+    read(it, ("2022-04-01T00:00:00", 960), ("2022-04-20T00:00:00", 990), ("2022-04-27T00:00:00", 10))
+    assert billed(it, APRIL) == {"2022-04-01": 5000}
+    assert billed(it, MAY) == {}
+    read(it, ("2022-05-02T00:00:00", 17))
+    assert billed(it, JUNE) == {"2022-06-01": 700}
+
+
 def test_a_value_that_is_replaced_corrects_both_periods_and_their_sum_stays(interpolated: World) -> None:
     it = interpolated
     read(it, ("2022-04-01T00:00:00", 100), ("2022-04-21T00:00:00", 150))

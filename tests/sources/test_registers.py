@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from billing import catalogue
+from billing import catalogue, readings
 from billing.core.properties import REGISTER
+from billing.readings import Held
 from config.settings import Settings
 from gateway.ingest import apply_messages
 from gateway.message import Message, Rules
@@ -58,6 +59,11 @@ def billed(it: World, until: date) -> dict[str, int]:
     return found
 
 
+def held(it: World) -> list[Held]:
+    with it.database.snapshot() as session:
+        return readings.held(session, NOON)
+
+
 def test_another_word_begins_another_register(world: World) -> None:
     reads(world, ("2022-01-02", "100", OLD), ("2022-01-10", "150", OLD), ("2022-01-16", "2", NEW))
     reads(world, ("2022-01-30", "12", NEW))
@@ -84,6 +90,33 @@ def test_a_word_that_comes_late_corrects_what_was_invoiced(world: World) -> None
     assert billed(world, JANUARY) == {"2022-01-01": 5000}
     reads(world, ("2022-01-16", "2", NEW), ("2022-01-30", "12", NEW), ("2022-02-20", "40", NEW))
     assert billed(world, FEBRUARY) == {"2022-01-01": 1000, "2022-02-01": 2800}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_word_that_comes_back_begins_a_register_again(world: World, *, late: bool) -> None:
+    old = [("2022-01-02", "100", OLD), ("2022-01-05", "150", OLD)]
+    new = [("2022-01-06", "900", NEW), ("2022-01-20", "960", NEW)]
+    again = [("2022-01-21", "20", OLD), ("2022-01-30", "27", OLD)]
+    reads(world, *old)
+    reads(world, *(again if late else new))
+    reads(world, *(new if late else again))
+    assert billed(world, JANUARY) == {"2022-01-01": 11700}
+    assert held(world) == []
+
+
+def test_of_words_that_take_turns_each_begins_a_register(world: World) -> None:
+    old = [("2022-01-02", "100", OLD), ("2022-01-10", "110", OLD), ("2022-01-11", "113", OLD)]
+    new = [
+        ("2022-01-05", "900", NEW),
+        ("2022-01-06", "905", NEW),
+        ("2022-01-20", "960", NEW),
+        ("2022-01-30", "961", NEW),
+    ]
+    reads(world, *old)
+    reads(world, *reversed(new))
+    assert billed(world, JANUARY) == {"2022-01-01": 900}
+    begun = [detail["at"][:10] for kind, detail in world.events() if kind == "exchanged"]
+    assert begun == ["2022-01-05", "2022-01-10", "2022-01-20"]
 
 
 def test_an_exchange_that_was_told_says_more_than_the_word(world: World) -> None:
