@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, select
 
+from storage.catalogue import take_turns
 from storage.errors import StorageError
 from storage.tables import IssuedDocument
 
@@ -44,8 +45,11 @@ def kept(session: Session, key: DocumentKey) -> bytes | None:
     return row.content
 
 
-def keep(session: Session, key: DocumentKey, content: bytes, now: datetime) -> None:
-    """Store what is handed out for the first time."""
+def keep(session: Session, key: DocumentKey, content: bytes, now: datetime) -> bytes:
+    """Store what is handed out for the first time; what others handed out meanwhile comes back instead."""
+    take_turns(session, f"document/{key.invoice_id}")
+    if (found := kept(session, key)) is not None:
+        return found
     session.add(
         IssuedDocument(
             invoice_id=key.invoice_id,
@@ -58,3 +62,4 @@ def keep(session: Session, key: DocumentKey, content: bytes, now: datetime) -> N
         )
     )
     session.flush()
+    return content

@@ -4,7 +4,9 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlmodel import Session
 
 from billing import catalogue as declared
 from billing.access import Permission, Principal
@@ -12,6 +14,7 @@ from billing.core.errors import Invalid, NotFound
 from gateway.sources.declaration import source_rules
 from gateway.web.bodies import read
 from gateway.web.endpoints import allowed, router
+from gateway.web.idempotent import Key, once
 from gateway.web.problems import Problem
 from gateway.web.security import needs, principal
 from gateway.web.service import Behind
@@ -84,23 +87,29 @@ async def _text(request: Request, behind: Behind, _who: Annotated[Principal, Dep
 @catalogue.post(
     "/catalogue",
     operation_id="apply_catalogue",
+    response_model=Applied,
     openapi_extra={"requestBody": {"required": True, "content": {"application/yaml": {"schema": {"type": "object"}}}}},
 )
 def apply_catalogue(
     content: Annotated[str, Depends(_text)],
     behind: Behind,
-    _who: Annotated[Principal, Depends(needs(Permission.CATALOGUE))],
+    who: Annotated[Principal, Depends(needs(Permission.CATALOGUE))],
+    request: Request,
     *,
     dry_run: Annotated[bool, Query(description="Say what would change, and change nothing.")] = False,
-) -> Applied:
+    key: Key = None,
+) -> JSONResponse:
     """Declare metrics, plans, customers, contracts, subscriptions and sources; the same again changes nothing."""
-    file = declared.load(content, "the catalogue", sources=source_rules(behind.settings))
-    with behind.database.transaction() as session:
+
+    def work(session: Session) -> Applied:
+        file = declared.load(content, "the catalogue", sources=source_rules(behind.settings))
         changes = declared.apply(session, file, behind.clock.now())
         if dry_run:
             session.rollback()
-    shown = [Change(change=it.kind, what=it.noun, name=it.name, detail=it.detail) for it in changes]
-    return Applied(dry_run=dry_run, changes=shown)
+        shown = [Change(change=it.kind, what=it.noun, name=it.name, detail=it.detail) for it in changes]
+        return Applied(dry_run=dry_run, changes=shown)
+
+    return once(behind, request, who, None if dry_run else key, {"text": content}, work)
 
 
 @catalogue.get("/catalogue", operation_id="show_catalogue", dependencies=allowed(Permission.READ_BILLING))

@@ -81,6 +81,12 @@ class Document(BaseModel):
     vat_breakdown: list[Vat]
 
 
+class Tried(Document):
+    """A document that would be issued, with its first thousand lines: nothing is written, so it has no address."""
+
+    lines: list[Line]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -94,6 +100,8 @@ class CreditBody(_Strict):
     reason: Text
     rebill: bool = False
     reference: Text | None = None
+    dry_run: bool = False
+    """Only answer with the credit note that would be issued; nothing is written."""
 
 
 class PaymentBody(_Strict):
@@ -105,6 +113,8 @@ class PaymentBody(_Strict):
 class ApproveBody(_Strict):
     total: Number | None = None
     """What the approver saw, VAT included: another total is refused."""
+    dry_run: bool = False
+    """Only answer with the documents that would be issued; nothing is written."""
 
 
 class VoidBody(_Strict):
@@ -132,6 +142,12 @@ class Payment(BaseModel):
 class Approved(BaseModel):
     draft: str
     invoices: list[Document]
+
+
+class ApprovalTried(BaseModel):
+    draft: str
+    dry_run: Literal[True]
+    invoices: list[Tried]
 
 
 class Voided(BaseModel):

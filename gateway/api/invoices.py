@@ -1,12 +1,12 @@
 """Invoices and credit notes: listed, shown, taken away in every form, credited, paid, approved."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -22,6 +22,7 @@ from billing.crediting import credit as issue_credit_note
 from billing.payments import balance_of, record_payment
 from billing.wire import read_as
 from gateway.api.documents import (
+    ApprovalTried,
     ApproveBody,
     Approved,
     Balance,
@@ -31,6 +32,7 @@ from gateway.api.documents import (
     Listed,
     Payment,
     PaymentBody,
+    Tried,
     VoidBody,
     Voided,
 )
@@ -39,8 +41,8 @@ from gateway.extraction import Level, detail_texts, export_invoice
 from gateway.views.documents import balance_row, document_json, price_text
 from gateway.web.bodies import Raw, accepts
 from gateway.web.endpoints import allowed, router
-from gateway.web.idempotent import Key, once
-from gateway.web.paging import Cursor, Limit, Page, cursor_of, place_of
+from gateway.web.idempotent import Key, once, tried
+from gateway.web.paging import PAGE_LIMIT, Cursor, Limit, Page, cursor_of, place_of
 from gateway.web.security import needs
 from gateway.web.service import Behind
 from storage import invoices as stored
@@ -207,8 +209,7 @@ def invoice_document(
     annex: Annotated[bool, Query(description="In a PDF, what each object comes to.")] = False,
 ) -> Response:
     """The document that the customer receives; made once and kept, so that the same bytes come back."""
-    with behind.database.transaction() as session:
-        content = document_bytes(session, number, format, language=language, annex=annex, now=behind.clock.now())
+    content = document_bytes(behind.database, number, format, language=language, annex=annex, now=behind.clock.now())
     name = number.replace("/", "-") + SUFFIXES[format]
     headers = {"Content-Disposition": f'attachment; filename="{name}"'} if name.isascii() else {}
     return Response(content, media_type=MEDIA[format], headers=headers)
@@ -264,30 +265,38 @@ def pay(number: str, raw: Raw, behind: Behind, who: Billing, request: Request, k
     operation_id="credit_invoice",
     status_code=201,
     response_model=Document,
+    responses={200: {"model": Tried, "description": "The credit note that would be issued, with `dry_run`."}},
     openapi_extra=accepts(CreditBody),
 )
 def credit(number: str, raw: Raw, behind: Behind, who: Billing, request: Request, key: Key = None) -> JSONResponse:
     """Issue a credit note for an invoice; the same reference again gives the same credit note."""
 
     def work(session: Session) -> Document:
-        body = read_as(CreditBody, raw)
-        asked = Credit(
-            lines=tuple(body.lines),
-            amount=None if body.amount is None else Fraction(body.amount),
-            percent=None if body.percent is None else Fraction(body.percent),
-            reason=body.reason,
-            rebill=body.rebill,
-            reference=body.reference,
-        )
-        return _document(session, issue_credit_note(session, number, asked, behind.clock.now()), _today(behind))
+        number_of_note = _credited(session, number, raw, behind.clock.now())
+        return _document(session, number_of_note, _today(behind))
 
+    if raw.get("dry_run") is True:
+        return tried(behind, lambda session: _tried(session, _credited(session, number, raw, behind.clock.now())))
     return once(behind, request, who, key, raw, work, status=201)
+
+
+def _credited(session: Session, number: str, raw: Mapping[str, Any], now: datetime) -> str:
+    body = read_as(CreditBody, raw)
+    asked = Credit(
+        lines=tuple(body.lines),
+        amount=None if body.amount is None else Fraction(body.amount),
+        percent=None if body.percent is None else Fraction(body.percent),
+        reason=body.reason,
+        rebill=body.rebill,
+        reference=body.reference,
+    )
+    return issue_credit_note(session, number, asked, now)
 
 
 @invoices.post(
     "/drafts/{draft:path}/approve",
     operation_id="approve_draft",
-    response_model=Approved,
+    response_model=Approved | ApprovalTried,
     openapi_extra=accepts(ApproveBody),
 )
 def approve_draft(
@@ -295,13 +304,20 @@ def approve_draft(
 ) -> JSONResponse:
     """Issue a draft as it stands, with all drafts of its contract and month."""
 
-    def work(session: Session) -> Approved:
+    def numbers(session: Session) -> Sequence[str]:
         body = read_as(ApproveBody, raw)
         total = None if body.total is None else Fraction(body.total)
-        numbers = approve(session, draft, behind.clock.now(), total=total)
-        return Approved(draft=draft, invoices=[_document(session, number, _today(behind)) for number in numbers])
+        return approve(session, draft, behind.clock.now(), total=total)
 
-    return once(behind, request, who, key, raw, work)
+    def work(session: Session) -> Approved:
+        found = [_document(session, number, _today(behind)) for number in numbers(session)]
+        return Approved(draft=draft, invoices=found)
+
+    def look(session: Session) -> ApprovalTried:
+        found = [_tried(session, number) for number in numbers(session)]
+        return ApprovalTried(draft=draft, dry_run=True, invoices=found)
+
+    return tried(behind, look) if raw.get("dry_run") is True else once(behind, request, who, key, raw, work)
 
 
 @invoices.post(
@@ -323,6 +339,14 @@ def show_invoice(number: str, behind: Behind) -> Document:
     """One document: its parties, its VAT, its total and what is still due; lines and detail are lists of their own."""
     with behind.database.snapshot() as session:
         return _document(session, number, _today(behind))
+
+
+def _tried(session: Session, number: str) -> Tried:
+    """The document as it stands in a transaction that is taken back."""
+    document = stored.invoice_document(session, number)
+    invoice, _ = stored.find_invoice(session, number)
+    lines = [_line(row, invoice.minor_digits) for row in line_positions(session, invoice, after=0, limit=PAGE_LIMIT)]
+    return Tried.model_validate(document_json(document, None) | {"lines": lines})
 
 
 def _today(behind: Behind) -> date:

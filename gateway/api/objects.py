@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlmodel import Session
 
 from billing import registry as registering
 from billing.access import Permission, Principal, permission_of
@@ -21,7 +22,7 @@ from gateway.views.exact import exact
 from gateway.views.objects import event_row, listed_object, whole_object
 from gateway.web.bodies import Raw, accepts
 from gateway.web.endpoints import allowed, router
-from gateway.web.idempotent import Key
+from gateway.web.idempotent import Key, once
 from gateway.web.paging import Cursor, Limit, Page, cursor_of, place_of
 from gateway.web.problems import problem, status_of_code
 from gateway.web.security import needs
@@ -201,6 +202,7 @@ def list_events(reference: str, behind: Behind, cursor: Cursor = None, limit: Li
     operation_id="create_object",
     status_code=201,
     response_model=Replied,
+    responses={200: {"model": Replied, "description": "What it would bill, with `dry_run`."}},
     openapi_extra=accepts(NewBody, without="request_id"),
 )
 def create_object(
@@ -217,9 +219,23 @@ def create_object(
     return _obey(behind, who, "create", check_reference(reference), fields, key, status=201)
 
 
-@objects.post("/bulk/objects", operation_id="import_objects", openapi_extra=accepts(ImportBody))
-def import_objects(raw: Raw, behind: Behind, who: Annotated[Principal, Depends(needs(Permission.OBJECTS))]) -> Imported:
+@objects.post(
+    "/bulk/objects", operation_id="import_objects", response_model=Imported, openapi_extra=accepts(ImportBody)
+)
+def import_objects(
+    raw: Raw,
+    behind: Behind,
+    who: Annotated[Principal, Depends(needs(Permission.OBJECTS))],
+    request: Request,
+    key: Key = None,
+) -> JSONResponse:
     """Create up to 2000 objects at once; a reference that is there already is refused, so a repeat changes nothing."""
+    answered = once(behind, request, who, key, raw, lambda session: _imported(session, behind, who, raw))
+    behind.wake()
+    return answered
+
+
+def _imported(session: Session, behind: Service, who: Principal, raw: Mapping[str, Any]) -> Imported:
     body = read_as(ImportBody, raw)
     refused: list[RefusedEntry] = []
     good: list[tuple[int, registering.NewObject, Literal["draft", "pending"]]] = []
@@ -230,26 +246,27 @@ def import_objects(raw: Raw, behind: Behind, who: Annotated[Principal, Depends(n
         except BillingError as error:
             refused.append(_refused(index, row.get("reference"), error))
     created = 0
-    with behind.database.transaction() as session:
-        for status in ("draft", "pending"):
-            chosen = [(index, new) for index, new, wanted in good if wanted == status]
-            outcomes = registering.create_objects(
-                session,
-                [new for _, new in chosen],
-                status=status,
-                now=behind.clock.now(),
-                origin=f"api:{who.name}",
-                topic_devices=behind.settings.topic_devices,
-            )
-            for (index, new), outcome in zip(chosen, outcomes, strict=True):
-                if isinstance(outcome, BillingError):
-                    refused.append(_refused(index, new.reference, outcome))
-                else:
-                    created += 1
-        if refused and body.all_or_nothing:
-            session.rollback()
-            created = 0
-    behind.wake()
+    inside = session.begin_nested()
+    for status in ("draft", "pending"):
+        chosen = [(index, new) for index, new, wanted in good if wanted == status]
+        outcomes = registering.create_objects(
+            session,
+            [new for _, new in chosen],
+            status=status,
+            now=behind.clock.now(),
+            origin=f"api:{who.name}",
+            topic_devices=behind.settings.topic_devices,
+        )
+        for (index, new), outcome in zip(chosen, outcomes, strict=True):
+            if isinstance(outcome, BillingError):
+                refused.append(_refused(index, new.reference, outcome))
+            else:
+                created += 1
+    if refused and body.all_or_nothing:
+        inside.rollback()
+        created = 0
+    else:
+        inside.commit()
     return Imported(created=created, refused=sorted(refused, key=lambda it: it.index))
 
 

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from billing.access import Permission, Principal
@@ -16,6 +17,7 @@ from gateway.sources.declaration import topics_of
 from gateway.views.quarantine import row
 from gateway.web.bodies import Raw, accepts
 from gateway.web.endpoints import allowed, router
+from gateway.web.idempotent import Key, remembered
 from gateway.web.paging import Cursor, Limit, Page, cursor_of, place_of
 from gateway.web.security import needs
 from gateway.web.service import Behind
@@ -24,6 +26,7 @@ from storage import sources as stored_sources
 
 IDS_LIMIT = 1_000
 quarantine = router("quarantine")
+Mender = Annotated[Principal, Depends(needs(Permission.QUARANTINE))]
 Identity = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
@@ -136,24 +139,34 @@ def show_quarantine(identity: Identity, behind: Behind) -> Whole:
         return Whole(**row(message), status=message.status, payload=shown(message.payload))
 
 
-@quarantine.post("/quarantine/replay", operation_id="replay_quarantine", openapi_extra=accepts(Which))
-def replay_quarantine(
-    raw: Raw, behind: Behind, _who: Annotated[Principal, Depends(needs(Permission.QUARANTINE))]
-) -> Replayed:
+@quarantine.post(
+    "/quarantine/replay", operation_id="replay_quarantine", response_model=Replayed, openapi_extra=accepts(Which)
+)
+def replay_quarantine(raw: Raw, behind: Behind, who: Mender, request: Request, key: Key = None) -> JSONResponse:
     """Take messages in again, after the registry or the catalogue was mended; a second replay gives nothing."""
-    which = read_as(Which, raw).conditions()
-    came = replay_all(behind.database, behind.settings, which, now=behind.clock.now())
-    stay = [Stays(id=identity, message=sentence) for identity, sentence in came.stayed.items()]
-    return Replayed(replayed=came.done, stay=stay)
+
+    def work() -> Replayed:
+        which = read_as(Which, raw).conditions()
+        came = replay_all(behind.database, behind.settings, which, now=behind.clock.now())
+        stay = [Stays(id=identity, message=sentence) for identity, sentence in came.stayed.items()]
+        return Replayed(replayed=came.done, stay=stay)
+
+    answered = remembered(behind, request, who, key, raw, work)
+    behind.wake()
+    return answered
 
 
-@quarantine.post("/quarantine/discard", operation_id="discard_quarantine", openapi_extra=accepts(Which))
-def discard_quarantine(
-    raw: Raw, behind: Behind, _who: Annotated[Principal, Depends(needs(Permission.QUARANTINE))]
-) -> Discarded:
+@quarantine.post(
+    "/quarantine/discard", operation_id="discard_quarantine", response_model=Discarded, openapi_extra=accepts(Which)
+)
+def discard_quarantine(raw: Raw, behind: Behind, who: Mender, request: Request, key: Key = None) -> JSONResponse:
     """Give messages up; they stay listed as discarded."""
-    which = read_as(Which, raw).conditions()
-    return Discarded(discarded=discard_all(behind.database, which, now=behind.clock.now()))
+
+    def work() -> Discarded:
+        which = read_as(Which, raw).conditions()
+        return Discarded(discarded=discard_all(behind.database, which, now=behind.clock.now()))
+
+    return remembered(behind, request, who, key, raw, work)
 
 
 @quarantine.get("/sources", operation_id="list_sources", dependencies=allowed(Permission.READ_FLEET))

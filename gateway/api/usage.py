@@ -1,10 +1,12 @@
 """Usage: entered in bulk through the door of the messages, listed, and taken back."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.access import Permission, Principal
@@ -16,6 +18,7 @@ from gateway.entering import ADDED, THERE, Leaf, take, usage_body
 from gateway.views.exact import exact
 from gateway.web.bodies import Raw, accepts
 from gateway.web.endpoints import allowed, router
+from gateway.web.idempotent import Key, remembered
 from gateway.web.paging import Cursor, Limit, Page, cursor_of, place_of
 from gateway.web.security import needs
 from gateway.web.service import Behind, Service
@@ -25,6 +28,7 @@ from storage.types import to_micros
 BULK_LIMIT = 5_000
 """Values, or events, of one request: they share a transaction."""
 usage = router("usage")
+Adder = Annotated[Principal, Depends(needs(Permission.USAGE))]
 
 
 class _Strict(BaseModel):
@@ -81,10 +85,14 @@ class Record(BaseModel):
     taken_back: str
 
 
-@usage.post("/usage", operation_id="add_usage", openapi_extra=accepts(UsageBody))
-def add_usage(raw: Raw, behind: Behind, who: Annotated[Principal, Depends(needs(Permission.USAGE))]) -> Taken:
+@usage.post("/usage", operation_id="add_usage", response_model=Taken, openapi_extra=accepts(UsageBody))
+def add_usage(raw: Raw, behind: Behind, who: Adder, request: Request, key: Key = None) -> JSONResponse:
     """Enter usage in bulk. A repeat is recognised by `id`, else by object, metric and time, and changes nothing."""
-    entries = [
+    return remembered(behind, request, who, key, raw, lambda: _taken(behind, who, _values(raw), "telemetry"))
+
+
+def _values(raw: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+    return [
         (
             check_reference(it.object),
             usage_body(
@@ -97,17 +105,20 @@ def add_usage(raw: Raw, behind: Behind, who: Annotated[Principal, Depends(needs(
         )
         for it in read_as(UsageBody, raw).records
     ]
-    return _taken(behind, who, entries, "telemetry")
 
 
-@usage.post("/events", operation_id="add_events", openapi_extra=accepts(EventsBody))
-def add_events(raw: Raw, behind: Behind, who: Annotated[Principal, Depends(needs(Permission.USAGE))]) -> Taken:
+@usage.post("/events", operation_id="add_events", response_model=Taken, openapi_extra=accepts(EventsBody))
+def add_events(raw: Raw, behind: Behind, who: Adder, request: Request, key: Key = None) -> JSONResponse:
     """Enter events of objects in bulk. The events of commands come with the commands, and are refused here."""
+    return remembered(behind, request, who, key, raw, lambda: _taken(behind, who, _reports(raw), "lifecycle"))
+
+
+def _reports(raw: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     entries = []
     for it in read_as(EventsBody, raw).events:
         fields: dict[str, Any] = {"ts": it.at.isoformat(), "event": it.event} | ({"id": it.id} if it.id else {})
         entries.append((check_reference(it.object), json.dumps(fields).encode()))
-    return _taken(behind, who, entries, "lifecycle")
+    return entries
 
 
 @usage.get("/objects/{reference}/usage", operation_id="list_usage", dependencies=allowed(Permission.READ_FLEET))

@@ -100,14 +100,17 @@ def remove_webhook(identity: Identity, behind: Behind) -> Response:
     return Response(status_code=204)
 
 
-@webhooks.post("/webhooks/{identity}/enable", operation_id="enable_webhook", dependencies=READS)
-def enable_webhook(identity: Identity, behind: Behind) -> Webhook:
+@webhooks.post("/webhooks/{identity}/enable", operation_id="enable_webhook", response_model=Webhook)
+def enable_webhook(identity: Identity, behind: Behind, who: Owner, request: Request, key: Key = None) -> JSONResponse:
     """Switch a webhook on again that failed for too long; what waits is told now."""
-    with behind.database.transaction() as session:
+
+    def work(session: Session) -> Webhook:
         declared.enable(session, identity)
-        shown = _shown(declared.known(session, identity))
+        return _shown(declared.known(session, identity))
+
+    answered = once(behind, request, who, key, {}, work)
     behind.wake()
-    return shown
+    return answered
 
 
 @webhooks.get("/webhooks/{identity}/deliveries", operation_id="list_deliveries", dependencies=READS)

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from billing.core.money import format_minor, minor_digits
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
 from gateway.cli.paying import amount_of, day_of
@@ -53,18 +52,7 @@ def list_all(*, as_json: bool) -> None:
 
 
 def _rows(session: "Session") -> list[dict[str, object]]:
+    from gateway.views.documents import advance_row
     from storage.advances import of_contracts
 
-    return [
-        {
-            "contract": row.contract,
-            "paid_on": row.advance.paid_on,
-            "reference": row.advance.reference,
-            "currency": row.currency,
-            "amount": format_minor(row.advance.amount_minor, digits),
-            "taken": format_minor(row.taken_minor, digits),
-            "left": format_minor(row.left_minor, digits),
-        }
-        for row in of_contracts(session)
-        for digits in [minor_digits(row.currency)]
-    ]
+    return [advance_row(row) for row in of_contracts(session)]

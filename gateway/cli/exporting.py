@@ -47,6 +47,7 @@ def export(*, number: str | None, form: str, month: str | None, output: Path | N
 
 def _month(database: "Database", clock: "Clock", month: date, form: str, folder: Path, how: dict[str, Any]) -> int:
     """Every document of a month, with progress; those that cannot be made are named, the others are there."""
+    from storage.documents import DocumentChanged
     from storage.invoices import numbers_of_month
 
     with database.snapshot() as session:
@@ -59,9 +60,9 @@ def _month(database: "Database", clock: "Clock", month: date, form: str, folder:
     for place, number in enumerate(numbers, start=1):
         try:
             said = _one(database, clock, number, form, folder / _name(number, form), how)
-        except BillingError as error:
+        except (BillingError, DocumentChanged) as error:
             failed += 1
-            said = error.message
+            said = str(error)
         click.echo(f"{place}/{len(numbers)}  {said}", err=True)
     click.echo(f"{folder}: {len(numbers) - failed} of {len(numbers)} written")
     return 1 if failed else 0
@@ -78,15 +79,14 @@ def _one(database: "Database", clock: "Clock", number: str, form: str, target: P
     from gateway.documents.writing import document_bytes
 
     now: datetime = clock.now()
-    with database.transaction() as session:
-        content = document_bytes(
-            session,
-            number,
-            cast("Form", form),
-            language=cast("Language", how["language"]),
-            annex=how["annex"],
-            now=now,
-        )
+    content = document_bytes(
+        database,
+        number,
+        cast("Form", form),
+        language=cast("Language", how["language"]),
+        annex=how["annex"],
+        now=now,
+    )
     with written_whole(target) as part:
         part.write_bytes(content)
     return f"{target}: {len(content)} bytes"

@@ -1,4 +1,8 @@
-"""Which document, made once and kept: the first hand-out stores it, every later one gives the same bytes."""
+"""Which document, made once and kept: the first hand-out stores it, every later one gives the same bytes.
+
+The law: nobody waits for a page to be set. What a document says is read from one snapshot, it is made with no
+transaction open, and one short transaction keeps it, unless another did so meanwhile.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -14,6 +18,7 @@ from gateway.documents.facts import EInvoice, facts_of, require_en16931
 from gateway.documents.language import Language, Speech
 from gateway.documents.pdf import Shares, pdf
 from gateway.documents.ubl import ubl
+from storage.database import Database
 from storage.detail import share_batches
 from storage.documents import DocumentKey, keep, kept
 from storage.invoices import find_invoice, invoice_document
@@ -25,30 +30,31 @@ NO_LANGUAGE = ""
 
 
 def document_bytes(
-    session: Session, number: str, form: Form, *, language: Language, annex: bool, now: datetime
+    database: Database, number: str, form: Form, *, language: Language, annex: bool, now: datetime
 ) -> bytes:
     """A document of an issued invoice or credit note.
 
     Raises UnknownInvoice, and Invalid for a draft, or where an electronic invoice would break EN 16931.
     """
-    invoice, _ = find_invoice(session, number)
     printed = form != "ubl"
-    key = DocumentKey(
-        invoice_id=invoice.id or 0,
-        form=form,
-        language=language if printed else NO_LANGUAGE,
-        annex=annex and printed,
-    )
-    found = kept(session, key)
-    if found is None:
+    with database.snapshot() as session:
+        invoice, _ = find_invoice(session, number)
+        key = DocumentKey(
+            invoice_id=invoice.id or 0,
+            form=form,
+            language=language if printed else NO_LANGUAGE,
+            annex=annex and printed,
+        )
+        if (found := kept(session, key)) is not None:
+            return found
         document = invoice_document(session, number)
         facts = facts_of(document)
         if form != "pdf":
             require_en16931(document)
         shares = object_totals(session, number) if key.annex else None
-        found = MAKERS[form](facts, Speech(language, document.currency), document.minor_digits, shares)
-        keep(session, key, found, now)
-    return found
+    made = MAKERS[form](facts, Speech(language, document.currency), document.minor_digits, shares)
+    with database.transaction() as session:
+        return keep(session, key, made, now)
 
 
 def object_totals(session: Session, number: str) -> list[tuple[str, int]]:

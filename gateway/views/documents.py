@@ -5,8 +5,9 @@ from fractions import Fraction
 from typing import Any
 
 from billing.closing.run import CloseReport
-from billing.core.money import exact_text, format_minor
+from billing.core.money import exact_text, format_minor, minor_digits
 from billing.core.payments import Balance
+from storage.advances import AdvanceRow
 from storage.invoices import InvoiceDocument, InvoiceSummary, LineDocument
 
 DAY = timedelta(days=1)
@@ -19,6 +20,20 @@ def balance_row(balance: Balance, digits: int) -> dict[str, object]:
         "credited": format_minor(balance.credited_minor, digits),
         "due": format_minor(balance.due_minor, digits),
         "state": balance.state,
+    }
+
+
+def advance_row(row: AdvanceRow) -> dict[str, Any]:
+    """What was paid before it was invoiced, what invoices took of it, and what is left."""
+    digits = minor_digits(row.currency)
+    return {
+        "contract": row.contract,
+        "paid_on": row.advance.paid_on,
+        "reference": row.advance.reference,
+        "currency": row.currency,
+        "amount": format_minor(row.advance.amount_minor, digits),
+        "taken": format_minor(row.taken_minor, digits),
+        "left": format_minor(row.left_minor, digits),
     }
 
 

@@ -19,6 +19,7 @@ from config.clock import Clock
 from config.settings import Settings
 from console.security import Guarded
 from gateway.api import health
+from gateway.api.bookkeeping import bookkeeping
 from gateway.api.catalogue import catalogue
 from gateway.api.closes import closes
 from gateway.api.contracts import contracts
@@ -39,7 +40,10 @@ PATH_LIMIT = 1000
 """Characters of an address: the longest names, twice."""
 THREADS = 10
 """Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
-ROUTERS = (health.router, objects, usage, catalogue, contracts, closes, invoices, quarantine, metrics, webhooks)
+ROUTERS = (
+    *(health.router, objects, usage, catalogue, contracts, closes, invoices, bookkeeping, quarantine, metrics),
+    webhooks,
+)
 
 
 def application(

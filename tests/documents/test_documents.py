@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -79,8 +80,7 @@ def facts(database: Database, number: str) -> EInvoice:
 
 
 def made(database: Database, number: str, form: Form, *, annex: bool = False) -> bytes:
-    with database.transaction() as session:
-        return document_bytes(session, number, form, language="en", annex=annex, now=NOW)
+    return document_bytes(database, number, form, language="en", annex=annex, now=NOW)
 
 
 @both
@@ -248,6 +248,19 @@ def test_the_same_bytes_come_back_and_a_changed_copy_is_found(database: Database
         session.connection().execute(text("UPDATE issued_document SET sha256 = 'x' WHERE form = 'ubl'"))
     with pytest.raises(DocumentChanged, match="its hash differs"):
         made(database, number, "ubl")
+
+
+def test_a_document_is_made_while_others_write_and_the_first_that_is_kept_is_everybodys(database: Database) -> None:
+    number = issued(world(database))
+    with ThreadPoolExecutor() as threads:
+        found = list(threads.map(lambda _: made(database, number, "factur-x"), range(4)))
+    assert len(set(found)) == 1
+    assert made(database, number, "factur-x") == found[0]
+    with database.transaction() as session:  # somebody who writes, and takes their time
+        session.connection().execute(text("UPDATE issued_document SET made_at = made_at"))
+        with ThreadPoolExecutor() as threads:
+            again = threads.submit(made, database, number, "factur-x")
+            assert again.result(timeout=5) == found[0]
 
 
 def test_a_thousand_lines_go_on_many_pages_each_with_its_headings(sqlite_database: Database) -> None:
