@@ -54,7 +54,7 @@ def late_schedules(session: Session) -> dict[int, list[int]]:
     """By contract, the charged schedules whose usage was touched by a batch above the contract's last mark."""
     found: dict[int, set[int]] = defaultdict(set)
     edges = []
-    days = _touched_days(session)
+    days = touched_days(session)
     if not days:
         return {}
     connection = session.connection()
@@ -78,7 +78,7 @@ def late_schedules(session: Session) -> dict[int, list[int]]:
     return {contract_id: sorted(ids) for contract_id, ids in found.items()}
 
 
-def _touched_days(session: Session, *, days_after: int = 0) -> list[int]:
+def touched_days(session: Session, *, days_after: int = 0) -> list[int]:
     """The days touched since the marks that were charged, or lie so many days after; those since then are not late."""
     rows = session.connection().execute(
         text(f"""
@@ -102,7 +102,7 @@ def _of(column: str, *, inside: bool) -> str:
 
 def late_levels(session: Session, charge_ids: Iterable[int], *, of_pools: bool) -> list[tuple[int, int]]:
     """Contract and id of the charged schedules into which a level is carried that a newer record changes."""
-    connection, days = session.connection(), _touched_days(session)
+    connection, days = session.connection(), touched_days(session)
     if not days:
         return []
     ids = {"charge_ids": list_value(connection, charge_ids), "days": list_value(connection, days)}
@@ -122,7 +122,7 @@ def late_levels(session: Session, charge_ids: Iterable[int], *, of_pools: bool) 
 
 def late_ends(session: Session) -> list[tuple[int, int]]:
     """Contract and id of the charged last schedules of registers that a reading came for, whatever its period."""
-    connection, days = session.connection(), _touched_days(session)
+    connection, days = session.connection(), touched_days(session)
     if not days:
         return []
     rows = connection.execute(
@@ -145,7 +145,7 @@ def late_pools(session: Session) -> list[tuple[int, int]]:
     An item that came from another zone may begin within a day of its period. Of a register also the periods after the
     record: it is what they begin with.
     """
-    connection, days = session.connection(), _touched_days(session, days_after=1)
+    connection, days = session.connection(), touched_days(session, days_after=1)
     if not days:
         return []
     rows = connection.execute(

@@ -39,6 +39,19 @@ BESIDE = """
 """
 """The schedules of an object, and of the pools that it is in, whose period a register's value at an instant bounds."""
 
+BEGINS_ELSEWHERE = """
+    SELECT 1 FROM boundary_value b
+    WHERE b.object_id = :object_id AND b.metric_id = :metric_id AND b.quality = 'baseline' AND b.quantity <> (
+        SELECT r.first_quantity FROM usage_rollup r
+        WHERE r.object_id = :object_id AND r.metric_id = :metric_id AND r.record_count > 0 ORDER BY r.day LIMIT 1
+    )
+"""
+"""Whether the first reading of a register is another one than what was taken for it."""
+NOTHING_BEFORE = """
+    NOT EXISTS (SELECT 1 FROM usage_rollup r WHERE r.object_id = b.object_id AND r.metric_id = b.metric_id
+                AND r.record_count > 0 AND r.first_at <= :after)
+"""
+
 
 def standing_in(session: Session, *, start: int, end: int) -> str:
     """The SQL that leaves reversed records out of those (`u`) in `[start, end)` microseconds; nothing when none is."""
@@ -147,13 +160,18 @@ def forget_boundaries(
 ) -> set[int]:
     """Drop the register values at boundaries after an instant, and have the periods on both sides valued again.
 
-    The baselines before it too; with a `quantity` only those that stand at it. Gives the object's contracts, whose
-    revisions are to be raised: a close may be about to keep values that it read before.
+    All of them where another reading is the first by now, since they are counted from it, and the baseline too where
+    nothing was read up to the instant. With a `quantity` only those that stand at it. Gives the object's contracts,
+    whose revisions are to be raised: a close may be about to keep values that it read before.
     """
-    values = {"object_id": object_id, "metric_id": metric_id, "after": after, "quantity": quantity}
-    stands = "" if quantity is None else "b.quantity = :quantity AND "
-    which = f"{stands}(b.at > :after OR b.quality = 'baseline')"
     connection = session.connection()
+    values = {"object_id": object_id, "metric_id": metric_id, "after": after, "quantity": quantity}
+    if quantity is None and connection.execute(text(BEGINS_ELSEWHERE), values).first() is not None:
+        values["after"] = -1
+    baseline = "b.quality = 'baseline'"
+    which = f"(b.at > :after OR {baseline}) AND b.quantity = :quantity"
+    if quantity is None:
+        which = f"(b.at > :after OR {baseline} AND {NOTHING_BEFORE})"
     ends = connection.execute(
         text(
             f"SELECT b.at FROM boundary_value b WHERE b.object_id = :object_id AND b.metric_id = :metric_id AND {which}"
@@ -167,7 +185,7 @@ def forget_boundaries(
             place,
         )
         _revalue_beside(session, place)
-    return _contracts_of(session, object_id)
+    return contracts_of(session, object_id)
 
 
 def replace_boundary(
@@ -186,7 +204,7 @@ def replace_boundary(
         {**place, "quantity": quantity, "quality": quality},
     )
     _revalue_beside(session, place)
-    return _contracts_of(session, object_id)
+    return contracts_of(session, object_id)
 
 
 def _revalue_beside(session: Session, place: Mapping[str, int]) -> None:
@@ -196,7 +214,8 @@ def _revalue_beside(session: Session, place: Mapping[str, int]) -> None:
     )
 
 
-def _contracts_of(session: Session, object_id: int) -> set[int]:
+def contracts_of(session: Session, object_id: int) -> set[int]:
+    """The contracts that an object is or was in."""
     found = session.connection().execute(
         text("SELECT DISTINCT contract_id FROM contract_item WHERE object_id = :object_id"), {"object_id": object_id}
     )
@@ -206,6 +225,7 @@ def _contracts_of(session: Session, object_id: int) -> set[int]:
 __all__ = [
     "Key",
     "Reversal",
+    "contracts_of",
     "forget_boundaries",
     "property_set_of",
     "records_at",

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
+from billing.closing.baselines import begin_earlier
 from billing.closing.contract import BUSY_ATTEMPTS, Account, ContractCloser, Month, Outcome, Skipped
 from billing.closing.incomplete import HeldForReview, Incomplete
 from billing.closing.reader import MonthReader
@@ -129,6 +130,7 @@ def _close_all(
         for problem in take_planned(session, Said(now=now, origin="engine", topic_devices=topic_devices)):
             logger.error("%s", problem)
         look(session, now, again=True, wait=True)
+        begin_earlier(session)
     run = _Run(database, now)
     for month, members in sorted(run.find_due(until, only).items()):
         run.close_month(month, members)

@@ -118,6 +118,26 @@ def test_after_a_full_turn_a_late_reading_is_charged_also_when_none_follows(data
     assert billed(it, JUNE) == {"2022-06-01": 700}
 
 
+def test_what_was_used_since_a_first_reading_that_comes_late_is_charged(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-05-10T00:00:00", 120))
+    assert billed(it, APRIL) == {}
+    read(it, ("2022-05-31T23:50:00", 150))
+    assert billed(it, MAY) == {"2022-05-01": 3000}
+    read(it, ("2022-04-10T00:00:00", 90))
+    # The line from the first reading to the next one passes the end of April at 111.
+    assert billed(it, JUNE) == {"2022-04-01": 2100, "2022-05-01": 900}
+    assert kept(it)[0] == ("2022-04-01", 90_000, "baseline")
+
+
+def test_a_first_reading_that_comes_late_before_a_full_turn_is_charged(database: Database) -> None:
+    it = world(database, "register_width: 3")
+    read(it, ("2022-04-12T00:00:00", 10), ("2022-04-27T00:00:00", 30))
+    assert billed(it, APRIL) == {"2022-04-01": 2000}
+    read(it, ("2022-04-10T00:00:00", 990), ("2022-05-20T00:00:00", 35))
+    assert billed(it, MAY) == {"2022-04-01": 2000, "2022-05-01": 500}
+
+
 def test_a_value_that_is_replaced_corrects_both_periods_and_their_sum_stays(interpolated: World) -> None:
     it = interpolated
     read(it, ("2022-04-01T00:00:00", 100), ("2022-04-21T00:00:00", 150))
