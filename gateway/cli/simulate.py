@@ -24,13 +24,13 @@ def simulate(seed: int | None, runs: int, *, as_json: bool) -> int:
 
     Nothing of yours is touched: each seed is played on a database of its own that is thrown away.
     """
-    from gateway.simulation.judge import judge, new_seed, workshop
+    from gateway.simulation.judge import new_seed, workshop
 
     first = new_seed() if seed is None else seed
     verdicts = []
-    with workshop() as folder:
+    with workshop() as place:
         for number in range(first, first + runs):
-            verdict = judge(number, folder)
+            verdict = place.judge(number)
             verdicts.append(verdict)
             if not as_json:
                 state = "differs" if verdict.differences else "agrees"

@@ -17,7 +17,7 @@ from gateway.simulation.auditor import owed
 from gateway.simulation.coupons import wrong_coupons
 from gateway.simulation.facts import REGISTER_CHARGE, charged, documents
 from gateway.simulation.history import history
-from gateway.simulation.player import DEATHS, Played, Player
+from gateway.simulation.player import DEATHS, MortalDatabase, Played, Player
 from gateway.simulation.story import History
 from storage import invoices, quarantine
 from storage.database import Database
@@ -37,19 +37,34 @@ class Verdict:
     differences: tuple[str, ...]
 
 
-def judge(seed: int, folder: Path, *, deaths: float = DEATHS) -> Verdict:
-    """Play one seed on a new SQLite database inside `folder`, which holds the tables' template after the first."""
-    template, path = folder / "template.db", folder / f"seed-{seed}.db"
-    if not template.exists():
-        _migrate(template)
-    shutil.copy(template, path)
-    return judge_on(history(seed), f"sqlite:///{path}", deaths=deaths)
+class Workshop:
+    """Where seeds are played one after another on SQLite, each on a new copy of the empty tables in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self._template = folder / "seed.db", folder / "template.db"
+        self._database = MortalDatabase(f"sqlite:///{self._path}")
+        made = Database(f"sqlite:///{self._template}")
+        try:
+            made.migrate()
+        finally:
+            made.dispose()
+
+    def empty(self) -> MortalDatabase:
+        """The one database of this place, with nothing in its tables and nobody connected."""
+        self._database.dispose()
+        for left in self._path.parent.glob(f"{self._path.name}*"):
+            left.unlink()
+        shutil.copy(self._template, self._path)
+        return self._database
+
+    def judge(self, seed: int, *, deaths: float = DEATHS) -> Verdict:
+        """Play one seed, and judge what the engine made of it."""
+        return judge_on(history(seed), self.empty(), deaths=deaths)
 
 
-def judge_on(story: History, url: str, *, deaths: float = DEATHS) -> Verdict:
+def judge_on(story: History, database: MortalDatabase, *, deaths: float = DEATHS) -> Verdict:
     """Play a history on an empty, migrated database, and judge what the engine made of it."""
-    played = Player(story, url, deaths=deaths).play()
-    database = Database(url)
+    played = Player(story, database, deaths=deaths).play()
     try:
         with database.snapshot() as session:
             found = [*played.refused, *compare(story, played, session)]
@@ -66,19 +81,11 @@ def judge_on(story: History, url: str, *, deaths: float = DEATHS) -> Verdict:
     )
 
 
-def _migrate(path: Path) -> None:
-    database = Database(f"sqlite:///{path}")
-    try:
-        database.migrate()
-    finally:
-        database.dispose()
-
-
 @contextmanager
-def workshop() -> Iterator[Path]:
-    """A folder to play in, in memory where that is possible."""
+def workshop() -> Iterator[Workshop]:
+    """A place to play in, in memory where that is possible."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="metergate-") as name:
-        yield Path(name)
+        yield Workshop(Path(name))
 
 
 def new_seed() -> int:

@@ -26,6 +26,7 @@ from gateway.simulation.bookkeeper import Bookkeeper
 from gateway.simulation.story import History
 from gateway.simulation.story import Message as Sent
 from storage.database import Database
+from storage.known import Known
 
 BATCH_MAX = 7
 HOUSEKEEPING_EVERY = timedelta(days=3)
@@ -43,10 +44,20 @@ class Death(BaseException):
 
 
 class MortalDatabase(Database):
-    """A database whose process may die around any commit."""
+    """A database whose process may die around any commit.
 
-    def __init__(self, url: str, chance: random.Random, deaths: float) -> None:
+    The statements that SQLAlchemy has compiled outlive a process here: they hold nothing that was read, and compiling
+    them anew in every life was half the time of a simulation.
+    """
+
+    def __init__(self, url: str) -> None:
         super().__init__(url)
+        self._chance, self._deaths = random.Random(0), 0.0  # noqa: S311 - repeatable is the point
+
+    def live(self, chance: random.Random, deaths: float) -> None:
+        """Begin as a new process: every connection is closed, and what was known is forgotten."""
+        self.dispose()
+        self.known = Known()
         self._chance, self._deaths = chance, deaths
 
     @contextmanager
@@ -77,11 +88,10 @@ Step = tuple[datetime, int, "Callable[[datetime], None] | Sent"]
 class Player:
     """One play of one history on one database, which is migrated and empty."""
 
-    def __init__(self, history: History, url: str, *, deaths: float = DEATHS) -> None:
-        self._history, self._url, self._deaths = history, url, deaths
+    def __init__(self, history: History, database: MortalDatabase, *, deaths: float = DEATHS) -> None:
+        self._history, self._database, self._deaths = history, database, deaths
         self._chance = random.Random(-1 - history.seed)  # noqa: S311 - repeatable is the point
         self._rules = Rules.of(Settings.model_construct())
-        self._database = MortalDatabase(url, self._chance, 0)
         self._bookkeeper = Bookkeeper(history.seed)
         self.played = Played()
 
@@ -89,6 +99,7 @@ class Player:
         """Play to the end; the database holds what the engine made of it."""
         steps: list[Step] = []
         order = count()
+        self._database.live(self._chance, 0)
         self._begin()
         for device in self._history.devices:
             for command in device.commands:
@@ -110,7 +121,7 @@ class Player:
                 self._take(batch, steps)
             else:
                 self._survive(step, at)
-        self._database.dispose()
+        self._database.live(self._chance, 0)
         return self.played
 
     def _begin(self) -> None:
@@ -136,8 +147,7 @@ class Player:
     # --- living and dying ---
 
     def _restart(self) -> None:
-        self._database.dispose()
-        self._database = MortalDatabase(self._url, self._chance, self._deaths)
+        self._database.live(self._chance, self._deaths)
 
     def _survive(self, step: Callable[[datetime], None], at: datetime) -> None:
         """Do a step; after each death do it again, as a broker or an alarm would."""

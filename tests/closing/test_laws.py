@@ -1,5 +1,6 @@
 """Laws of the close that no other file holds: in steps or at once, a peak settled twice, periods in every zone."""
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -24,9 +25,9 @@ ZONES = (
 """From -11 to +14, with half hours, quarters of hours, clocks that change by 30 minutes, and midnights that are not."""
 
 
-def fleet_on(path: Path) -> Fleet:
+def fleet_on(path: Path, empty: Path) -> Fleet:
+    shutil.copy(empty, path)
     database = Database(f"sqlite:///{path}")
-    database.migrate()
     fleet = Fleet(database, charges=(FEE, USAGE))
     for reference, first in (("IOT_1", date(2022, 4, 1)), ("IOT_2", date(2022, 5, 17))):
         fleet.activate(reference, starts_on=first)
@@ -44,8 +45,8 @@ def billed(fleet: Fleet, steps: list[date]) -> list[tuple[str, int, list[tuple[s
 
 
 @pytest.mark.parametrize("steps", [[0, 1, 2, 3, 4, 5], [2, 5], [0, 4, 5], [3, 3, 5]])
-def test_closing_in_steps_is_closing_at_once(tmp_path: Path, steps: list[int]) -> None:
-    at_once, in_steps = fleet_on(tmp_path / "once.db"), fleet_on(tmp_path / "steps.db")
+def test_closing_in_steps_is_closing_at_once(tmp_path: Path, migrated_file: Path, steps: list[int]) -> None:
+    at_once, in_steps = (fleet_on(tmp_path / name, migrated_file) for name in ("once.db", "steps.db"))
     assert billed(in_steps, [MONTHS[step] for step in steps]) == billed(at_once, MONTHS[-1:])
 
 

@@ -23,7 +23,6 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 def two(postgres_url: str) -> Iterator[Database]:
     """Two contracts with something to close in April."""
     database = Database(postgres_url)
-    database.migrate()
     for name in ("A", "B"):
         Fleet(database, charges=(FEE, USAGE), contract=name).activate(f"IOT_{name}")
     yield database

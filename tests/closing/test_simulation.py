@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from gateway.cli.main import cli
 from gateway.simulation.history import history
-from gateway.simulation.judge import compare, judge, judge_on, workshop
-from gateway.simulation.player import Player
+from gateway.simulation.judge import compare, judge_on, workshop
+from gateway.simulation.player import MortalDatabase, Player
 from gateway.simulation.story import History, Message
 from storage.database import Database
 
@@ -23,8 +23,8 @@ JUDGED_SEED = 39
 
 @pytest.mark.parametrize("first", range(0, 200, SEEDS_TOGETHER))
 def test_what_is_charged_is_what_the_auditor_says_is_owed(first: int) -> None:
-    with workshop() as folder:
-        verdicts = [judge(seed, folder) for seed in range(first, first + SEEDS_TOGETHER)]
+    with workshop() as place:
+        verdicts = [place.judge(seed) for seed in range(first, first + SEEDS_TOGETHER)]
     assert [(verdict.seed, verdict.differences) for verdict in verdicts if verdict.differences] == []
     # A simulation in which nothing happens proves nothing.
     assert sum(verdict.invoices for verdict in verdicts) > SEEDS_TOGETHER
@@ -33,10 +33,7 @@ def test_what_is_charged_is_what_the_auditor_says_is_owed(first: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 4, 9])
 def test_on_postgresql_too(postgres_url: str, seed: int) -> None:
-    database = Database(postgres_url)
-    database.migrate()
-    database.dispose()
-    assert judge_on(history(seed), postgres_url).differences == ()
+    assert judge_on(history(seed), MortalDatabase(postgres_url)).differences == ()
 
 
 def test_the_same_seed_is_the_same_history() -> None:
@@ -116,7 +113,7 @@ def test_the_judge_tells_a_false_story_from_the_true_one(
     sqlite_database: Database, sqlite_url: str, falsify: Callable[[History], History]
 ) -> None:
     story = history(JUDGED_SEED)
-    played = Player(story, sqlite_url, deaths=0).play()
+    played = Player(story, MortalDatabase(sqlite_url), deaths=0).play()
     with sqlite_database.snapshot() as session:
         assert list(compare(story, played, session)) == []
         assert list(compare(falsify(story), played, session)) != []

@@ -38,12 +38,9 @@ def tap(broker: Broker) -> Iterator[Tap]:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    made.migrate()
-    seed(made)
-    yield made
-    made.dispose()
+def database(database: Database) -> Database:
+    seed(database)
+    return database
 
 
 def sample(identity: int) -> str:

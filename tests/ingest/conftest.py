@@ -1,7 +1,7 @@
 """A migrated database, on SQLite and on PostgreSQL, with one object and three metrics."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,12 +32,9 @@ def stored(database: Database) -> list[UsageRecord]:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    made.migrate()
-    seed(made)
-    yield made
-    made.dispose()
+def database(database: Database) -> Database:
+    seed(database)
+    return database
 
 
 @pytest.fixture

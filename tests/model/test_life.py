@@ -4,13 +4,10 @@
 """
 
 import os
-import shutil
-import tempfile
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +22,8 @@ from billing.verify import differences, verify
 from config.settings import Settings
 from gateway.ingest import ingest_batch
 from gateway.message import Message, Rules
-from gateway.simulation.judge import workshop
+from gateway.simulation.judge import Workshop, workshop
 from storage import detail, invoices
-from storage.database import Database
 from tests.model.reference import DAY, Life
 from tests.usecases.changing import SELLER, World, noon
 
@@ -73,15 +69,12 @@ RECORDS = st.tuples(st.integers(0, 99), st.integers(0, 30_000), st.integers(0, 6
 class Lives(RuleBasedStateMachine):
     """A small fleet at play; every command is given to the engine and, when it is taken, told to the reference."""
 
-    template: Path
+    place: Workshop
 
     @initialize(places=st.lists(st.sampled_from(PLACES), min_size=2, max_size=2), months=st.sampled_from((2, 12)))
     def begin(self, places: list[tuple[str, str]], months: int) -> None:
         """Two objects are in service from the first day on, one of them renews."""
-        self.folder = tempfile.TemporaryDirectory(dir=self.template.parent)
-        path = Path(self.folder.name) / "model.db"
-        shutil.copy(self.template, path)
-        self.database = Database(f"sqlite:///{path}")
+        self.database = self.place.empty()
         self.world = World(self.database, TEXT, seller=SELLER.replace("decimals: 0", "decimals: 3"))
         self.door = Rules.of(Settings.model_construct())
         self.today = FIRST
@@ -228,7 +221,6 @@ class Lives(RuleBasedStateMachine):
                 assert differences(verify(session)) == []
         finally:
             self.database.dispose()
-            self.folder.cleanup()
 
     def owed(self) -> dict[tuple[str, str], Fraction]:
         amounts = {
@@ -262,12 +254,8 @@ def charged(session: Any) -> dict[tuple[str, str], Fraction]:
 
 
 def test_what_is_charged_in_all_is_what_the_reference_says() -> None:
-    with workshop() as folder:
-        template = folder / "template.db"
-        database = Database(f"sqlite:///{template}")
-        database.migrate()
-        database.dispose()
-        Lives.template = template
+    with workshop() as place:
+        Lives.place = place
         run_state_machine_as_test(
             Lives,
             settings=settings(

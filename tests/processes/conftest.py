@@ -51,12 +51,9 @@ def database_url(request: pytest.FixtureRequest, database_kind: str) -> str:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    made.migrate()
-    seed(made, objects=FLEET)
-    yield made
-    made.dispose()
+def database(database: Database) -> Database:
+    seed(database, objects=FLEET)
+    return database
 
 
 def environment(broker: Broker, url: str, **settings: str) -> dict[str, str]:

@@ -52,8 +52,8 @@ def test_a_snapshot_does_not_see_what_is_committed_meanwhile(database: Database)
         assert last_batch(session) == 7
 
 
-def test_an_unmigrated_database_says_what_to_run(database_url: str) -> None:
-    database = Database(database_url)
+def test_an_unmigrated_database_says_what_to_run(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     with pytest.raises(SchemaOutdated, match="metergate migrate"):
         database.require_schema()
     with pytest.raises(SchemaOutdated, match="metergate migrate"), database.snapshot() as session:

@@ -19,8 +19,8 @@ INSERT INTO payment (id, invoice_id, paid_on, amount_minor, reference, origin, r
 """
 
 
-def test_invoices_of_an_earlier_release_are_kept(database_url: str) -> None:
-    database = Database(database_url)
+def test_invoices_of_an_earlier_release_are_kept(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     with database.engine.connect() as connection:
         command.upgrade(_alembic(connection), "0007")
         for statement in ROWS.split(";\n"):

@@ -20,8 +20,8 @@ INSERT INTO suspension (id, contract_item_id, starts_on) VALUES (1, 7, '2022-05-
 """
 
 
-def test_items_of_an_earlier_release_are_kept(database_url: str) -> None:
-    database = Database(database_url)
+def test_items_of_an_earlier_release_are_kept(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     with database.engine.connect() as connection:
         command.upgrade(_alembic(connection), "0005")
         for statement in ROWS.split(";\n"):

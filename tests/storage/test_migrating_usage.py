@@ -20,10 +20,10 @@ INSERT = (
 )
 
 
-def test_months_of_an_earlier_release_take_properties_and_come_back(postgres_url: str) -> None:
+def test_months_of_an_earlier_release_take_properties_and_come_back(empty_postgres_url: str) -> None:
     """March is attached, April was detached, May is still in the default partition."""
     march, april, may = MONTHS
-    database = Database(postgres_url)
+    database = Database(empty_postgres_url)
     with database.engine.connect() as connection:
         command.upgrade(_alembic(connection), BEFORE)
     with database.transaction() as session:
@@ -52,8 +52,8 @@ def test_months_of_an_earlier_release_take_properties_and_come_back(postgres_url
     database.dispose()
 
 
-def test_a_month_that_was_dumped_by_an_earlier_release_comes_back(postgres_url: str) -> None:
-    database = Database(postgres_url)
+def test_a_month_that_was_dumped_by_an_earlier_release_comes_back(empty_postgres_url: str) -> None:
+    database = Database(empty_postgres_url)
     database.migrate()
     april, table = MONTHS[1], partitions.name_of(MONTHS[1])
     with database.transaction() as session:

@@ -19,7 +19,7 @@ from billing.crediting import Credit, credit
 from billing.payments import record_payment
 from gateway.cli.accounting import rows
 from gateway.simulation.history import history
-from gateway.simulation.player import Player
+from gateway.simulation.player import MortalDatabase, Player
 from storage.database import Database
 from storage.tables import Invoice, Seller
 from tests.closing.fleet import FEE, MUCH_LATER, USAGE, Fleet
@@ -140,8 +140,8 @@ def test_over_a_simulated_fleet_debits_are_credits_and_the_receivable_is_what_wa
     seed: int, sqlite_url: str, sqlite_database: Database
 ) -> None:
     sqlite_database.dispose()
-    Player(history(seed), sqlite_url).play()
-    database = Database(sqlite_url)
+    database = MortalDatabase(sqlite_url)
+    Player(history(seed), database).play()
     try:
         declare(database)
         with database.transaction() as session:
