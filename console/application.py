@@ -21,17 +21,17 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from billing.core.errors import BillingError, Invalid, NotFound, Refused
+from billing.core.errors import BillingError
 from console import signing
 from console.asking import UTC, Ask, Page
 from console.house import House
 from console.languages import chosen
 from console.pages import ALL
+from console.refusing import Told, Worded, status_of, told
 from console.rendering import Pages
 from console.security import FORM_SECRET, STATIC_CACHE, Guarded, knows
 from storage import catalogue
 from storage.errors import StorageError
-from storage.invoices import UnknownInvoice
 
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
@@ -127,19 +127,19 @@ def _answer(house: House, pages: Pages, page: Page, request: Request, form: Form
 def _acted(page: Page, ask: Ask) -> Response:
     """Do what the form asks; when it is refused, show the page again with the reason and what was typed."""
     if ask.person is not None and not knows(ask.form.get(FORM_SECRET), ask.person.secret):
-        return _told(ask, Invalid(ask.say("This form is not of your session; open the page again.")), status=403)
+        return _told(ask, Worded(ask.say("This form is not of your session; open the page again.")), status=403)
     action = ask.form.get("action")
     if not isinstance(action, str) or action not in page.actions:
-        return _told(ask, Invalid(ask.say("The form asks for something that this page does not know.")))
+        return _told(ask, Worded(ask.say("The form asks for something that this page does not know.")))
     permission, act = page.actions[action]
     try:
         if permission is not None:
             ask.require(permission)
         return act(ask)
     except REFUSALS as error:
-        answer = page.show(ask.with_problem(sentence(error)))
+        answer = page.show(ask.with_problem(told(ask.language, error)))
         if answer.status_code == 200:  # noqa: PLR2004 - OK
-            answer.status_code = _status(error)
+            answer.status_code = status_of(error)
         return answer
 
 
@@ -169,35 +169,9 @@ def _to_sign_in(request: Request) -> Response:
     return Response(status_code=303, headers={"Location": path})
 
 
-def sentence(error: Exception) -> str:
-    """What was refused, for a person: one sentence, and what can be done instead."""
-    if isinstance(error, OverflowError):
-        return "A number or a day is beyond what can be kept."
-    if isinstance(error, BillingError):
-        allowed = f" Possible now: {', '.join(error.allowed)}." if error.allowed else ""
-        return f"{_capital(error.message)}.{allowed}"
-    return f"{_capital(str(error))}."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".")
-
-
-def _status(error: Exception) -> int:
-    match error:
-        case NotFound() | UnknownInvoice():
-            return 404
-        case Refused() if error.code == "forbidden":
-            return 403
-        case StorageError():
-            return 503
-        case _:
-            return 422
-
-
 def _told(ask: Ask, error: Exception, *, status: int | None = None) -> Response:
-    code = _status(error) if status is None else status
-    return ask.page("error.html", status=code, code=code, sentence=sentence(error))
+    code = status_of(error) if status is None else status
+    return ask.page("error.html", status=code, code=code, refusal=told(ask.language, error))
 
 
 def _http_fault(house: House, pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -211,7 +185,9 @@ def _http_fault(house: House, pages: Pages) -> Callable[[Request, Exception], Aw
                 ask = _asked_by_nobody(house, pages, request, NOTHING)
             code = error.status_code if isinstance(error, HTTPException) else 500
             said = ask.say("There is no such page.") if code == 404 else str(getattr(error, "detail", error))  # noqa: PLR2004 - not found
-            return ask.page("error.html", status=code, code=code, sentence=said)
+            return ask.page(
+                "error.html", status=code, code=code, refusal=Told(sentence=said, language=ask.language.tag)
+            )
 
         return await run_in_threadpool(answer)
 

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from billing.access import Permission, Principal
-from billing.core.errors import Invalid
 from billing.recording import Said
 from console.house import House
-from console.languages import Language
+from console.languages import Language, noted
+from console.refusing import Told, Worded
 from console.rendering import Pages
 
 UTC = ZoneInfo("UTC")
@@ -27,8 +27,6 @@ FIRST_YEAR, LAST_YEAR = 1900, 8999
 NOTICE_COOKIE = "metergate_notice"
 NOTICE_LIMIT = 300
 NOTICE_SECONDS = 60
-ORIGIN = "console"
-"""What events and records that came from a page say of where they came from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +50,8 @@ class Ask:
     """The seller's zone, in which times are shown."""
     person: Person | None = None
     form: FormData = field(default_factory=FormData)
-    problem: str | None = None
-    """The sentence of what was refused, when the page is shown again because of it."""
+    problem: Told | None = None
+    """What was refused, when the page is shown again because of it."""
 
     # --- what was asked ---------------------------------------------------------------------------------
 
@@ -62,7 +60,7 @@ class Ask:
         value = self.form.get(name)
         if value is None or isinstance(value, UploadFile):
             value = self.request.query_params.get(name, "")
-        return value.strip()
+        return value.replace("\0", "").strip()  # what no text of a database holds
 
     def chosen(self, name: str) -> list[str]:
         """Every value of a field of the form that may be ticked several times."""
@@ -76,9 +74,9 @@ class Ask:
         try:
             day = date.fromisoformat(text)
         except ValueError:
-            raise Invalid(f"{text[:40]!r} is not a day; write it as 2022-04-30") from None
+            raise self.wrong(noted("“%(text)s” is not a day; write it as 2022-04-30."), text=text[:40]) from None
         if not FIRST_YEAR <= day.year <= LAST_YEAR:
-            raise Invalid(f"{day} is further than the calendar is kept")
+            raise self.wrong(noted("%(day)s is further than the calendar is kept."), day=day)
         return day
 
     def whole(self, name: str, default: int) -> int:
@@ -87,7 +85,7 @@ class Ask:
         if not text:
             return default
         if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - a number of 9 digits fits everywhere
-            raise Invalid(f"{text[:40]!r} is not a whole number")
+            raise self.wrong(noted("“%(text)s” is not a whole number."), text=text[:40])
         return int(text)
 
     @property
@@ -107,12 +105,17 @@ class Ask:
         if self.person is not None:
             self.person.principal.require(permission)
 
+    @property
+    def origin(self) -> str:
+        """What events and records that come from a page say of where they came from, and from whom."""
+        return "console" if self.person is None else f"console:{self.person.principal.name}"
+
     def said(self, key: str = "") -> Said:
         """What a command records of who gave it."""
         settings = self.house.settings
         return Said(
             now=self.now,
-            origin=ORIGIN,
+            origin=self.origin,
             key=key,
             topic_devices=settings.topic_devices,
             command_expiry_seconds=settings.command_expiry_seconds,
@@ -121,6 +124,10 @@ class Ask:
     def say(self, message: str, **values: object) -> str:
         """A sentence in the language of the reader."""
         return self.language.say(message, **values)
+
+    def wrong(self, message: str, **values: object) -> Worded:
+        """A refusal of what was typed, in the language of the reader."""
+        return Worded(self.say(message, **values))
 
     # --- how it is answered -----------------------------------------------------------------------------
 
@@ -164,9 +171,9 @@ class Ask:
         """The same, asked by a person, in the seller's zone."""
         return replace(self, person=person, zone=zone)
 
-    def with_problem(self, sentence: str) -> "Ask":
+    def with_problem(self, refusal: Told) -> "Ask":
         """The same, after something was refused."""
-        return replace(self, problem=sentence)
+        return replace(self, problem=refusal)
 
     def here(self, **changes: object) -> str:
         """The address of this page with some of its parameters changed; None takes one away."""

@@ -52,6 +52,7 @@ def _environment(language: Language, version: str) -> Environment:
         segment=lambda text: quote(str(text), safe=""),
         path=lambda text: quote(str(text), safe="/"),
         instant=language.instant,
+        moment=lambda text, zone: language.instant(datetime.fromisoformat(text), zone),
         exact=_exact,
         redacted=redacted,
         plain=format_minor,

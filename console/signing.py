@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.access import Principal, Role, authenticate
-from billing.core.errors import Invalid
 from console.asking import Ask, Page, Person
 from console.languages import LOCALES, noted
+from console.refusing import Worded
 from console.security import knows, local_path
 from storage import access, console_sessions
 from storage.tables import ConsoleSession
@@ -71,13 +71,13 @@ def _show(ask: Ask) -> Response:
 def sign_in(ask: Ask) -> Response:
     """Begin a session for who has the token; the form's own secret is checked here, as there is no session yet."""
     if not knows(ask.form.get("secret"), ask.request.cookies.get(FORM_COOKIE, "")):
-        raise Invalid(ask.say(noted("The form was open for too long; send it again.")))
+        raise Worded(ask.say(noted("The form was open for too long; send it again.")))
     cookie = secrets.token_urlsafe(SECRET_BYTES)
     hours = timedelta(hours=ask.house.settings.console_session_hours)
     with ask.house.database.transaction() as session:
         principal = authenticate(session, ask.typed("token"))
         if principal is None:
-            raise Invalid(ask.say(WRONG))
+            raise Worded(ask.say(WRONG))
         row = ConsoleSession(
             digest=_digest(cookie),
             token=principal.name,
@@ -104,7 +104,7 @@ def _speak(ask: Ask) -> Response:
     """Change the language, and go back to where it was asked."""
     tag = ask.typed("language")
     if tag not in LOCALES:
-        raise Invalid(f"there is no language {tag[:10]!r}; take one of {', '.join(LOCALES)}")
+        raise Worded(f"There is no language {tag[:10]!r}; take one of {', '.join(LOCALES)}")
     answer = ask.go(local_path(ask.typed("next")))
     _set(ask, answer, LANGUAGE_COOKIE, tag, seconds=LANGUAGE_SECONDS)
     return answer

@@ -24,9 +24,9 @@ def running(session: Session) -> CloseRun | None:
     return session.exec(select(CloseRun).where(CloseRun.status == "running")).first()
 
 
-def add(session: Session, *, until: date, asked_by: str, now: datetime) -> CloseRun:
+def add(session: Session, *, until: date, asked_by: str, now: datetime, months_due: int = 0) -> CloseRun:
     """Note that a close begins; that none is running was looked for in this transaction."""
-    row = CloseRun(until=until, asked_by=asked_by, started_at=now, heard_at=now)
+    row = CloseRun(until=until, asked_by=asked_by, started_at=now, heard_at=now, months_due=months_due)
     session.add(row)
     session.flush()
     return row

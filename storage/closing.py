@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import text, update
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from storage.tables import (
     BillingMonth,
@@ -104,6 +104,14 @@ def last_closed(session: Session, contract_id: int) -> date | None:
         .order_by(col(BillingMonth.month_starts_on).desc())
         .limit(1)
     ).first()
+
+
+def all_last_closed(session: Session) -> dict[int, date]:
+    """First day of the last closed month of every contract that has one, by the contract's id."""
+    query = select(BillingMonth.contract_id, func.max(BillingMonth.month_starts_on)).group_by(
+        col(BillingMonth.contract_id)
+    )
+    return dict(session.exec(query).all())
 
 
 def unchanged(session: Session, contracts: Sequence[ContractToClose]) -> bool:

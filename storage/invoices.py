@@ -9,7 +9,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, func, or_, select
 
 from storage import payments
 from storage.errors import StorageError
@@ -141,8 +141,8 @@ def in_order_of_issue(session: Session) -> list[str]:
     return [name_of(invoice) for invoice in session.exec(query)]
 
 
-def invoice_document(session: Session, number: str) -> InvoiceDocument:
-    """The invoice of a number. Raises UnknownInvoice."""
+def invoice_document(session: Session, number: str, *, lines_limit: int | None = None) -> InvoiceDocument:
+    """The invoice of a number, with its first `lines_limit` lines when that is given. Raises UnknownInvoice."""
     invoice, contract = find_invoice(session, number)
     vat = session.exec(select(InvoiceVat).where(InvoiceVat.invoice_id == invoice.id))
     return InvoiceDocument(
@@ -166,7 +166,7 @@ def invoice_document(session: Session, number: str) -> InvoiceDocument:
         corrects=tuple(invoice.corrects),
         reason=invoice.reason,
         incomplete=tuple(invoice.incomplete),
-        lines=tuple(stream_lines(session, invoice)),
+        lines=tuple(stream_lines(session, invoice, limit=lines_limit)),
         vat=tuple(
             VatDocument(
                 category=total.category,
@@ -199,12 +199,22 @@ def find_invoice(session: Session, number: str) -> tuple[Invoice, str]:
     return found[0], found[1]
 
 
-def stream_lines(session: Session, invoice: Invoice) -> Generator[LineDocument, None, None]:
+def line_count(session: Session, number: str) -> int:
+    """How many lines an invoice has."""
+    invoice, _ = find_invoice(session, number)
+    query = select(func.count()).select_from(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id)
+    return session.exec(query).one()
+
+
+def stream_lines(
+    session: Session, invoice: Invoice, *, limit: int | None = None
+) -> Generator[LineDocument, None, None]:
     """The lines of an invoice by position, read as they are taken: a contract may ask for a line per object."""
     with session.connection().execute(
         select(InvoiceLine.__table__)  # type: ignore[attr-defined]  # SQLModel does not declare the table
         .where(col(InvoiceLine.invoice_id) == invoice.id)
         .order_by(col(InvoiceLine.position))
+        .limit(limit)
         .execution_options(yield_per=FETCH_LINES)
     ) as lines:
         yield from map(_line, lines)

@@ -9,10 +9,11 @@ from starlette.responses import Response
 from billing import close as closing
 from billing.access import Permission
 from billing.close import CloseReport
-from billing.core.errors import Invalid, NotFound
+from billing.core.errors import NotFound
 from billing.core.periods import DAY
 from console.asking import Ask, Page
 from console.languages import noted
+from console.refusing import Worded
 from storage import browsing, close_runs
 from storage.invoices import InvoiceDocument
 
@@ -49,14 +50,14 @@ def by_customer(documents: Sequence[InvoiceDocument]) -> list[tuple[str, list[In
 def _dry_run(ask: Ask) -> Response:
     until = ask.day("until")
     if until is None:
-        raise Invalid(ask.say(noted("Choose the day until which to close.")))
+        raise Worded(ask.say(noted("Choose the day until which to close.")))
     return show(ask, report=closing.close(ask.house.database, until, ask.now, dry_run=True))
 
 
 def _start(ask: Ask) -> Response:
     until = ask.day("until")
     if until is None or ask.person is None:
-        raise Invalid(ask.say(noted("Choose the day until which to close.")))
+        raise Worded(ask.say(noted("Choose the day until which to close.")))
     return ask.go(f"/close/{ask.house.services.start_close(until, ask.person.principal.name)}")
 
 

@@ -1,6 +1,7 @@
 """The commands that a person gives to an object: the form of each, what it would bill, and that it is done.
 
-The law: a form becomes the body of the control topic's command, and is checked and done as that.
+The law: a form becomes the body of the control topic's command, and is checked, done and remembered as that: what is
+sent twice is done once, and is told in the object's list of commands with who gave it.
 """
 
 import secrets
@@ -13,10 +14,13 @@ from starlette.responses import Response
 
 from billing import commands
 from billing.access import permission_of
-from billing.core.errors import Invalid
+from billing.control import answer
+from billing.core.errors import BillingError, Refused
+from billing.core.lifecycle import check_reference
 from billing.preview import Preview, contracts_of, preview
 from console.asking import Act, Ask
 from console.languages import noted
+from console.refusing import Worded
 
 FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -39,22 +43,45 @@ def request_id() -> str:
     return f"console-{secrets.token_hex(8)}"
 
 
-def _body(ask: Ask, command: str) -> commands.Body:
-    raw: dict[str, Any] = {"request_id": ask.typed("request") or request_id()}
+def asked_id(ask: Ask) -> str:
+    """The request id of the form, or a new one where it has none."""
+    return ask.typed("request") or request_id()
+
+
+def obey(ask: Ask, session: Session, command: str, reference: str, raw: Mapping[str, Any]) -> BillingError | None:
+    """Do what a form says as the control topic does; what refused it, when it was refused, which is remembered too."""
+    reply = answer(session, check_reference(reference), command, raw, ask.said(raw["request_id"]))
+    if reply["ok"]:
+        return None
+    error = reply["error"]
+    return Refused(error["message"], code=error["code"], allowed=error.get("allowed", ()))
+
+
+def do(ask: Ask, command: str, reference: str, raw: Mapping[str, Any]) -> None:
+    """Do what a form says, in a transaction of its own. Raises what refused it."""
+    with ask.house.database.transaction() as session:
+        refusal = obey(ask, session, command, reference, raw)
+    ask.house.wake()
+    if refusal is not None:
+        raise refusal
+
+
+def _raw(ask: Ask, command: str) -> dict[str, Any]:
+    raw: dict[str, Any] = {"request_id": asked_id(ask)}
     for name in FIELDS[command]:
         value = ask.typed(name)
         if value:
-            raw[name] = ask.day(name) if name in DAYS else value
-    return commands.validated(command, {key: str(value) for key, value in raw.items()})
+            raw[name] = str(ask.day(name)) if name in DAYS else value
+    return raw
 
 
 def previewed(ask: Ask, reference: str) -> Preview[Any]:
     """What the command that the form names would bill; nothing is written."""
     command = ask.typed("command")
     if command not in FIELDS:
-        raise Invalid(ask.say("The form asks for something that this page does not know."))
+        raise Worded(ask.say("The form asks for something that this page does not know."))
     ask.require(permission_of(command))
-    body, said = _body(ask, command), ask.said()
+    body, said = commands.validated(command, _raw(ask, command)), ask.said()
 
     def run(session: Session) -> Any:
         return commands.run(session, command, reference, body, said)
@@ -76,10 +103,7 @@ def doing(command: str) -> Act:
 
     def act(ask: Ask) -> Response:
         reference = ask.part("reference")
-        body = _body(ask, command)
-        with ask.house.database.transaction() as session:
-            commands.run(session, command, reference, body, ask.said(body.request_id))
-        ask.house.wake()
+        do(ask, command, reference, _raw(ask, command))
         return ask.go(ask.path, ask.say(DONE[command], object=reference))
 
     return act

@@ -2,12 +2,11 @@
 
 from starlette.responses import Response
 
-from billing import commands
 from billing.access import Permission
-from billing.core.errors import Invalid
 from console.asking import Act, Ask, Page
 from console.languages import noted
-from console.pages.commanding import request_id
+from console.pages.commanding import asked_id, obey, request_id
+from console.refusing import Worded
 from storage import browsing
 from storage.browsing import FleetFilter
 from storage.tables import OBJECT_STATUSES
@@ -44,6 +43,7 @@ def show(ask: Ask) -> Response:
         wanted=wanted,
         statuses=OBJECT_STATUSES,
         bulk=BULK,
+        request=request_id(),
         contracts=contracts,
         customers=customers,
         next_page=ask.here(after=rows[-1].reference) if more else None,
@@ -57,12 +57,13 @@ def _told(command: str) -> Act:
     def act(ask: Ask) -> Response:
         references = ask.chosen("reference")
         if not references:
-            raise Invalid(ask.say(noted("Tick the objects that are meant.")))
-        raw = {"request_id": request_id()} | ({"on": ask.typed("on")} if ask.typed("on") else {})
-        body = commands.validated(command, raw)
+            raise Worded(ask.say(noted("Tick the objects that are meant.")))
+        raw = {"request_id": asked_id(ask)} | ({"on": ask.typed("on")} if ask.typed("on") else {})
         with ask.house.database.transaction() as session:
             for reference in sorted(references):
-                commands.run(session, command, reference, body, ask.said(body.request_id))
+                refusal = obey(ask, session, command, reference, raw)
+                if refusal is not None:
+                    raise refusal
         ask.house.wake()
         return ask.go(ask.here(), ask.say(noted("Done for %(count)s objects."), count=len(references)))
 

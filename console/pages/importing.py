@@ -14,9 +14,9 @@ from billing.access import Permission
 from billing.core.errors import BillingError, Invalid
 from console.asking import Ask, Page
 from console.languages import noted
+from console.refusing import Worded
 
 SHOWN = 50
-ORIGIN = "import"
 
 
 def show(ask: Ask, **found: Any) -> Response:
@@ -31,10 +31,10 @@ def _text(ask: Ask) -> str:
         try:
             return file.file.read().decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise Invalid(ask.say(noted("The file is not UTF-8 text; save it as CSV in UTF-8."))) from None
+            raise Worded(ask.say(noted("The file is not UTF-8 text; save it as CSV in UTF-8."))) from None
     text = ask.form.get("text")
     if not isinstance(text, str) or not text.strip():
-        raise Invalid(ask.say(noted("Choose a file first.")))
+        raise Worded(ask.say(noted("Choose a file first.")))
     return text
 
 
@@ -43,7 +43,12 @@ def _create(ask: Ask, session: Session, text: str) -> tuple[list[registry.NewObj
     if len(good) + len(bad) > registry.IMPORT_LIMIT:
         raise Invalid(f"the file has more than {registry.IMPORT_LIMIT} objects; use `metergate objects import` for it")
     outcomes = registry.create_objects(
-        session, [new for _, new in good], "pending", ask.now, ORIGIN, topic_devices=ask.house.settings.topic_devices
+        session,
+        [new for _, new in good],
+        "pending",
+        ask.now,
+        ask.origin,
+        topic_devices=ask.house.settings.topic_devices,
     )
     done = []
     for (line, new), outcome in zip(good, outcomes, strict=True):

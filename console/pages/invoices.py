@@ -14,7 +14,7 @@ from billing.access import Permission
 from billing.core.errors import Invalid
 from billing.crediting import Credit, credit
 from billing.payments import balance_of, record_payment
-from console.asking import ORIGIN, Ask, Page
+from console.asking import Ask, Page
 from console.languages import noted
 from storage import browsing, drilling
 from storage import invoices as stored
@@ -38,7 +38,7 @@ def show_list(ask: Ask) -> Response:
         kind=ask.typed("kind"),
         contract=ask.typed("contract"),
         customer=ask.typed("customer"),
-        month=_month(ask.typed("month")),
+        month=_month(ask),
     )
     with ask.house.database.snapshot() as session:
         rows = browsing.documents(session, wanted, before=_before(ask.typed("before")), limit=ROWS + 1)
@@ -55,13 +55,14 @@ def show_list(ask: Ask) -> Response:
     )
 
 
-def _month(text: str) -> date | None:
+def _month(ask: Ask) -> date | None:
+    text = ask.typed("month")
     if not text:
         return None
     try:
         return date.fromisoformat(f"{text}-01")
     except ValueError:
-        raise Invalid(f"{text[:20]!r} is not a month; write it as 2022-04") from None
+        raise ask.wrong(noted("“%(text)s” is not a month; write it as 2022-04."), text=text[:20]) from None
 
 
 def _key(row: DocumentRow) -> str:
@@ -80,13 +81,14 @@ def show(ask: Ask, *, note: Any = None) -> Response:
     """One document: its lines beside the month before, VAT, what is still due, and what can be done."""
     number = ask.part("number")
     with ask.house.database.snapshot() as session:
-        document = stored.invoice_document(session, number)
+        document = stored.invoice_document(session, number, lines_limit=LINES_SHOWN)
         row, _ = stored.find_invoice(session, number)
         issued = document.status == "issued"
         before = drilling.month_before(session, row) if document.kind == "invoice" else None
         values: dict[str, Any] = {
             "document": document,
-            "lines": document.lines[:LINES_SHOWN],
+            "lines": document.lines,
+            "line_count": stored.line_count(session, number),
             "balance": balance_of(session, number, ask.now.date()) if issued else None,
             "before": before,
             "changes": _changes(
@@ -133,14 +135,14 @@ def _amount(ask: Ask, name: str) -> Fraction | None:
         return None
     whole, _, decimals = text.partition(".")
     if not (text.isascii() and whole.isdigit() and len(text) <= DIGITS and (not decimals or decimals.isdigit())):
-        raise Invalid(f"{text[:DIGITS]!r} is not an amount; write it as 36.00")
+        raise ask.wrong(noted("“%(text)s” is not an amount; write it as 36.00."), text=text[:DIGITS])
     return Fraction(text)
 
 
 def _pay(ask: Ask) -> Response:
     number, amount = ask.part("number"), _amount(ask, "amount")
     if amount is None:
-        raise Invalid("a payment has an amount; write it as 36.00")
+        raise ask.wrong(noted("A payment has an amount; write it as 36.00."))
     with ask.house.database.transaction() as session:
         record_payment(
             session,
@@ -149,7 +151,7 @@ def _pay(ask: Ask) -> Response:
             paid_on=ask.day("on") or ask.now.date(),
             reference=ask.typed("reference"),
             now=ask.now,
-            origin=ORIGIN,
+            origin=ask.origin,
         )
     ask.house.wake()
     return ask.go(ask.path, ask.say(noted("The payment of %(number)s is recorded."), number=number))
@@ -169,7 +171,7 @@ def _credit_asked(ask: Ask) -> Credit:
 def _preview_credit(ask: Ask) -> Response:
     with ask.house.database.transaction() as session:
         number = credit(session, ask.part("number"), _credit_asked(ask), ask.now)
-        note = stored.invoice_document(session, number)
+        note = stored.invoice_document(session, number, lines_limit=LINES_SHOWN)
         session.rollback()
     return show(ask, note=note)
 

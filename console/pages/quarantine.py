@@ -1,17 +1,17 @@
 """Refused messages by reason: the payload, a mapping to try, replay and discard; and the readings that are held."""
 
-from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
 
-from billing import commands, readings
+from billing import readings
 from billing.access import Permission
 from billing.core.errors import Invalid, NotFound
 from billing.core.redacting import shown
 from console.asking import Act, Ask, Page
 from console.languages import noted
-from console.pages.commanding import request_id
+from console.pages.commanding import asked_id, do, request_id
+from console.refusing import Worded
 from storage import browsing
 from storage import quarantine as stored
 from storage.quarantine import Which
@@ -59,11 +59,11 @@ def _chosen(ask: Ask) -> Which:
     if ask.typed("all"):
         which = _which(ask)
         if which == Which():
-            raise Invalid(ask.say(noted("Choose a reason, an object or a source first.")))
+            raise Worded(ask.say(noted("Choose a reason, an object or a source first.")))
         return which
     ids = [int(text) for text in ask.chosen("id") if text.isascii() and text.isdigit()]
     if not ids:
-        raise Invalid(ask.say(noted("Tick the messages that are meant.")))
+        raise Worded(ask.say(noted("Tick the messages that are meant.")))
     return Which(ids=ids)
 
 
@@ -134,14 +134,11 @@ def count_readings(ask: Ask) -> Response:
 def _decide(command: str) -> Act:
     def act(ask: Ask) -> Response:
         reference = ask.typed("reference")
-        raw = {"request_id": ask.typed("request") or request_id(), "metric": ask.typed("metric")}
+        raw = {"request_id": asked_id(ask), "metric": ask.typed("metric")}
         for name in ("at", "reason"):
             if ask.typed(name):
                 raw[name] = ask.typed(name)
-        body = commands.validated(command, raw)
-        with ask.house.database.transaction() as session:
-            commands.run(session, command, reference, body, replace(ask.said(), key=body.request_id))
-        ask.house.wake()
+        do(ask, command, reference, raw)
         return ask.go("/readings", ask.say(noted("It is decided for %(object)s."), object=reference))
 
     return act

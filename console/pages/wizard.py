@@ -12,13 +12,15 @@ from urllib.parse import quote
 from sqlmodel import Session
 from starlette.responses import Response
 
-from billing import lifecycle, registry
+from billing import commands
 from billing.access import Permission
-from billing.activation import TERM_MONTHS, Activation, ObjectInfo
-from billing.core.errors import BillingError, Invalid
+from billing.activation import TERM_MONTHS
+from billing.core.lifecycle import check_reference
 from billing.preview import Preview, preview
 from console.asking import Ask, Page
 from console.languages import noted
+from console.pages.commanding import asked_id, do, request_id
+from console.refusing import Worded
 from storage import browsing, items, listing, one_object
 from storage import registry as stored
 from storage.items import ItemRow
@@ -71,55 +73,31 @@ def show(ask: Ask, *, found: Preview[Planned] | None = None) -> Response:
         term_months=ask.typed("term_months") or str(TERM_MONTHS),
         found=found,
         fields=FIELDS,
+        request=request_id(),
     )
 
 
-def _activate_in(ask: Ask, session: Session) -> ObjectInfo:
-    """Register the object when it is not there, and activate it. Raises what refuses it."""
-    reference = ask.typed("reference")
-    start, term = ask.day("starts_on"), ask.whole("term_months", TERM_MONTHS)
-    owners: dict[str, Any] = {
-        "contract": ask.typed("contract") or None,
-        "subscription": ask.typed("subscription") or None,
-    }
-    said = ask.said()
-    if not stored.find(session, [reference]):
-        new = registry.NewObject(
-            reference=reference,
-            kind=ask.typed("kind"),
-            **owners,
-            activate=True,
-            starts_on=start,
-            term_months=term,
-            renewal=ask.typed("renewal") or None,
-        )
-        outcome = registry.create_objects(
-            session, [new], "pending", said.now, said.origin, said.key, topic_devices=said.topic_devices
-        )[0]
-    else:
-        request = Activation(
-            reference=reference,
-            **owners,
-            starts_on=start,
-            term_months=term,
-            renewal=ask.typed("renewal") or None,
-        )
-        outcome = lifecycle.activate(
-            session, [request], said.now, said.origin, said.key, topic_devices=said.topic_devices
-        )[0]
-    if isinstance(outcome, BillingError):
-        raise outcome
-    return outcome
+def _command(ask: Ask, session: Session) -> tuple[str, dict[str, Any]]:
+    """The command that the fields ask for, and its body: an object that is not there is created active."""
+    start = ask.day("starts_on")
+    raw: dict[str, Any] = {"request_id": asked_id(ask), "term_months": ask.whole("term_months", TERM_MONTHS)}
+    raw |= {name: ask.typed(name) for name in ("contract", "subscription", "renewal") if ask.typed(name)}
+    raw |= {} if start is None else {"starts_on": start.isoformat()}
+    if not ask.typed("new") and stored.find(session, [ask.typed("reference")]):
+        return "activate", raw
+    return "create", raw | {"kind": ask.typed("kind"), "activate": True}
 
 
 def _preview(ask: Ask) -> Response:
     """The schedules and the first invoice that the activation would make; nothing is written."""
     contract = ask.typed("contract")
     if not contract:
-        raise Invalid(ask.say(noted("Choose a contract first.")))
+        raise Worded(ask.say(noted("Choose a contract first.")))
 
     def planned(session: Session) -> Planned:
-        _activate_in(ask, session)
+        command, raw = _command(ask, session)
+        reference = check_reference(ask.typed("reference"))
+        commands.run(session, command, reference, commands.validated(command, raw), ask.said(raw["request_id"]))
         row = stored.find(session, [ask.typed("reference")])[ask.typed("reference")]
         item = items.of_objects(session, [row.id])[-1]
         schedules = list(items.schedules(session, item.id))
@@ -136,9 +114,9 @@ def _preview(ask: Ask) -> Response:
 
 def _activate(ask: Ask) -> Response:
     reference = ask.typed("reference")
-    with ask.house.database.transaction() as session:
-        _activate_in(ask, session)
-    ask.house.wake()
+    with ask.house.database.snapshot() as session:
+        command, raw = _command(ask, session)
+    do(ask, command, reference, raw)
     came = ask.house.services.replay(Which(object_reference=reference, reason="unknown_object"))
     notice = ask.say(noted("%(object)s is active."), object=reference)
     if came.done:

@@ -61,6 +61,8 @@ class Run(BaseModel):
     started_at: datetime
     finished_at: datetime | None
     months_closed: int
+    months_due: int
+    """Months of contracts that were open when it began: all that it can close."""
     message: str
     report: Report | None
 
@@ -132,6 +134,7 @@ def _run(session: Session, run: CloseRun, now: datetime) -> Run:
         started_at=run.started_at,
         finished_at=run.finished_at,
         months_closed=stored.months_closed(session, run),
+        months_due=run.months_due,
         message=run.message,
         report=None if run.report is None else Report.model_validate(run.report),
     )

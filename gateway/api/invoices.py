@@ -343,7 +343,7 @@ def show_invoice(number: str, behind: Behind) -> Document:
 
 def _tried(session: Session, number: str) -> Tried:
     """The document as it stands in a transaction that is taken back."""
-    document = stored.invoice_document(session, number)
+    document = stored.invoice_document(session, number, lines_limit=0)
     invoice, _ = stored.find_invoice(session, number)
     lines = [_line(row, invoice.minor_digits) for row in line_positions(session, invoice, after=0, limit=PAGE_LIMIT)]
     return Tried.model_validate(document_json(document, None) | {"lines": lines})
@@ -354,6 +354,6 @@ def _today(behind: Behind) -> date:
 
 
 def _document(session: Session, number: str, today: date) -> Document:
-    document = stored.invoice_document(session, number)
+    document = stored.invoice_document(session, number, lines_limit=0)
     balance = balance_of(session, number, today) if document.status == "issued" else None
     return Document.model_validate(document_json(document, balance))

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from sqlmodel import Session
 
 from billing import close as closing
+from billing.closing.ahead import months_due
 from billing.core.errors import BillingError, Refused
 from gateway.views.documents import close_json
 from gateway.views.exact import plain
@@ -30,7 +31,7 @@ def begin(session: Session, until: date, asked_by: str, now: datetime) -> CloseR
             raise Refused(f"close {other.id} until {other.until} is running; look at it, or wait", code="transition")
         message = "its process ended; what it issued stays"
         stored.finish(session, other.id or 0, status="failed", now=now, message=message)
-    return stored.add(session, until=until, asked_by=asked_by, now=now)
+    return stored.add(session, until=until, asked_by=asked_by, now=now, months_due=months_due(session, until, now))
 
 
 def start(behind: Service, identity: int, until: date, now: datetime) -> threading.Thread:

@@ -27,6 +27,8 @@ class CloseRun(Table, table=True):
     id: int | None = Field(default=None, primary_key=True)
     until: date
     asked_by: str
+    months_due: int = 0
+    """Months of contracts that were open when it began."""
     status: str = Field(default="running", sa_type=Word)
     started_at: datetime = Field(sa_type=Instant)
     heard_at: datetime = Field(sa_type=Instant)

@@ -81,6 +81,7 @@ class Invoice(Table, table=True):
         CheckConstraint("net_minor + vat_minor = gross_minor", name="total"),
         UniqueConstraint("credits_id", "reference"),
         Index("ix_invoice_draft_name", "draft_name", unique=True),
+        Index("ix_invoice_month_starts_on", "month_starts_on", "id"),
         Index(
             "uq_invoice_period",
             "contract_id",

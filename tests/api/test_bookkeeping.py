@@ -51,12 +51,12 @@ def test_a_close_is_tried_started_and_looked_at(speaking: Speaking, clock: Virtu
     assert [(it["number"], it["total"]) for it in tried["invoices"]] == [(NUMBER, "72.00")]
     assert client.get("/invoices").json()["items"] == []
     run = closed(client, clock)
-    assert (run["status"], run["asked_by"], run["months_closed"]) == ("done", "a billing", 4)
+    assert (run["status"], run["asked_by"], run["months_closed"], run["months_due"]) == ("done", "a billing", 4, 4)
     assert run["report"]["invoices"] == tried["invoices"]
     (listed,) = client.get("/close").json()["items"]
     assert listed == run
     again = closed(client, clock)
-    assert (again["report"]["invoices"], again["months_closed"]) == ([], 0)
+    assert (again["report"]["invoices"], again["months_closed"], again["months_due"]) == ([], 0, 0)
     early = client.post("/close/dry-run", json={"until": "2022-05-31"})
     assert (early.status_code, early.json()["code"]) == (409, "refused")
     assert client.post("/close/dry-run", json={"until": "9999-12-31"}).status_code == 422

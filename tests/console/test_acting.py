@@ -1,0 +1,131 @@
+"""What a form of the console does is what the control topic does: once, remembered, and with who gave it."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from billing.access import Role
+from storage import invoices as stored
+from storage import payments, registry
+from storage.one_object import requests
+from tests.console.conftest import Site
+from tests.console.test_signing import secret_of, sign_in
+
+NUMBER = "INV/2022/04/0001"
+
+
+def sends(client: httpx.Client, path: str, action: str, **fields: Any) -> httpx.Response:
+    """Send a form of a page, with the secret of the session."""
+    return client.post(path, data={"secret": secret_of(client.get(path)), "action": action, **fields})
+
+
+def origins(site: Site, reference: str) -> list[tuple[str, str]]:
+    with site.database.snapshot() as session:
+        row = registry.find(session, [reference])[reference]
+        return [(event.kind, event.origin) for event in registry.timeline(session, row.id, 20)]
+
+
+def test_a_form_that_is_sent_twice_is_done_once_and_says_who_sent_it(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    for _ in range(2):
+        answer = sends(client, "/objects/CHARGER_0001", "suspend", command="suspend", request="twice")
+        assert answer.status_code == 303, answer.text
+    assert origins(site, "CHARGER_0001")[-1] == ("suspended", "console:Ada")
+    with site.database.snapshot() as session:
+        assert [(it.request_id, it.command) for it in requests(session, "CHARGER_0001", 9)] == [("twice", "suspend")]
+
+
+def test_what_was_refused_is_remembered_with_the_commands_of_the_object(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    answer = sends(client, "/objects/CHARGER_0001", "resume", command="resume", request="no")
+    assert answer.status_code == 422
+    assert "Possible now: Suspend" in answer.text
+    (asked,) = (it for it in _asked(site, "CHARGER_0001") if it.request_id == "no")
+    assert asked.reply["ok"] is False
+
+
+def _asked(site: Site, reference: str) -> Any:
+    with site.database.snapshot() as session:
+        return requests(session, reference, 9)
+
+
+def test_of_many_ticked_objects_all_are_told_or_none(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    ticked = ["CHARGER_0000", "CHARGER_0001", "SPARE_1"]
+    assert sends(client, "/fleet", "suspend", reference=ticked, request="many").status_code == 422
+    assert origins(site, "CHARGER_0000")[-1][0] == "activated"
+    assert sends(client, "/fleet", "suspend", reference=ticked[:2], request="many").status_code == 303
+    assert [origins(site, it)[-1] for it in ticked[:2]] == [("suspended", "console:Ada")] * 2
+
+
+@pytest.mark.parametrize("reference", ["SPARE_1", "NEW_1"])
+def test_the_wizard_activates_once_whatever_the_number_of_clicks(
+    client: httpx.Client, site: Site, reference: str
+) -> None:
+    sign_in(client, site)
+    fields = {"contract": "Town Chargers", "subscription": "Charger Subscription", "starts_on": "2022-06-01"}
+    path = f"/activate?reference={reference}"
+    looked = sends(client, path, "preview", **fields)
+    assert (looked.status_code, "Nothing was written" in looked.text) == (200, True)
+    request = looked.text.split('name="request" value="')[1].split('"')[0]
+    fields |= {"new": "yes"} if 'name="new"' in looked.text else {}
+    for _ in range(2):
+        assert sends(client, path, "activate", request=request, term_months="12", **fields).status_code == 303
+    assert [it for it in origins(site, reference) if it[0] == "activated"] == [("activated", "console:Ada")]
+
+
+def test_a_payment_says_who_recorded_it(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    answer = sends(client, f"/invoices/{NUMBER}", "pay", amount="36", reference="bank-1")
+    assert answer.status_code == 303, answer.text
+    with site.database.snapshot() as session:
+        invoice, _ = stored.find_invoice(session, NUMBER)
+        assert [row.origin for row in payments.of_document(session, invoice.id or 0)] == ["console:Ada"]
+
+
+@pytest.mark.parametrize(
+    "path, action, fields, lead",
+    [
+        ("/objects/CHARGER_0001", "resume", {"command": "resume"}, "L\u2019état actuel ne le permet pas."),
+        ("/objects/CHARGER_0001", "transfer", {"contract": "Nobody's"}, "Rien ne porte ce nom."),
+        (
+            f"/invoices/{NUMBER}",
+            "pay",
+            {"amount": "99999", "reference": "x"},
+            "Ce qui est enregistré ne le permet pas.",
+        ),
+    ],
+)
+def test_a_refusal_says_its_kind_in_french_and_its_sentence_is_marked_as_english(
+    client: httpx.Client, site: Site, path: str, action: str, fields: dict[str, str], lead: str
+) -> None:
+    sign_in(client, site)
+    client.cookies.set("metergate_language", "fr")
+    answer = sends(client, path, action, **fields)
+    alert = answer.text.split('role="alert">')[1].split("</div>")[0]
+    assert f"<p>{lead}</p>" in alert.replace("&#39;", "'")
+    assert '<p lang="en">' in alert
+
+
+def test_what_was_typed_wrong_is_told_in_french_alone(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    client.cookies.set("metergate_language", "fr")
+    answer = sends(client, f"/invoices/{NUMBER}", "pay", amount="cher", reference="x")
+    assert "« cher » n\u2019est pas un montant" in answer.text
+    assert 'lang="en"' not in answer.text.split('role="alert">')[1].split("</div>")[0]
+
+
+def test_no_text_of_a_form_holds_what_a_database_cannot(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    answer = sends(client, f"/invoices/{NUMBER}", "pay", amount="36", reference="bank\0-1")
+    assert answer.status_code == 303
+
+
+def test_a_dry_run_is_for_the_roles_of_the_command(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site, Role.READER)
+    page = client.get("/objects/CHARGER_0001")
+    form = {"secret": secret_of(page), "action": "preview", "command": "suspend"}
+    assert client.post("/objects/CHARGER_0001", data=form).status_code == 403
+    preview = {"secret": secret_of(page), "action": "preview_credit", "reason": "x"}
+    assert client.post(f"/invoices/{NUMBER}", data=preview).status_code == 403
