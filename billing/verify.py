@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sqlmodel import Session
 
-from billing.checks import advances, coupons, documents, lives, measured, payments, reversals
+from billing.checks import advances, coupons, documents, lives, measured, payments, registers, reversals
 from billing.checks.books import Books, Finding
 
 
@@ -29,8 +29,9 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
         "quantities": ("added-up usage is what the records say that the last close saw", measured.quantities),
         "registers": (
             "a register's consumption is the difference of its values at the ends of the period",
-            measured.registers,
+            registers.rises,
         ),
+        "chain": ("the values of a register at the ends of periods follow one another", registers.chain),
         "reversals": (
             "what stands in place of usage that was taken back is what its reversal says",
             reversals.replaced,
@@ -51,6 +52,8 @@ CHECKS: MappingProxyType[str, tuple[str, Check]] = MappingProxyType(
             "usage that came while suspended, and that the plan does not charge, is counted",
             measured.suspended,
         ),
+        "held": ("readings that wait for a decision are named", registers.waiting),
+        "gaps": ("what was charged although messages may be missing is counted", registers.gaps),
         "unpriced": ("usage on an invoice that has no price is named", documents.unpriced),
         "unmeasured": ("usage that no charge of its plan measures is counted", lives.unmeasured),
         "outside": ("usage records outside any contract item are counted", lives.outside),

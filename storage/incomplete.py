@@ -8,9 +8,10 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from sqlalchemy import Date, bindparam, text
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
-from storage.sets import list_value, listed
+from storage.sets import day_of, list_value, listed
+from storage.tables import Contract
 from storage.types import DAY_MICROS, from_micros
 
 END = "COALESCE(g.ends_at, s.end_at)"
@@ -26,26 +27,43 @@ def _caught_up(object_id: str) -> str:
     """
 
 
-TOUCHED = f"""
-    SELECT g.id, g.reason, g.starts_at, g.ends_at, s.contract_id, s.id, s.object_id
-    FROM reception_gap g
-    JOIN invoicing_schedule s ON s.start_at <= {END} AND s.end_at > g.starts_at
+MAY_LACK = """
     JOIN charge c ON c.id = s.charge_id AND c.type IN ('usage', 'event')
     LEFT JOIN metric m ON m.id = s.metric_id
-    WHERE g.cleared_at IS NULL AND s.contract_id {{contracts}}
-          AND s.status IN ('planned', 'valued') AND s.due_on <= :due_through
+    WHERE g.cleared_at IS NULL AND {which} AND s.contract_id {contracts} AND s.due_on <= :due_through
           AND (g.metric_id IS NULL OR g.metric_id = s.metric_id)
-          AND CASE WHEN s.object_id IS NOT NULL
-              THEN (g.object_id IS NULL OR g.object_id = s.object_id) AND NOT ({_caught_up("s.object_id")})
-              ELSE EXISTS (
-                  SELECT 1 FROM contract_item i
-                  WHERE i.contract_id = s.contract_id
-                        AND (c.scope = 'contract' OR i.subscription_id = s.subscription_id)
-                        AND i.status <> 'cancelled' AND i.start_at <= {END} AND i.end_at > g.starts_at
-                        AND (g.object_id IS NULL OR g.object_id = i.object_id) AND NOT ({_caught_up("i.object_id")}))
-              END
-    ORDER BY g.starts_at, g.id, s.id
 """
+FOUND = "SELECT g.id, g.reason, g.starts_at, g.ends_at, s.contract_id, s.id, s.object_id, s.due_on FROM reception_gap g"
+DURING = f"s.start_at <= {END} AND s.end_at > g.starts_at"
+IN_POOL = f"""
+    EXISTS (SELECT 1 FROM contract_item i
+            WHERE i.contract_id = s.contract_id AND (c.scope = 'contract' OR i.subscription_id = s.subscription_id)
+                  AND i.status <> 'cancelled' AND i.start_at <= {END} AND i.end_at > g.starts_at
+                  AND {{of}} AND NOT ({_caught_up("i.object_id")}))
+"""
+OF_OBJECT = f"g.object_id IS NOT NULL AND NOT ({_caught_up('s.object_id')})"
+OF_ALL = f"g.object_id IS NULL AND NOT ({_caught_up('s.object_id')})"
+TOUCHED = f"""
+    {FOUND} JOIN invoicing_schedule s ON s.object_id = g.object_id AND {DURING} {MAY_LACK} AND {OF_OBJECT}
+    UNION ALL
+    {FOUND} JOIN invoicing_schedule s ON s.object_id IS NOT NULL AND {DURING} {MAY_LACK} AND {OF_ALL}
+    UNION ALL
+    {FOUND} JOIN contract_item o ON o.object_id = g.object_id AND o.status <> 'cancelled'
+    JOIN invoicing_schedule s ON s.contract_id = o.contract_id AND s.object_id IS NULL AND {DURING} {MAY_LACK}
+         AND {IN_POOL.format(of="i.id = o.id")}
+    UNION ALL
+    {FOUND} JOIN invoicing_schedule s ON s.object_id IS NULL AND {DURING} {MAY_LACK} AND g.object_id IS NULL
+         AND {IN_POOL.format(of="g.object_id IS NULL")}
+    ORDER BY 3, 1, 6
+"""
+"""Gaps of one object find its schedules; those of all objects look at every schedule, and they are few."""
+TO_CHARGE = "s.status IN ('planned', 'valued')"
+CHARGED_BEFORE = """
+    s.status IN ('invoiced', 'settled') AND g.recorded_at > (
+        SELECT MAX(b.closed_at) FROM billing_month b WHERE b.contract_id = s.contract_id
+    )
+"""
+"""What the last close, which did not know of the gap, had charged already."""
 
 
 COVERED = """
@@ -71,6 +89,7 @@ class Touched(NamedTuple):
     contract_id: int
     schedule_id: int
     object_id: int | None
+    due_on: date
 
 
 def clear_covered(session: Session, now: int) -> int:
@@ -88,16 +107,41 @@ def any_open(session: Session) -> bool:
     return session.connection().execute(query).first() is not None
 
 
-def touched(session: Session, contract_ids: Iterable[int], due_through: date) -> list[Touched]:
-    """Schedules of these contracts, to be charged and due by a day, whose usage may be incomplete, with each gap."""
+def touched(
+    session: Session, contract_ids: Iterable[int], due_through: date, *, charged: bool = False
+) -> list[Touched]:
+    """Schedules of these contracts, to be charged and due by a day, whose usage may be incomplete, with each gap.
+
+    With `charged` those that were charged before a gap was found, since the last close of their contract.
+    """
     connection = session.connection()
-    statement = text(TOUCHED.format(contracts=listed(connection, "ids"))).bindparams(
-        bindparam("due_through", type_=Date)
-    )
+    statement = text(
+        TOUCHED.format(contracts=listed(connection, "ids"), which=CHARGED_BEFORE if charged else TO_CHARGE)
+    ).bindparams(bindparam("due_through", type_=Date))
     rows = connection.execute(statement, {"ids": list_value(connection, contract_ids), "due_through": due_through})
     return [
         Touched(
-            gap, reason, from_micros(start), None if end is None else from_micros(end), contract, schedule, object_id
+            gap_id=gap,
+            reason=reason,
+            starts_at=from_micros(start),
+            ends_at=None if end is None else from_micros(end),
+            contract_id=contract,
+            schedule_id=schedule,
+            object_id=object_id,
+            due_on=day_of(due_on),
         )
-        for gap, reason, start, end, contract, schedule, object_id in rows.all()
+        for gap, reason, start, end, contract, schedule, object_id, due_on in dict.fromkeys(map(tuple, rows))
     ]
+
+
+def charged_in_gaps(session: Session) -> tuple[int, int]:
+    """How many gaps are open, and how many schedules of a usage or event were charged although one touches them."""
+    contracts = select(col(Contract.id))
+    ids = [identity for identity in session.exec(contracts) if identity is not None]
+    connection = session.connection()
+    statement = text(
+        TOUCHED.format(contracts=listed(connection, "ids"), which="s.status IN ('invoiced', 'settled')")
+    ).bindparams(bindparam("due_through", type_=Date))
+    rows = connection.execute(statement, {"ids": list_value(connection, ids), "due_through": date.max})
+    found = [(row[0], row[5]) for row in rows]
+    return len({gap for gap, _ in found}), len({schedule for _, schedule in found})

@@ -256,6 +256,12 @@ def boundaries(session: Session) -> dict[tuple[int, int, int], int]:
     return {(object_id, metric_id, at): quantity for object_id, metric_id, at, quantity in rows}
 
 
+def last_record(session: Session) -> int | None:
+    """The instant of the last usage record (microseconds)."""
+    found: int | None = session.connection().execute(text("SELECT MAX(occurred_at) FROM usage_record")).scalar()
+    return found
+
+
 def delta_sums(session: Session) -> dict[int, int]:
     """By schedule of a delta metric, its records that the contract's last close saw, added up; scaled integers.
 

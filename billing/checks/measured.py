@@ -46,28 +46,6 @@ def quantities(books: Books) -> Iterator[Finding]:
             yield Finding(check="quantities", subject=subject, message=message)
 
 
-def registers(books: Books) -> Iterator[Finding]:
-    kept = verifying.boundaries(books.session)
-    for schedule in books.of_items:
-        aggregation = schedule.definition.get("calculator", {}).get("aggregation", "sum")
-        if (schedule.metric_kind, aggregation) != ("cumulative", "sum") or pauses(schedule):
-            continue
-        if schedule.status not in {"invoiced", "settled"} or schedule.revalue or ended_before(schedule, books.ends):
-            continue
-        ends = [
-            kept.get((schedule.object_id or 0, schedule.metric_id or 0, to_micros(at)))
-            for at in (schedule.start_at, schedule.end_at)
-        ]
-        rise = 0 if ends[0] is None or ends[1] is None else max(ends[1] - ends[0], 0)
-        used = unscale(rise, schedule.metric_decimals or 0)
-        if used != schedule.quantity:
-            subject = name_of(schedule)
-            message = f"the register of {subject} rose by {exact_text(used)}, the schedule has " + exact_text(
-                schedule.quantity
-            )
-            yield Finding(check="registers", subject=subject, message=message)
-
-
 def events(books: Books) -> Iterator[Finding]:
     counts = verifying.event_counts(books.session)
     for schedule in books.of_items:

@@ -20,7 +20,8 @@ from storage.incomplete import Touched
 class Incomplete:
     """Why a month of a contract may lack usage: the gaps of one reason, and how much they touch.
 
-    `until` is None while one of them lasts. `held` says that the invoice waits for `metergate gaps accept`.
+    `until` is None while one of them lasts. `held` says that the invoice waits for `metergate gaps accept`; `issued`
+    that it had been issued when the gaps were found.
     """
 
     contract: str
@@ -32,6 +33,7 @@ class Incomplete:
     schedules: int
     objects: int
     held: bool
+    issued: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -43,7 +45,7 @@ class Incomplete:
             "gaps": len(self.gaps),
             "schedules": self.schedules,
             "objects": self.objects,
-            "invoice": "held" if self.held else "noted",
+            "invoice": "issued" if self.issued else "held" if self.held else "noted",
         }
 
 
@@ -70,24 +72,30 @@ def find(reader: MonthReader, contracts: Sequence[ContractToClose], month: tuple
     """What may be missing in a month of an account's contracts. Raises HeldForReview where they ask for that."""
     if not reader.has_gaps:
         return NOTHING
-    rows = incomplete.touched(reader.session, [contract.id for contract in contracts], month[1] - DAY)
-    if not rows:
-        return NOTHING
+    names = {contract.id: contract for contract in contracts}
+    rows = incomplete.touched(reader.session, names, month[1] - DAY)
     by_schedule: dict[int, list[Touched]] = {}
-    grouped: dict[tuple[int, str], list[Touched]] = {}
     for row in rows:
         by_schedule.setdefault(row.schedule_id, []).append(row)
-        grouped.setdefault((row.contract_id, row.reason), []).append(row)
-    names = {contract.id: contract for contract in contracts}
-    told = [
-        _told(names[contract_id], month[0], reason, found) for (contract_id, reason), found in sorted(grouped.items())
-    ]
+    told = _grouped(names, rows, month[0])
     if any(each.held for each in told):
         raise HeldForReview(told)
-    return Lacking(by_schedule, tuple(told))
+    charged = incomplete.touched(reader.session, names, month[1] - DAY, charged=True)
+    return Lacking(by_schedule, (*told, *_grouped(names, charged, None)))
 
 
-def _told(contract: ContractToClose, month: date, reason: str, rows: Sequence[Touched]) -> Incomplete:
+def _grouped(names: Mapping[int, ContractToClose], rows: Iterable[Touched], month: date | None) -> list[Incomplete]:
+    """A row for each contract, month and reason; without a month, of what was charged in the month that it was due."""
+    grouped: dict[tuple[int, date, str], list[Touched]] = {}
+    for row in rows:
+        grouped.setdefault((row.contract_id, month or row.due_on.replace(day=1), row.reason), []).append(row)
+    return [
+        _told(names[contract_id], starts_on, reason, found, issued=month is None)
+        for (contract_id, starts_on, reason), found in sorted(grouped.items())
+    ]
+
+
+def _told(contract: ContractToClose, month: date, reason: str, rows: Sequence[Touched], *, issued: bool) -> Incomplete:
     ends = [row.ends_at for row in rows]
     return Incomplete(
         contract=contract.name,
@@ -98,7 +106,8 @@ def _told(contract: ContractToClose, month: date, reason: str, rows: Sequence[To
         gaps=tuple(sorted({row.gap_id for row in rows})),
         schedules=len({row.schedule_id for row in rows}),
         objects=len({row.object_id for row in rows if row.object_id is not None}),
-        held=contract.incomplete == "hold",
+        held=contract.incomplete == "hold" and not issued,
+        issued=issued,
     )
 
 

@@ -1,12 +1,13 @@
 """Where messages may be missing, the close says so, the document says so, or the invoice waits for a person."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from billing.closing.incomplete import Incomplete
 from billing.core.errors import Invalid, Refused
 from billing.gaps import accept
+from billing.verify import verify
 from gateway.documents.facts import facts_of
 from gateway.documents.language import Speech
 from storage import gaps, sealing
@@ -17,10 +18,17 @@ from tests.closing.fleet import MUCH_LATER, Fleet
 
 APRIL = date(2022, 4, 30)
 MAY = date(2022, 5, 31)
+LATER, EVEN_LATER = MUCH_LATER + timedelta(hours=1), MUCH_LATER + timedelta(hours=2)
 
 
 def lose(
-    database: Database, since: str, until: str | None, *, object_id: int | None = None, metric_id: int | None = None
+    database: Database,
+    since: str,
+    until: str | None,
+    *,
+    object_id: int | None = None,
+    metric_id: int | None = None,
+    recorded_at: datetime = MUCH_LATER,
 ) -> int:
     """A gap, as what watches for them records it."""
     with database.transaction() as session:
@@ -30,7 +38,7 @@ def lose(
             metric_id=metric_id,
             starts_at=datetime.fromisoformat(since),
             ends_at=None if until is None else datetime.fromisoformat(until),
-            recorded_at=MUCH_LATER,
+            recorded_at=recorded_at,
         )
         session.add(gap)
         session.flush()
@@ -90,6 +98,22 @@ def test_a_register_that_has_a_reading_after_the_gap_is_whole(database: Database
     assert told(fleet, APRIL, dry_run=True) == [("IOT Fleet Contract", "session_lost", 2, False)]
     fleet.uses("IOT_1", 150, "2022-04-12T00:00:00+00:00")
     assert told(fleet, APRIL) == [("IOT Fleet Contract", "session_lost", 1, False)], "IOT_2 has not spoken since"
+
+
+def test_a_gap_that_is_found_after_the_invoice_is_told_by_the_next_close_once(database: Database) -> None:
+    fleet = Fleet(database, terms={"incomplete": "hold"})
+    fleet.activate("IOT_1")
+    fleet.uses("IOT_1", 12, "2022-04-14T10:00:00+00:00")
+    assert told(fleet, APRIL) == []
+    lose(database, "2022-04-20T10:00:00+00:00", "2022-04-21T12:00:00+00:00", recorded_at=LATER)
+    report = fleet.close(MAY, EVEN_LATER)
+    (found,) = report.incomplete
+    assert (found.month_starts_on, found.as_json()["invoice"]) == (date(2022, 4, 1), "issued")
+    assert report.months == 1, "nothing of May is missing, and April is invoiced: nothing is held"
+    with database.snapshot() as session:
+        (finding,) = verify(session)
+    assert (finding.check, finding.severity) == ("gaps", "information")
+    assert fleet.close(date(2022, 6, 30), EVEN_LATER).incomplete == ()
 
 
 def test_a_contract_may_hold_its_invoice_until_a_person_accepts_the_gap(database: Database) -> None:

@@ -81,3 +81,17 @@ def test_a_value_that_was_changed_by_hand_is_found(fleet: Fleet) -> None:
     with fleet.database.transaction() as session:
         session.connection().execute(text("UPDATE boundary_value SET quantity = 0"))
         assert "registers" in {finding.check for finding in verify(session)}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "DELETE FROM boundary_value WHERE at = (SELECT MAX(at) FROM boundary_value)",
+        "UPDATE boundary_value SET quantity = quantity * 2 WHERE quality = 'baseline'",
+    ],
+)
+def test_a_chain_that_is_broken_is_found(fleet: Fleet, changed: str) -> None:
+    with fleet.database.transaction() as session:
+        assert "chain" not in {finding.check for finding in verify(session)}
+        session.connection().execute(text(changed))
+        assert "chain" in {finding.check for finding in verify(session)}

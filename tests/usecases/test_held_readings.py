@@ -8,6 +8,7 @@ import pytest
 from billing import readings
 from billing.close import close
 from billing.core.errors import Invalid, NotFound
+from billing.verify import verify
 from storage import registry, usage
 from storage.database import Database
 from storage.types import to_micros
@@ -75,6 +76,17 @@ def test_a_register_that_fell_is_held_by_the_close_until_it_is_decided(world: Wo
     assert net(world, MARCH) == {"2022-01-01": 2600, "2022-02-01": 13900}
     assert held(world, MARCH) == []
     assert world.events()[-1][0] == "readings_decided"
+
+
+def test_what_waits_is_named_by_the_verification_until_it_is_decided(world: World) -> None:
+    read(world, ("2022-01-02", "100"), ("2022-01-10", "150"), ("2022-01-20", "3"), ("2022-01-25", "20"))
+    with world.database.snapshot() as session:
+        (finding,) = verify(session)
+    assert (finding.check, finding.severity, finding.subject) == ("held", "information", "IOT_1, energy")
+    assert "2 readings" in finding.message
+    world.do("accept_readings", date(2022, 1, 30), metric="energy")
+    with world.database.snapshot() as session:
+        assert verify(session) == []
 
 
 def test_a_flip_to_ten_times_the_value_is_never_billed(world: World) -> None:
