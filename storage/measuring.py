@@ -68,13 +68,18 @@ def usage_mark(session: Session) -> int:
     return session.exec(select(IngestCounter.last_batch)).first() or 0
 
 
-def whole_days(session: Session, span: Span, object_ids: AbstractSet[int]) -> dict[int, Measured]:
-    """By object, the rollup over the whole UTC days inside a span."""
+def whole_days(
+    session: Session, span: Span, object_ids: AbstractSet[int], *, adds_up: bool = False
+) -> dict[int, Measured]:
+    """By object, the rollup over the whole UTC days inside a span; where it `adds_up`, without the greatest.
+
+    Groups of a fleet are many: what is not asked for is not carried in each.
+    """
     connection = session.connection()
     inside, ids = within(connection, "ids", object_ids)
     totals = f"""
         SELECT r.object_id, SUM(r.record_count) AS n, {halves(connection, "r.quantity_sum")},
-               MAX(r.quantity_max) AS top{", MIN(r.day) AS first_day, MAX(r.day) AS last_day" if span.ends else ""}
+               {"0" if adds_up else "MAX(r.quantity_max)"} AS top{", MIN(r.day) AS first_day, MAX(r.day) AS last_day" if span.ends else ""}
         FROM usage_rollup r
         WHERE r.metric_id = :metric_id AND r.day >= :first AND r.day < :last AND r.record_count > 0
               AND r.object_id {inside}

@@ -53,7 +53,7 @@ def plan_early(
         if not passes(now, before, cast("Fraction", threshold_of(charges[it.schedule.charge_id][1]))):
             continue
         for component in difference(now, before):
-            heading = headings.of(it.schedule, component, adjustment=False)
+            heading = headings.of(it.schedule, component)
             books[contract.part_of(it.schedule.attributes)].add(
                 Entry(it.schedule.id, it.schedule.reference, component, heading)
             )

@@ -67,13 +67,12 @@ def measure_schedules(
         schedules = [*(it for it in schedules if it.id not in pools), *of_pools]
     spans: dict[Span, list[ScheduleToValue]] = defaultdict(list)
     by_record: list[tuple[int, int, int]] = []
-    for schedule in schedules:
-        charge = charges[schedule.charge_id][1]
+    for (charge_id, metric_id, start, end), alike in _alike(schedules).items():
+        charge = charges[charge_id][1]
         if isinstance(charge, Usage) and charge.calculator.reads_records():
-            by_record += [] if schedule.void or schedule.id < 0 else [(schedule.id, schedule.start_at, schedule.end_at)]
-        elif schedule.metric_id is not None and not schedule.void:
-            ends = needs_ends(charge, reader.metrics[schedule.metric_id].kind)
-            spans[Span(schedule.metric_id, schedule.start_at, schedule.end_at, ends)].append(schedule)
+            by_record += [(it.id, start, end) for it in alike if it.id > 0]
+        elif metric_id is not None:
+            spans[Span(metric_id, start, end, needs_ends(charge, reader.metrics[metric_id].kind))] += alike
     totals: dict[int, Measured] = {}
     for span, found in spans.items():
         sums = all(adds_up(charges[charge_id][1]) for charge_id in {it.charge_id for it in found})
@@ -97,6 +96,15 @@ def measure_schedules(
         counted=counted_by(reader, commitments) if commitments else {},
         given=given,
     )
+
+
+def _alike(schedules: Sequence[ScheduleToValue]) -> Mapping[tuple[int, int | None, int, int], list[ScheduleToValue]]:
+    """Schedules that are measured alike, by charge, metric, start and end: a fleet has few of these; no void one."""
+    found: dict[tuple[int, int | None, int, int], list[ScheduleToValue]] = defaultdict(list)
+    for it in schedules:
+        if not it.void:
+            found[it.charge_id, it.metric_id, it.start_at, it.end_at].append(it)
+    return found
 
 
 def _given(reader: MonthReader, schedules: Sequence[ScheduleToValue]) -> Mapping[int, Fraction]:

@@ -4,6 +4,7 @@ from collections import ChainMap, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
 from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -184,15 +185,15 @@ def _value(
     for worth in chain.from_iterable(value_schedules(part, inputs, charges, reader.metrics) for part in portions):
         if worth.pool is not None:
             pooled[worth.schedule.id] = worth.pool
-        before = charged.get(worth.schedule.id, [])
-        adjustment = worth.schedule.status not in {"planned", "valued"}
+        schedule = worth.schedule
+        before = charged.get(schedule.id, ())
         components = difference(worth.components, charged_components(before)) if before else worth.components
         if components and before:
-            corrected[worth.schedule.id] = {row.number for row in before if row.kind == "invoice"}
-        book = books[contract.part_of(worth.schedule.attributes)]
-        for component in components:
-            heading = headings.of(worth.schedule, component, adjustment=adjustment)
-            book.add(Entry(worth.schedule.id, worth.schedule.reference, component, heading))
+            corrected[schedule.id] = {row.number for row in before if row.kind == "invoice"}
+        if components:
+            book = books[contract.part_of(schedule.attributes)]
+            for component in components:
+                book.add(Entry(schedule.id, schedule.reference, component, headings.of(schedule, component)))
         rows.append(_row(worth, invoiced=bool(components or before)))
     touched = (it for it in schedules if it.id in lacking.by_schedule) if lacking.by_schedule else ()
     parts = {it.id: contract.part_of(it.attributes) for it in touched}
@@ -259,8 +260,13 @@ def charged_components(charged: Sequence[issuing.Charged]) -> tuple[Component, .
 
 
 def _row(worth: Worth, *, invoiced: bool) -> Row:
-    status = next_schedule_status(worth.schedule.status, "invoice" if invoiced else "settle")
-    return status.value, str(worth.quantity), str(worth.amount), worth.schedule.id
+    status = _closed(worth.schedule.status, "invoice" if invoiced else "settle")
+    return status, str(worth.quantity), str(worth.amount), worth.schedule.id
+
+
+@cache
+def _closed(status: str, step: str) -> str:
+    return next_schedule_status(status, step).value
 
 
 @dataclass(slots=True)
@@ -271,8 +277,8 @@ class Headings:
     contract: ContractToClose
     known: dict[tuple[object, ...], Heading] = field(default_factory=dict)
 
-    def of(self, schedule: ScheduleToValue, component: Component, *, adjustment: bool) -> Heading:
-        """The heading of a component of a schedule."""
+    def of(self, schedule: ScheduleToValue, component: Component) -> Heading:
+        """The heading of a component of a schedule; what was charged before is adjusted."""
         group = tuple(_group(self.contract, schedule))
         key = (
             schedule.charge_id,
@@ -280,11 +286,12 @@ class Headings:
             schedule.nominal_starts_on,
             schedule.nominal_ends_on,
             component.name,
-            adjustment,
+            schedule.status,
             group,
         )
         found = self.known.get(key)
         if found is None:
+            adjustment = schedule.status not in {"planned", "valued"}
             found = self.known[key] = self._made(schedule, component, group, adjustment=adjustment)
         return found
 

@@ -29,7 +29,8 @@ def measure_span(
     Where it `adds_up`, only counts and sums are asked for.
     """
     whole, edges = _parts(span, adds_up=adds_up and not span.ends)
-    days = measuring.whole_days(reader.session, whole, {cast("int", it.object_id) for it in schedules})
+    objects = {cast("int", it.object_id) for it in schedules}
+    days = measuring.whole_days(reader.session, whole, objects, adds_up=adds_up and not span.ends)
     parts = [_Part(found, added) for edge, added in edges if (found := reader.window(edge))]
     for schedule in schedules:
         object_id = cast("int", schedule.object_id)
