@@ -12,7 +12,7 @@ from storage.sets import day_of
 from storage.tables import Charge
 
 SAME = {
-    "item": "s.contract_item_id = m.contract_item_id",
+    "item": "s.object_id = m.object_id AND s.contract_item_id = m.contract_item_id",
     "subscription": "s.subscription_id = m.subscription_id AND c.plan_version_id = k.plan_version_id",
     "contract": "s.contract_id = m.contract_id",
 }

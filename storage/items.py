@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete
+from sqlalchemy import and_, delete
 from sqlmodel import Session, col, insert, select, update
 
 from storage.catalogue import chunks
@@ -104,11 +104,17 @@ def add_schedules(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
         session.exec(insert(InvoicingSchedule), params=rows)
 
 
+def of_items(item_ids: Sequence[int]) -> Any:
+    """The condition that a schedule is of these items; their objects are named because the index begins with them."""
+    objects = select(ContractItem.object_id).where(col(ContractItem.id).in_(item_ids))
+    return and_(col(InvoicingSchedule.object_id).in_(objects), col(InvoicingSchedule.contract_item_id).in_(item_ids))
+
+
 def schedules(session: Session, item_id: int) -> Sequence[InvoicingSchedule]:
     """The schedules of one item, in the order of time and charge."""
     return session.exec(
         select(InvoicingSchedule)
-        .where(InvoicingSchedule.contract_item_id == item_id)
+        .where(of_items([item_id]))
         .order_by(col(InvoicingSchedule.starts_on), col(InvoicingSchedule.charge_id))
     ).all()
 
@@ -142,7 +148,7 @@ def mark_revalue(session: Session, item_ids: Collection[int], since: date) -> No
         session.exec(
             update(InvoicingSchedule)
             .where(
-                col(InvoicingSchedule.contract_item_id).in_(part),
+                of_items(part),
                 col(InvoicingSchedule.status).in_(CHARGED),
                 col(InvoicingSchedule.ends_on) > since,
             )
@@ -176,7 +182,7 @@ def _charged() -> Any:
 def cancel(session: Session, item_ids: Collection[int]) -> None:
     """Take items back whole: all their schedules are cancelled, and what was charged is given back."""
     for part in chunks(item_ids):
-        schedules_of_part = col(InvoicingSchedule.contract_item_id).in_(part)
+        schedules_of_part = of_items(part)
         session.exec(
             update(InvoicingSchedule)
             .where(schedules_of_part, _charged())
@@ -219,7 +225,7 @@ def cut(session: Session, item_ids: Collection[int], where: Cut) -> None:
 def _cut(session: Session, item_ids: Sequence[int], where: Cut) -> None:
     schedule = (
         update(InvoicingSchedule)
-        .where(col(InvoicingSchedule.contract_item_id).in_(item_ids), col(InvoicingSchedule.status) != "cancelled")
+        .where(of_items(item_ids), col(InvoicingSchedule.status) != "cancelled")
         .execution_options(synchronize_session="fetch")
     )
     values: dict[str, Any] = {"status": where.status, "ends_on": where.ends_on, "end_at": where.end_at}

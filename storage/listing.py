@@ -11,7 +11,6 @@ from storage.tables import (
     Charge,
     ConnectedObject,
     Contract,
-    ContractItem,
     Customer,
     Invoice,
     InvoiceLine,
@@ -109,8 +108,7 @@ def schedules_of(
 ) -> list[ScheduleRow]:
     """Every schedule of an object's items, in the order of their first days."""
     day, identity = col(InvoicingSchedule.starts_on), col(InvoicingSchedule.id)
-    items = select(ContractItem.id).where(ContractItem.object_id == object_id)
-    query = _schedules().where(col(InvoicingSchedule.contract_item_id).in_(items)).order_by(day, identity).limit(limit)
+    query = _schedules().where(InvoicingSchedule.object_id == object_id).order_by(day, identity).limit(limit)
     if after is not None:
         query = query.where(or_(day > after[0], and_(day == after[0], identity > after[1])))
     return [ScheduleRow(*row) for row in session.exec(query)]

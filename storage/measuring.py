@@ -77,9 +77,10 @@ def whole_days(
     """
     connection = session.connection()
     inside, ids = within(connection, "ids", object_ids)
+    top = "0" if adds_up else "MAX(r.quantity_max)"
+    ends = ", MIN(r.day) AS first_day, MAX(r.day) AS last_day" if span.ends else ""
     totals = f"""
-        SELECT r.object_id, SUM(r.record_count) AS n, {halves(connection, "r.quantity_sum")},
-               {"0" if adds_up else "MAX(r.quantity_max)"} AS top{", MIN(r.day) AS first_day, MAX(r.day) AS last_day" if span.ends else ""}
+        SELECT r.object_id, SUM(r.record_count) AS n, {halves(connection, "r.quantity_sum")}, {top} AS top{ends}
         FROM usage_rollup r
         WHERE r.metric_id = :metric_id AND r.day >= :first AND r.day < :last AND r.record_count > 0
               AND r.object_id {inside}

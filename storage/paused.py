@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from storage.sets import CHUNK, batched
-from storage.tables import Charge, ConnectedObject, Contract, InvoicingSchedule, Suspension
+from storage.tables import Charge, ConnectedObject, Contract, ContractItem, InvoicingSchedule, Suspension
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,8 +78,10 @@ def _query(charge_ids: Collection[int], *, contracts: Collection[int] | None, mo
         .join(Contract, col(Contract.id) == col(InvoicingSchedule.contract_id))
         .join(ConnectedObject, col(ConnectedObject.id) == col(InvoicingSchedule.object_id))
         .join(Charge, col(Charge.id) == col(InvoicingSchedule.charge_id))
-        .join(Suspension, col(Suspension.contract_item_id) == col(InvoicingSchedule.contract_item_id))
+        .join(ContractItem, col(ContractItem.id) == col(InvoicingSchedule.contract_item_id))
+        .join(Suspension, col(Suspension.contract_item_id) == col(ContractItem.id))
         .where(
+            col(InvoicingSchedule.object_id) == col(ContractItem.object_id),
             col(InvoicingSchedule.charge_id).in_(charge_ids),
             col(InvoicingSchedule.status).in_(("invoiced", "settled")),
             col(Suspension.starts_on) < col(InvoicingSchedule.ends_on),

@@ -138,9 +138,11 @@ class InvoicingSchedule(Table, table=True):
 
     __tablename__ = "invoicing_schedule"
     __table_args__: ClassVar[Any] = (
-        UniqueConstraint("contract_item_id", "charge_id", "starts_on"),
         CheckConstraint("starts_on < ends_on", name="period"),
         one_of("status", SCHEDULE_STATUSES),
+        # One index finds the schedules of an object by their time and keeps an item's from being planned twice: a close
+        # writes every index of every schedule that it charges.
+        Index("uq_invoicing_schedule_item", "object_id", "start_at", "charge_id", "contract_item_id", unique=True),
         Index(
             "uq_invoicing_schedule_pool",
             "subscription_id",
@@ -157,7 +159,6 @@ class InvoicingSchedule(Table, table=True):
             sqlite_where=text(f"status IN {OPEN_STATUSES}"),
             postgresql_where=text(f"status IN {OPEN_STATUSES}"),
         ),
-        Index("ix_invoicing_schedule_object", "object_id", "metric_id", "start_at"),
         Index(
             "ix_invoicing_schedule_revalue",
             "contract_id",
