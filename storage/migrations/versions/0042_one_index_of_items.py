@@ -1,14 +1,14 @@
 """one index finds the schedules of an object and keeps an item's from being planned twice
 
 Revision ID: 0042
-Revises: 0049
+Revises: 0051
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0042"
-down_revision = "0049"
+down_revision = "0051"
 branch_labels = None
 depends_on = None
 
