@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from billing.core.errors import BillingError, Conflict, Invalid
-from billing.core.lifecycle import ObjectStatus, next_status
+from billing.core.lifecycle import ObjectStatus, check_activation
 from billing.core.periods import DAY, add_months, local_midnight
 from billing.owners import Names, Owners
 from billing.planning import Planned, write_schedules
@@ -28,7 +28,7 @@ from billing.telling import (
     told_by,
     waiting,
 )
-from billing.timeline import Said, event_row, known_object
+from billing.timeline import Said, event_row, free_key, known_object
 from storage import catalogue as declared
 from storage import items, outbox, registry
 from storage.tables import RENEWALS, Contract, Subscription
@@ -155,8 +155,9 @@ def activate(
 ) -> list[Outcome]:
     """Activate objects: for each a contract item named like it, with the schedules of its whole term at 0.
 
-    One or ten thousand take the same few statements. A draft is confirmed first, with both events. What cannot be
-    activated gives its error in its place, and the others are activated.
+    One or ten thousand take the same few statements. A draft is confirmed first, with both events. An active object may
+    take a further subscription: what it is on goes on, and it stays whose it is. What cannot be activated gives its
+    error in its place, and the others are activated.
     """
     found = registry.find(session, {request.reference for request in requests}, lock=True)
     names = Names(
@@ -179,7 +180,8 @@ def activate(
             row = known_object(found, request.reference)
             if row.id in granted or row.id in waits:
                 raise Conflict(f"object {request.reference} stands twice in the request; keep one")
-            next_status(ObjectStatus(row.status), "activate")
+            present = taken.get(row.id, [])
+            check_activation(ObjectStatus(row.status), further=_is_further(request, present))
             owners = names.owners(
                 customer=request.customer,
                 contract=request.contract,
@@ -195,10 +197,11 @@ def activate(
                 renewal=request.renewal,
                 notice_days=request.notice_days,
             )
-            _refuse_overlap(term, taken.get(row.id, []))
+            _refuse_overlap(term, present)
             told = plans.get(term.subscription.plan_version_id, NOTHING)
             is_to_wait = (request.starts or told.starts) == "on_acknowledgement"
             if is_to_wait:
+                check_activation(ObjectStatus(row.status), further=False)
                 check_may_wait(row.reference, starts_on=request.starts_on, waiting=open_ones.get(row.id))
         except BillingError as error:
             outcomes.append(error)
@@ -240,6 +243,15 @@ def item_json(*, name: str, contract: str, subscription: str, starts_on: date, e
         "starts_on": starts_on.isoformat(),
         "last_day": (ends_on - DAY).isoformat(),
     }
+
+
+def _is_further(request: Activation, present: Sequence[items.ItemRow]) -> bool:
+    """Whether it asks for a subscription beside those that go on. They are named as in the object's own contract."""
+    return request.subscription is not None and all(
+        request.subscription != item.subscription or request.contract not in {None, item.contract}
+        for item in present
+        if item.status == "running"
+    )
 
 
 def _refuse_overlap(term: Term, present: Sequence[items.ItemRow]) -> None:
@@ -302,9 +314,15 @@ def _write_activations(
         base: dict[str, Any] = {"object_id": object_id, "now": now, "origin": origin, "key": key}
         if row.status == ObjectStatus.DRAFT:
             events.append(event_row("confirmed", **base))
+        kind = "activated"
+        if row.status == ObjectStatus.ACTIVE:
+            # Not an activation of the object: a fee per activation is not owed again.
+            kind = "subscription_added"
+            base["key"] = free_key(session, object_id, kind, now, key)
         detail = _activated(row, term).contract_item
-        events.append(event_row("activated", **base, detail={"contract_item": detail}))
-    _give(session, granted, ObjectStatus.ACTIVE)
+        events.append(event_row(kind, **base, detail={"contract_item": detail}))
+    new = {object_id: each for object_id, each in granted.items() if each[0].status != ObjectStatus.ACTIVE}
+    _give(session, new, ObjectStatus.ACTIVE)
     registry.add_events(session, events)
     since: dict[int, date] = {}
     for _, _, term in granted.values():

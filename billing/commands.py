@@ -134,6 +134,8 @@ class DayBody(Body):
 
 class TerminateBody(DayBody):
     fee: Literal["none", "rest_of_term"] = "none"
+    subscription: Text | None = None
+    """The one that ends, of an object on several."""
 
 
 class ChangePlanBody(DayBody):
@@ -277,6 +279,7 @@ def _terminate(session: Session, reference: str, body: TerminateBody, said: Said
         said.origin,
         said.key,
         fee=body.fee,
+        subscription=body.subscription,
         topic_devices=said.topic_devices,
     )
 

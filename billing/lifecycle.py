@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from billing.activation import TERM_MONTHS, TERM_MONTHS_LIMIT, Activation, ObjectInfo, Outcome, activate
-from billing.core.errors import Invalid
+from billing.core.errors import Conflict, Invalid
+from billing.core.lifecycle import ObjectStatus
 from billing.core.periods import DAY, local_midnight
 from billing.core.suspensions import Span, resume_from, suspend_from
 from billing.lines import Line, effective_day, live_lines, suspend_days
@@ -135,16 +136,23 @@ def terminate(
     key: str = "",
     *,
     fee: Fee = "none",
+    subscription: str | None = None,
     topic_devices: str = "devices",
 ) -> ObjectInfo:
     """End an object for good; `on` is its last local day of service (the present one unless given), and is billed.
 
     The schedules that straddle the end are cut, later ones are cancelled, and what was charged past it is given back
     by the next close. With the `fee` rest_of_term the recurring fees to the end of the term stay owed, and are due
-    with the termination. Raises NotFound, Refused, or Invalid for a day to come or before the service's first.
+    with the termination. Of an object on several subscriptions one ends where it is named, and the object goes on.
+    Raises NotFound, Refused, Conflict for one that it is not on, or Invalid for a day to come or before the first.
     """
     row, status = commanded(session, reference, "terminate")
-    running = live_lines(session, row.id)
+    every = live_lines(session, row.id)
+    running = [line for line in every if subscription in {None, line.last.subscription}]
+    if subscription is not None and not running:
+        names = ", ".join(line.last.subscription for line in every) or "none"
+        raise Conflict(f"object {reference} is not on {subscription!r} now; its subscriptions: {names}")
+    goes_on = len(running) < len(every)
     last_days = [min(effective_day(line, on, now, past_end=True), line.last.ends_on - DAY) for line in running]
     if fee == "rest_of_term":
         for line, day in zip(running, last_days, strict=True):
@@ -158,14 +166,17 @@ def terminate(
         for line, day in zip(running, last_days, strict=True)
     ]
     detail = {"on": max(last_days).isoformat(), "fee": fee} if last_days else {}
+    if goes_on:
+        detail["subscription"] = running[0].last.subscription
     contracts = {item.contract_id for line in running for item in line.items}
     said = Said(now=now, origin=origin, key=key, topic_devices=topic_devices)
-    tell(session, row, "terminate", {line.last.plan_version_id for line in running}, said)
+    if not goes_on:
+        tell(session, row, "terminate", {line.last.plan_version_id for line in running}, said)
     done = record(
         session,
         row,
-        status,
-        "terminated",
+        ObjectStatus(row.status) if goes_on else status,
+        "subscription_ended" if goes_on else "terminated",
         said,
         contracts=contracts,
         item=ended[0] if ended else None,

@@ -11,11 +11,10 @@ from sqlmodel import Session
 
 from billing.activation import ObjectInfo, item_json, publish_states
 from billing.core.lifecycle import ObjectStatus, next_status
-from billing.timeline import Said, event_row, known_object
+from billing.timeline import Said, event_row, free_key, known_object
 from storage import catalogue as declared
 from storage import registry
 from storage.items import ItemRow
-from storage.types import to_micros
 
 __all__ = ["Said", "commanded", "record", "shown"]
 
@@ -50,9 +49,7 @@ def record(
 ) -> ObjectInfo:
     """Write the status, the event and the retained state, and raise the contracts' revisions."""
     registry.set_status(session, [row.id], status.value)
-    key = said.key
-    if not key and (earlier := registry.event_count(session, row.id, kind, said.now)):
-        key = f"again-{to_micros(said.now)}-{earlier}"
+    key = free_key(session, row.id, kind, said.now, said.key)
     event = event_row(kind, object_id=row.id, now=said.now, origin=said.origin, key=key, detail=detail)
     registry.add_events(session, [event])
     declared.raise_revisions(session, contracts)

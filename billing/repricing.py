@@ -79,7 +79,11 @@ def change_price(session: Session, reference: str, told: Reprice, said: Said) ->
     found = [line for line in live_lines(session, row.id) if told.subscription in {None, line.last.subscription}]
     if len(found) != 1:
         names = tuple(line.last.subscription for line in found)
-        what = "is on several subscriptions; say which" if found else "is not on that subscription now"
+        what = (
+            f"is on several subscriptions; say which: {', '.join(names)}"
+            if found
+            else "is not on that subscription now"
+        )
         raise Invalid(f"object {reference} {what}", allowed=names)
     (line,) = found
     version = _version(session, subscribed.plan_of(session, line.last.plan_version_id), told.version)

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlmodel import Session
+
 from billing.core.errors import NotFound
 from storage import registry
+from storage.types import to_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,13 @@ def event_row(
         "origin": origin,
         "detail": dict(detail or {}),
     }
+
+
+def free_key(session: Session, object_id: int, kind: str, now: datetime, key: str) -> str:
+    """The key of an event that may happen several times at one instant, as under a clock that stands still."""
+    if not key and (earlier := registry.event_count(session, object_id, kind, now)):
+        return f"again-{to_micros(now)}-{earlier}"
+    return key
 
 
 def known_object(found: Mapping[str, registry.ObjectRow], reference: str) -> registry.ObjectRow:

@@ -72,6 +72,8 @@ TABLES: Mapping[str, Mapping[str, Word]] = MappingProxyType(
             "online": Word(noted("Online"), "good"),
             "offline": Word(noted("Offline"), "warm"),
             "plan_changed": Word(noted("Plan changed"), "calm"),
+            "subscription_added": Word(noted("Subscription added"), "good"),
+            "subscription_ended": Word(noted("Subscription ended"), "calm"),
             "price_changed": Word(noted("Price changed"), "calm"),
             "transferred": Word(noted("Moved to another contract"), "calm"),
         },

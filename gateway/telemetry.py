@@ -29,7 +29,8 @@ UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 OUR_EVENTS = frozenset(
     {
         *("created", "confirmed", "activated", "suspended", "resumed", "terminated", "exchanged", "renewed"),
-        *("term_ended", "plan_changed", "price_changed", "transferred", "notice_given", "usage_reversed"),
+        *("subscription_added", "subscription_ended", "term_ended", "plan_changed", "price_changed"),
+        *("transferred", "notice_given", "usage_reversed"),
         *COMMAND_EVENTS,
         *("readings_decided", "boundary_replaced"),
         *("clock_implausible", "limit_exceeded"),

@@ -91,6 +91,12 @@ def next_status(status: ObjectStatus, command: str) -> ObjectStatus:
         raise _refusal("object", status, command, allowed_commands(status)) from None
 
 
+def check_activation(status: ObjectStatus, *, further: bool) -> None:
+    """Raises Refused unless an object in `status` may be activated, or, active, take a `further` subscription."""
+    if not (further and status is ObjectStatus.ACTIVE):
+        next_status(status, "activate")
+
+
 def next_schedule_status(status: str, step: str) -> ScheduleStatus:
     """The status after the engine's `step`. Raises Refused, with the steps that are allowed."""
     try:
@@ -122,4 +128,5 @@ def check_reference(reference: str) -> str:
 
 def _refusal(noun: str, status: str, command: str, allowed: tuple[str, ...]) -> Refused:
     instead = f"allowed: {', '.join(allowed)}" if allowed else "this status is final"
-    return Refused(f"cannot {command} a {status} {noun}; {instead}", code="transition", allowed=allowed)
+    article = "an" if status[0] in "aeiou" else "a"
+    return Refused(f"cannot {command} {article} {status} {noun}; {instead}", code="transition", allowed=allowed)

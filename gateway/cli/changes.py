@@ -196,6 +196,7 @@ COMMANDS = (
         "terminate",
         "End an object's service for good; the day given is the last day of service.",
         LAST_DAY,
+        click.Option(["--subscription"], help="Only this one, of an object on several; the others go on."),
         click.Option(
             ["--fee"],
             type=click.Choice(["none", "rest_of_term"]),

@@ -93,8 +93,7 @@ def _refusal(error: Exception) -> str | None:
 
     match error:
         case BillingError():
-            allowed = f" Possible now: {', '.join(error.allowed)}." if error.allowed else ""
-            return f"metergate: {error.message}{allowed}"
+            return f"metergate: {error.message}"
         case ValidationError() if error.title == "Settings":
             first = error.errors()[0]
             name = "METERGATE_" + "_".join(str(part) for part in first["loc"]).upper()

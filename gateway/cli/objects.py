@@ -27,12 +27,6 @@ def objects() -> None:
     """The registry: create, import, activate, suspend, terminate, show."""
 
 
-def _refused(error: BillingError) -> int:
-    allowed = f" Possible now: {', '.join(error.allowed)}." if error.allowed else ""
-    click.echo(f"metergate: {error.message}{allowed}", err=True)
-    return 1
-
-
 @objects.command()
 @click.argument("reference")
 @click.option("--kind", default="", help="What it is: tracker, meter, charger.")
