@@ -3,6 +3,7 @@
 The law: nothing is told that was not committed. Where no webhook is declared, it costs one read of an empty table.
 """
 
+import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,13 +20,17 @@ EVENTS = (*OBJECT_EVENTS.values(), "period.incomplete", "invoice.issued", "payme
 """Everything that a webhook can be told."""
 
 
-def tell(session: Session, event: str, entries: Sequence[Mapping[str, Any]], now: datetime) -> None:
-    """Write that something happened, an entry each, for every address that wants it."""
+def tell(
+    session: Session, event: str, entries: Sequence[Mapping[str, Any]], now: datetime, *, once: bool = False
+) -> None:
+    """Write that something happened, an entry each, for every address that wants it; `once` whatever the repeats."""
     wanted = _wanted(session, event)
+    names = [_name(event, entry) if once else "" for entry in entries]
+    told = _told(session, names) if once and wanted else set()
     rows = [
         {
             "webhook_id": webhook,
-            "message_id": f"msg_{uuid.uuid4().hex}",
+            "message_id": name if once else f"msg_{uuid.uuid4().hex}",
             "event": event,
             "payload": canonical_json({"type": event, "timestamp": now.isoformat(), "data": dict(entry)}),
             "status": "waiting",
@@ -34,8 +39,9 @@ def tell(session: Session, event: str, entries: Sequence[Mapping[str, Any]], now
             "next_at": now,
             "answer": "",
         }
-        for entry in entries
+        for name, entry in zip(names, entries, strict=True)
         for webhook in wanted
+        if (webhook, name) not in told
     ]
     if rows:
         session.exec(insert(WebhookDelivery), params=rows)
@@ -59,7 +65,7 @@ def tell_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def tell_issued(session: Session, invoice: Invoice) -> None:
-    """Tell that a document got its number, and where its usage may be incomplete that too."""
+    """Tell that a document got its number."""
     name = session.get_one(Contract, invoice.contract_id).name
     entry = {
         "number": invoice.number,
@@ -72,9 +78,6 @@ def tell_issued(session: Session, invoice: Invoice) -> None:
         "total": _amount(invoice.gross_minor, invoice.minor_digits),
     }
     tell(session, "invoice.issued", [entry], invoice.issued_at)
-    if invoice.incomplete:
-        lacking = {"contract": name, "month": entry["month"], "number": invoice.number, "reasons": invoice.incomplete}
-        tell(session, "period.incomplete", [lacking], invoice.issued_at)
 
 
 def tell_paid(session: Session, payment: Payment) -> None:
@@ -88,6 +91,17 @@ def tell_paid(session: Session, payment: Payment) -> None:
         "reference": payment.reference,
     }
     tell(session, "payment.recorded", [entry], payment.recorded_at)
+
+
+def _name(event: str, entry: Mapping[str, Any]) -> str:
+    """The id of a telling by what it says: said again, it is the same message."""
+    digest = hashlib.sha256(canonical_json({"type": event, "data": dict(entry)}).encode()).hexdigest()
+    return f"msg_{digest[:32]}"
+
+
+def _told(session: Session, names: Sequence[str]) -> set[tuple[int, str]]:
+    query = select(WebhookDelivery.webhook_id, WebhookDelivery.message_id)
+    return set(session.exec(query.where(col(WebhookDelivery.message_id).in_(names))).all())
 
 
 def _wanted(session: Session, event: str) -> list[int]:

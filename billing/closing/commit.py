@@ -7,6 +7,7 @@ from operator import attrgetter
 from sqlmodel import Session
 
 from billing.advancing import take_advances
+from billing.closing.incomplete import tell_incomplete
 from billing.closing.plan import MonthPlan, PlannedContract, PlannedInvoice
 from billing.core.linebook import Line
 from billing.core.money import minor_digits
@@ -37,6 +38,7 @@ def commit_plan(session: Session, plan: MonthPlan, now: datetime) -> tuple[str, 
             drafts.keep(session, _waiting(plan, planned, now))
         else:
             _close(session, plan, planned, now)
+    tell_incomplete(session, plan.incomplete, now)
     return tuple(_issue(session, plan, planned, place, now) for place, planned in enumerate(plan.invoices, start=1))
 
 

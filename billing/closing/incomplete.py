@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from sqlmodel import Session
+
 from billing.closing.reader import MonthReader
 from billing.core.periods import DAY
 from storage import incomplete
 from storage.closing import ContractToClose
 from storage.incomplete import Touched
+from storage.telling import tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,33 @@ def _told(contract: ContractToClose, month: date, reason: str, rows: Sequence[To
         held=contract.incomplete == "hold" and not issued,
         issued=issued,
     )
+
+
+def tell_incomplete(session: Session, found: Iterable[Incomplete], now: datetime) -> None:
+    """Tell webhooks which months may lack usage: once for what is known of a month, whether it is invoiced or not."""
+    grouped: dict[tuple[str, date], list[Incomplete]] = {}
+    for each in found:
+        grouped.setdefault((each.contract, each.month_starts_on), []).append(each)
+    entries = [
+        {
+            "contract": contract,
+            "month": f"{month:%Y-%m}",
+            "invoice": "held" if rows[0].held else "noted",
+            "reasons": [
+                {
+                    "reason": row.reason,
+                    "from": row.since.isoformat(timespec="seconds"),
+                    "until": "" if row.until is None else row.until.isoformat(timespec="seconds"),
+                    "gaps": len(row.gaps),
+                    "objects": row.objects,
+                }
+                for row in rows
+            ],
+        }
+        for (contract, month), rows in sorted(grouped.items())
+    ]
+    if entries:
+        tell(session, "period.incomplete", entries, now, once=True)
 
 
 def notes(rows: Iterable[Touched]) -> list[dict[str, Any]]:

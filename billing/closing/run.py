@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from billing.closing.baselines import begin_earlier
 from billing.closing.contract import BUSY_ATTEMPTS, Account, ContractCloser, Month, Outcome, Skipped
-from billing.closing.incomplete import HeldForReview, Incomplete
+from billing.closing.incomplete import HeldForReview, Incomplete, tell_incomplete
 from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import Crossed, DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
@@ -235,6 +235,7 @@ class _Run:
         except HeldForReview as held:
             self.waiting.update(contract.id for contract in account)
             self.incomplete += held.found
+            self._tell_held(held)
             return None
         except Exception as error:
             if not isinstance(error, BillingError | StorageError):
@@ -250,6 +251,13 @@ class _Run:
             self.months += len(account)
             self.issued.extend(found)
         return found
+
+    def _tell_held(self, held: HeldForReview) -> None:
+        try:
+            with self.database.transaction() as session:
+                tell_incomplete(session, held.found, self.now)
+        except StorageError as error:
+            logger.warning("what is held for review is told by the next close: %s", error)
 
     def _fail(self, account: Account, month: Month, message: str) -> None:
         """Report every contract of the account; what failed before keeps its first reason."""

@@ -34,6 +34,7 @@ class WebhookDelivery(Table, table=True):
         one_of("status", DELIVERY_STATUSES),
         Index("ix_webhook_delivery_status_next_at", "status", "next_at"),
         Index("ix_webhook_delivery_webhook_id", "webhook_id"),
+        Index("ix_webhook_delivery_message_id", "message_id"),
     )
     id: int | None = Field(default=None, primary_key=True)
     webhook_id: int = Field(foreign_key="webhook.id")

@@ -1,8 +1,10 @@
 """Where messages may be missing, the close says so, the document says so, or the invoice waits for a person."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlmodel import select
 
 from billing.closing.incomplete import Incomplete
 from billing.core.errors import Invalid, Refused
@@ -13,7 +15,7 @@ from gateway.documents.language import Speech
 from storage import gaps, sealing
 from storage.database import Database
 from storage.gaps import WhichGaps
-from storage.tables import Invoice, ReceptionGap
+from storage.tables import Invoice, ReceptionGap, Webhook, WebhookDelivery
 from tests.closing.fleet import MUCH_LATER, Fleet
 
 APRIL = date(2022, 4, 30)
@@ -142,6 +144,32 @@ def test_a_contract_may_hold_its_invoice_until_a_person_accepts_the_gap(database
         (listed,) = gaps.listed(session)
         assert (listed.gap.cleared_by, listed.gap.cleared_why) == ("accepted", "nothing was sent at night")
         assert gaps.count(session, open_only=True) == 0
+
+
+def heard(database: Database) -> list[tuple[str, str, str]]:
+    """What webhooks are told of months that may lack usage: contract, month, and what became of the invoice."""
+    with database.snapshot() as session:
+        rows = session.exec(select(WebhookDelivery.payload).where(WebhookDelivery.event == "period.incomplete")).all()
+    found = [json.loads(row)["data"] for row in rows]
+    return sorted((it["contract"], it["month"], it["invoice"]) for it in found)
+
+
+def test_webhooks_hear_of_it_once_also_where_nothing_is_invoiced_or_it_is_held(database: Database) -> None:
+    with database.transaction() as session:
+        url, events = "https://billing.example.com/", ["period.incomplete"]
+        session.add(Webhook(url=url, events=events, secret="whsec_", created_at=MUCH_LATER))
+    silent = Fleet(database)
+    silent.activate("IOT_1")
+    held = Fleet(database, contract="Held Contract", terms={"incomplete": "hold"})
+    held.activate("IOT_2")
+    lose(database, "2022-04-20T10:00:00+00:00", "2022-04-21T12:00:00+00:00")
+    silent.close(APRIL, dry_run=True)
+    assert heard(database) == []
+    expected = [("Held Contract", "2022-04", "held"), ("IOT Fleet Contract", "2022-04", "noted")]
+    assert silent.close(APRIL).invoices == ()
+    assert heard(database) == expected
+    silent.close(APRIL)
+    assert heard(database) == expected, "the next close knows nothing new"
 
 
 def test_only_what_a_site_is_invoiced_for_is_noted_on_its_invoice(database: Database) -> None:
