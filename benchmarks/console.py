@@ -12,6 +12,7 @@ import httpx
 from benchmarks import stage
 from benchmarks.figures import Figure, measure
 from billing.access import Role, create_token
+from billing.close import close
 from config.clock import VirtualClock
 from config.settings import Settings
 from console.signing import COOKIE
@@ -23,6 +24,8 @@ CASE = "console"
 SIZES = {"full": 100_000, "small": 2_000}
 SINCE = date(2026, 4, 1)
 NOW = datetime(2026, 4, 20, 8, tzinfo=UTC)
+UNTIL, LATER = date(2026, 4, 30), datetime(2026, 5, 2, 8, tzinfo=UTC)
+"""Its first month is closed: the pages of an invoice over the whole fleet are there too."""
 MUST_MILLISECONDS, REACH_MILLISECONDS = 100, 50
 ASKED = 10
 """Times that each page is asked in a round, after once that is not counted."""
@@ -39,7 +42,8 @@ def run(*, scale: str, rounds: int) -> Iterator[Figure]:
         try:
             with database.transaction() as session:
                 secret = create_token(session, "benchmark", Role.ADMINISTRATOR, NOW)
-            app = application(database, VirtualClock(NOW), Settings(database_url=url, close_cron=""))
+            close(database, UNTIL, LATER)
+            app = application(database, VirtualClock(LATER), Settings(database_url=url, close_cron=""))
             with WebServer(app, "127.0.0.1:0") as server, httpx.Client(base_url=server.url, trust_env=False) as client:
                 _sign_in(client, secret)
                 for name, path in _paths(objects):
@@ -61,11 +65,15 @@ def _paths(objects: int) -> list[tuple[str, str]]:
     one, middle = stage.reference(objects - 1), stage.reference(objects // 2)
     return [
         ("overview", "/"),
+        ("overview, its charts", "/overview/charts"),
         ("fleet", "/fleet"),
         ("fleet, a page in the middle", f"/fleet?after={middle}"),
         ("fleet, by status", "/fleet?status=suspended"),
         ("object", f"/objects/{one}"),
         ("invoices", "/invoices"),
+        ("invoice", "/invoices/INV/2026/04/0001"),
+        ("line of an invoice", "/lines/1"),
+        ("line of an invoice, largest first", "/lines/1?largest=1"),
         ("contract", "/contracts/Fleet"),
         ("activation", "/activate"),
         ("close", "/close"),

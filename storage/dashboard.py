@@ -1,6 +1,7 @@
 """The figures of the overview: each read from an index or from few rows, whatever the size of the fleet."""
 
 from datetime import date, datetime
+from threading import Lock
 from typing import NamedTuple
 
 from sqlalchemy import func
@@ -11,13 +12,21 @@ from storage.tables import Invoice, Quarantine, UsageDay, UsageRollup
 
 
 class DayCounts:
-    """How many usage records each UTC day has; a day is counted again only when a batch has touched it since."""
+    """How many usage records each UTC day has; a day is counted again only when a batch has touched it since.
+
+    Whoever asks while another counts waits, and finds it counted.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, int]] = {}
+        self._one_counts = Lock()
 
     def between(self, session: Session, first: date, last: date) -> dict[date, int]:
         """The records of the days `[first, last]` that have any."""
+        with self._one_counts:
+            return self._between(session, first, last)
+
+    def _between(self, session: Session, first: date, last: date) -> dict[date, int]:
         span = ((first - EPOCH).days, (last - EPOCH).days)
         marks = {row.day: row.batch for row in session.exec(select(UsageDay).where(col(UsageDay.day).between(*span)))}
         for day, batch in marks.items():

@@ -47,16 +47,21 @@ def show(ask: Ask) -> Response:
             if ask.may(Permission.READ_BILLING)
             else None
         )
-        charts = list(_charts(ask, session, today))
         due = browsing.due_contracts(session, limit=DUE_SHOWN) if ask.may(Permission.READ_BILLING) else []
     return ask.page(
         "overview.html",
         statuses=[(word, statuses.get(word, 0)) for word in OBJECT_STATUSES],
         decisions=list(_decisions(ask, statuses, refused, drafts, closed)),
-        charts=charts,
         due=due,
         today=today,
     )
+
+
+def show_charts(ask: Ask) -> Response:
+    """What came in and was billed over time; asked by the overview once it is there: a day is counted from the facts."""
+    with ask.house.database.snapshot() as session:
+        charts = list(_charts(ask, session, ask.now.date()))
+    return ask.page("overview_charts.html", charts=charts)
 
 
 def _decisions(
@@ -125,4 +130,4 @@ def _charts(ask: Ask, session: Session, today: date) -> Iterator[tuple[str, Char
     )
 
 
-PAGES = (Page(path="/", show=show),)
+PAGES = (Page(path="/", show=show), Page(path="/overview/charts", show=show_charts))

@@ -10,6 +10,7 @@ from billing.access import Role
 
 PATHS = (
     "/",
+    "/overview/charts",
     "/fleet",
     "/fleet/import",
     "/objects/IOT_NS542",
