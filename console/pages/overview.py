@@ -58,7 +58,7 @@ def show(ask: Ask) -> Response:
 
 
 def show_charts(ask: Ask) -> Response:
-    """What came in and was billed over time; asked by the overview once it is there: a day is counted from the facts."""
+    """What came in and was billed over time; the overview asks for it once it is there, as days are counted anew."""
     with ask.house.database.snapshot() as session:
         charts = list(_charts(ask, session, ask.now.date()))
     return ask.page("overview_charts.html", charts=charts)

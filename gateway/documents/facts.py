@@ -49,6 +49,11 @@ class Line:
 
     position: int
     name: str
+    charge: str
+    """What the name begins with: its subscription and charge, which the seller named."""
+    component: str
+    """The part of the charge's price, in the engine's words; the name has it where it tells something."""
+    adjustment: bool
     quantity: Decimal
     unit: str
     unit_code: str
@@ -150,11 +155,11 @@ def facts_of(document: InvoiceDocument) -> EInvoice:
         last_on=max((line.period_ends_on for line in document.lines), default=document.month_ends_on) - DAY,
         lines=tuple(_line(line, digits) for line in document.lines),
         vat=tuple(_vat(total, digits) for total in document.vat),
-        net=format_minor(document.net_minor, digits),
-        vat_total=format_minor(document.vat_minor, digits),
-        gross=format_minor(document.gross_minor, digits),
-        prepaid=format_minor(document.prepaid_minor, digits),
-        payable=format_minor(document.gross_minor - document.prepaid_minor, digits),
+        net=_stated(document.net_minor, digits),
+        vat_total=_stated(document.vat_minor, digits),
+        gross=_stated(document.gross_minor, digits),
+        prepaid=_stated(document.prepaid_minor, digits),
+        payable=_stated(document.gross_minor - document.prepaid_minor, digits),
     )
 
 
@@ -164,6 +169,14 @@ def _lacking(document: InvoiceDocument) -> tuple[date, date | None] | None:
     since = min(datetime.fromisoformat(row["from"]).date() for row in document.incomplete)
     ends = [row["until"] for row in document.incomplete]
     return since, None if "" in ends else max(datetime.fromisoformat(end).date() for end in ends)
+
+
+def _stated(minor: int, digits: int) -> str:
+    """An amount as decimal text: with the currency's decimals, without a third one that says nothing (BR-DEC)."""
+    text = format_minor(minor, digits)
+    for _ in range(digits - MOST_DECIMALS):
+        text = text.removesuffix("0")
+    return text
 
 
 def decimal_of(value: Fraction) -> Decimal:
@@ -186,11 +199,14 @@ def _line(line: LineDocument, digits: int) -> Line:
     return Line(
         position=line.position,
         name=line.label,
+        charge=f"{line.subscription} / {line.charge}",
+        component=line.component,
+        adjustment=line.adjustment,
         quantity=told_quantity,
         unit=unit,
         unit_code=code,
         price=told_price,
-        net=format_minor(line.net_minor, digits),
+        net=_stated(line.net_minor, digits),
         vat_category=line.vat_category,
         vat_rate=decimal_of(line.vat_rate),
         starts_on=line.period_starts_on,
@@ -202,8 +218,8 @@ def _vat(total: VatDocument, digits: int) -> Vat:
     return Vat(
         category=total.category,
         rate=decimal_of(total.rate),
-        base=format_minor(total.base_minor, digits),
-        amount=format_minor(total.vat_minor, digits),
+        base=_stated(total.base_minor, digits),
+        amount=_stated(total.vat_minor, digits),
         reason=total.exemption_reason,
         code=total.exemption_code,
     )

@@ -1,5 +1,6 @@
 """The words of the printed document, and numbers and days as its reader writes them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -123,6 +124,39 @@ WORDS: Mapping[str, Words] = MappingProxyType(
 )
 
 
+ENGINE_WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "en": {},
+        "fr": {
+            "week": "semaine",
+            "month": "mois",
+            "quarter": "trimestre",
+            "half year": "semestre",
+            "year": "an",
+            "fee": "forfait",
+            "event": "événement",
+            "package": "lot",
+            "amount": "montant",
+            "coupon": "bon",
+            "Amount": "Montant",
+            "Credited before": "Déjà porté en avoir",
+            "Discount": "Remise",
+            "Fixed fee": "Frais fixes",
+            "Minimum and maximum per event": "Minimum et maximum par événement",
+            "No price": "Sans prix",
+            "Packages": "Lots",
+            "Percentage": "Pourcentage",
+            "Reduced fee": "Forfait réduit",
+            "Step": "Palier",
+            "Tier": "Tranche",
+            "flat fee": "part fixe",
+            "adjustment": "régularisation",
+        },
+    }
+)
+"""The words that the engine puts on lines beside the seller's own, which stay as they were declared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Speech:
     """One language and one currency."""
@@ -157,6 +191,23 @@ class Speech:
         else:
             sentence = between.format(since=self.day(since), until=self.day(until))
         return f"{note} {sentence}".strip()
+
+    def unit(self, unit: str) -> str:
+        """A unit; that of a metric is the seller's own word."""
+        return ENGINE_WORDS[self.language].get(unit, unit)
+
+    def label(self, name: str, charge: str, component: str, *, adjustment: bool) -> str:
+        """The name of a line, the engine's words in it in this language."""
+        words = ENGINE_WORDS[self.language]
+        rest = name.removeprefix(f"{charge} / {component}")
+        if component and rest != name:
+            told = words.get(component)
+            if told is None:
+                told = re.sub("[A-Za-z]+(?: fee)?", lambda found: words.get(found[0], found[0]), component)
+            name = f"{charge} / {told}{rest}"
+        if adjustment and name.endswith(" (adjustment)"):
+            name = f"{name.removesuffix('adjustment)')}{words.get('adjustment', 'adjustment')})"
+        return name
 
     def amount(self, amount: str) -> str:
         return str(format_currency(Decimal(amount), self.currency, locale=self.locale))

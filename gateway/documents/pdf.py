@@ -77,9 +77,9 @@ def _data(invoice: EInvoice, speech: Speech, digits: int, annex: Shares | None, 
         "headings": words.headings,
         "lines": [
             {
-                "label": line.name,
+                "label": speech.label(line.name, line.charge, line.component, adjustment=line.adjustment),
                 "period": speech.days(line.starts_on, line.last_on),
-                "quantity": f"{speech.quantity(line.quantity)} {line.unit}".strip(),
+                "quantity": f"{speech.quantity(line.quantity)} {speech.unit(line.unit)}".strip(),
                 "price": speech.price(line.price, digits),
                 "vat": speech.percent(line.vat_rate),
                 "net": speech.amount(line.net),

@@ -125,6 +125,22 @@ def test_a_currency_has_its_own_decimals(
 
 
 @both
+def test_three_decimals_that_end_before_are_stated_with_two(
+    sqlite_database: Database, write: Callable[[EInvoice], bytes], against: Callable[[bytes], list[str]]
+) -> None:
+    fee = '{name: Fee, type: recurring, timing: arrears, amount: "9.90", vat_rate: "20"}'
+    text = f"plans:\n  - name: A\n    charges: [{fee}]\n"
+    terms = contract("C", "A", customer="FLEET", more=", currency: TND")
+    here = World(sqlite_database, text + "contracts:\n" + terms, seller=SELLER)
+    here.active("A", FIRST, "IOT_1")
+    number = issued(here)
+    found = facts(sqlite_database, number)
+    assert (found.net, found.gross) == ("9.90", "11.88")
+    assert against(write(found)) == []
+    assert made(sqlite_database, number, "ubl")
+
+
+@both
 @pytest.mark.parametrize("vat", ['vat_rate: "20"', "vat_category: AE, vat_rate: 0"])
 def test_an_invoice_with_a_coupon_is_valid(
     sqlite_database: Database,
@@ -230,6 +246,25 @@ def test_a_person_reads_the_same_on_paper(sqlite_database: Database) -> None:
     assert [name for name, _ in totals] == ["IOT_1", "IOT_2"]
     for words in ("IOT_1", "IOT_2"):
         assert words in pages[1]
+
+
+def test_a_french_reader_finds_the_words_of_the_engine_in_french(sqlite_database: Database) -> None:
+    found = facts(sqlite_database, issued(world(sqlite_database)))
+    printed = PdfReader(io.BytesIO(pdf(found, Speech("fr", "EUR"), 2))).pages[0].extract_text()
+    for words in ("A / Energy / Tranche 1", "A / Energy / Remise", "mois", "kWh"):
+        assert words in printed
+    speech = Speech("fr", "EUR")
+    told = [
+        speech.label(f"P / C / {component} / Lyon (adjustment)", "P / C", component, adjustment=True)
+        for component in ("Tier 2 flat fee", "Step 3", "Packages", "Discount")
+    ]
+    assert told == [
+        "P / C / Tranche 2 part fixe / Lyon (régularisation)",
+        "P / C / Palier 3 / Lyon (régularisation)",
+        "P / C / Lots / Lyon (régularisation)",
+        "P / C / Remise / Lyon (régularisation)",
+    ]
+    assert speech.label("P / Discount", "P / Discount", "Fee", adjustment=False) == "P / Discount", "the seller's word"
 
 
 def test_the_code_of_a_payment_has_the_amount_and_the_account(sqlite_database: Database) -> None:
