@@ -60,8 +60,18 @@ class Language:
         rounded = Decimal(round(exact * 10**6)).scaleb(-6)
         return f"\N{ALMOST EQUAL TO}\N{NO-BREAK SPACE}{self._decimal(rounded)}"
 
-    def _decimal(self, value: Decimal) -> str:
-        return str(format_decimal(value, format=f"#,##0.{'#' * SHOWN_DECIMALS}", locale=self.locale))
+    def price(self, value: Fraction, digits: int) -> str:
+        """A price, with the currency's decimals at least: 9.90, and 0.0375 where it has more."""
+        scaled = Fraction(value) * 10**digits
+        return (
+            self._decimal(Decimal(int(scaled)).scaleb(-digits), digits)
+            if scaled.denominator == 1
+            else self.number(value)
+        )
+
+    def _decimal(self, value: Decimal, digits: int = 0) -> str:
+        pattern = f"#,##0.{'0' * digits}{'#' * (SHOWN_DECIMALS - digits)}"
+        return str(format_decimal(value, format=pattern, locale=self.locale))
 
     def day(self, day: date) -> str:
         """A day, short and without doubt about day and month."""

@@ -43,6 +43,8 @@ def _environment(language: Language, version: str) -> Environment:
     environment.filters.update(
         amount=language.amount,
         number=language.number,
+        price=language.price,
+        unit=lambda unit: words.word(language, "unit", unit) if unit in words.TABLES["unit"] else unit,
         day=language.day,
         written_day=lambda text: language.day(date.fromisoformat(text)) if text else "",
         last_day=lambda end: language.day(end - DAY),

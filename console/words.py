@@ -147,6 +147,18 @@ TABLES: Mapping[str, Mapping[str, Word]] = MappingProxyType(
             "event": Word(noted("Event")),
             "commitment": Word(noted("Commitment")),
         },
+        "unit": {
+            "week": Word(noted("week")),
+            "month": Word(noted("month")),
+            "quarter": Word(noted("quarter")),
+            "half year": Word(noted("half year")),
+            "year": Word(noted("year")),
+            "fee": Word(noted("fee")),
+            "event": Word(noted("event")),
+            "package": Word(noted("package")),
+            "amount": Word(noted("amount")),
+            "coupon": Word(noted("coupon")),
+        },
         "every": {
             "month": Word(noted("every month")),
             "quarter": Word(noted("every quarter")),
