@@ -126,9 +126,11 @@ def show_readings(ask: Ask) -> Response:
 
 
 def count_readings(ask: Ask) -> Response:
-    """How many registers wait for a decision; asked by the overview once it is there, as it looks at a whole fleet."""
+    """How many registers wait for a decision, of all or of one object; asked by a page once it is there, as it is slow."""
+    reference = ask.typed("object") or None
     with ask.house.database.snapshot() as session:
-        return ask.page("readings_count.html", count=len(readings.held(session, ask.now)))
+        count = len(readings.held(session, ask.now, reference=reference))
+    return ask.page("readings_count.html", count=count, reference=reference)
 
 
 def _decide(command: str) -> Act:

@@ -49,5 +49,21 @@ def _reasons(ask: Ask, seen: Mapping[str, Any]) -> Iterator[Reason]:
         and any(schedule.metric_id is not None for item in running for schedule in seen["schedules"][item.id])
     ):
         yield Reason(sentence=ask.say(noted("It has a charge on usage, but has sent no usage so far.")))
+    begins = min((item.starts_on for item in running), default=None)
+    if begins is not None and begins > ask.now.astimezone(ask.zone).date():
+        yield Reason(
+            sentence=ask.say(
+                noted("Its service begins on %(day)s: nothing is charged before."), day=ask.language.day(begins)
+            )
+        )
+    measured = {schedule.metric_id for item in running for schedule in seen["schedules"][item.id]}
+    for metric in seen["metrics"] if running else ():
+        if metric.id not in measured:
+            yield Reason(
+                sentence=ask.say(
+                    noted("No charge of its plan measures %(metric)s: what it sends of it is not billed."),
+                    metric=metric.name,
+                )
+            )
     if running and seen["presence"] is not None and seen["presence"].online is False:
         yield Reason(sentence=ask.say(noted("It is offline.")))

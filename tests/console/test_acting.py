@@ -1,14 +1,20 @@
 """What a form of the console does is what the control topic does: once, remembered, and with who gave it."""
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 
+from billing import catalogue
 from billing.access import Role
+from config.settings import Settings
+from gateway.ingest import ingest_batch
+from gateway.message import Message, Rules
 from storage import invoices as stored
 from storage import payments, registry
 from storage.one_object import requests
+from tests.brokers import eventually
 from tests.console.conftest import Site
 from tests.console.test_signing import secret_of, sign_in
 
@@ -129,3 +135,65 @@ def test_a_dry_run_is_for_the_roles_of_the_command(client: httpx.Client, site: S
     assert client.post("/objects/CHARGER_0001", data=form).status_code == 403
     preview = {"secret": secret_of(page), "action": "preview_credit", "reason": "x"}
     assert client.post(f"/invoices/{NUMBER}", data=preview).status_code == 403
+
+
+def takes(site: Site, reference: str, metrics: dict[str, int]) -> None:
+    """Take in what an object sends on 30 May."""
+    payload = json.dumps({"ts": "2022-05-30T10:00:00Z", "metrics": metrics}).encode()
+    message = Message(topic=f"devices/{reference}/telemetry", payload=payload, received_at=site.clock.now())
+    ingest_batch(site.database, [message], Rules.of(Settings(close_cron="")), now=site.clock.now())
+
+
+def reasons(client: httpx.Client, reference: str) -> str:
+    page = client.get(f"/objects/{reference}").text
+    return (
+        page.split('aria-label="Why it is not billed"')[1].split("</section>")[0]
+        if "Why it is not billed" in page
+        else ""
+    )
+
+
+def test_an_object_whose_service_begins_later_says_when(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    fields = {"contract": "Town Chargers", "subscription": "Charger Subscription", "starts_on": "2022-07-01"}
+    assert sends(client, "/activate?reference=SPARE_1", "activate", term_months="12", **fields).status_code == 303
+    assert "Its service begins on 1 Jul 2022: nothing is charged before." in reasons(client, "SPARE_1")
+
+
+def test_an_object_that_sends_what_no_charge_measures_says_so(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    assert reasons(client, "TRACKER_0005") == ""
+    takes(site, "TRACKER_0005", {"energy": 4})
+    assert "No charge of its plan measures energy" in reasons(client, "TRACKER_0005")
+    assert "/readings/count?object=TRACKER_0005" in client.get("/objects/TRACKER_0005").text
+
+
+PAUSED = """
+plans:
+  - name: Paused
+    charges:
+      - name: Traffic
+        type: usage
+        vat_rate: "20"
+        usage_while_suspended: report
+        calculator: {metric: usage, price: {model: per_unit, unit_price: "1"}}
+contracts:
+  - {name: Seasonal, customer: CITY, starts_on: 2022-01-01, subscriptions: [Paused]}
+"""
+
+
+def test_a_close_names_what_was_used_while_suspended_and_is_not_billed(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    with site.database.transaction() as session:
+        catalogue.apply(session, catalogue.load(PAUSED, "paused.yaml"), site.clock.now())
+    fields = {"contract": "Seasonal", "subscription": "Paused", "starts_on": "2022-05-01", "term_months": "12"}
+    assert sends(client, "/activate?reference=SPARE_1", "activate", **fields).status_code == 303
+    assert sends(client, "/objects/SPARE_1", "suspend", command="suspend", on="2022-05-10").status_code == 303
+    takes(site, "SPARE_1", {"usage": 4})
+    page = sends(client, "/close", "dry_run", until="2022-05-31").text
+    told = page.split("Used while suspended, not billed")[1].split("</p>")[0]
+    assert "SPARE_1" in told
+    assert "4 unit" in told
+    run = sends(client, "/close", "start", until="2022-05-31").headers["location"]
+    eventually(lambda: "hx-trigger" not in client.get(run).text.split('id="run"')[1].split(">")[0], "it is closed")
+    assert "Used while suspended, not billed" in client.get(run).text

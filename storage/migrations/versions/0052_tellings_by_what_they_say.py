@@ -1,13 +1,13 @@
 """tellings are found by their id
 
 Revision ID: 0052
-Revises: 0051
+Revises: 0042
 """
 
 from alembic import op
 
 revision = "0052"
-down_revision = "0051"
+down_revision = "0042"
 branch_labels = None
 depends_on = None
 
