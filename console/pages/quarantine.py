@@ -126,7 +126,7 @@ def show_readings(ask: Ask) -> Response:
 
 
 def count_readings(ask: Ask) -> Response:
-    """How many registers wait for a decision, of all or of one object; asked by a page once it is there, as it is slow."""
+    """How many registers wait for a decision, of all or of an object; pages that are there ask for it: it is slow."""
     reference = ask.typed("object") or None
     with ask.house.database.snapshot() as session:
         count = len(readings.held(session, ask.now, reference=reference))
