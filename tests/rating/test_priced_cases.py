@@ -1,25 +1,13 @@
 """Worked examples of quantities and prices: each through catalogue, usage, close and invoice, and `metergate price`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.rating.command import Command
+from tests.rating.priced import Priced, invoice_all, price_all
 from tests.rating.translate import CASES, fee, price, usage
-
-
-@dataclass(frozen=True, kw_only=True)
-class Priced:
-    """Charges of one plan, the events of one object in April 2022, and the net amount of its invoice."""
-
-    charges: list[dict[str, Any]]
-    values: Mapping[str, list[str]] = field(default_factory=dict)
-    """Values of each metric."""
-    amount: str
 
 
 def quantity(case_id: str, *, metric: str = "usage") -> dict[str, list[str]]:
@@ -129,28 +117,7 @@ PRICED: dict[str, Priced] = {case_id: plain(case_id) for case_id in PLAIN} | {
 
 @pytest.fixture(scope="module")
 def invoiced(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """The net amount of each case's invoice: one catalogue, one import of usage, one close for all of them."""
-    cases = PRICED
-    metrics = sorted({"usage", *(metric for case in cases.values() for metric in case.values)})
-    with Command(tmp_path_factory.mktemp("cases")) as command:
-        command.apply(
-            {
-                "metrics": [{"name": name, "unit": "unit", "kind": "delta"} for name in metrics],
-                "plans": [{"name": case_id, "charges": case.charges} for case_id, case in cases.items()],
-                "contracts": [
-                    {"name": case_id, "customer": "SOMEBODY", "starts_on": "2022-04-01", "subscriptions": [case_id]}
-                    for case_id in cases
-                ],
-            }
-        )
-        command.objects((case_id, case_id, case_id, "2022-04-01") for case_id in cases)
-        command.use(
-            (case_id, metric, value, f"2022-04-{day:02d}T10:00:00Z")
-            for case_id, case in cases.items()
-            for metric, values in case.values.items()
-            for day, value in enumerate(values, start=1)
-        )
-        return {invoice["contract"]: invoice["net"] for invoice in command.close("2022-04-30")}
+    return invoice_all(tmp_path_factory.mktemp("cases"), PRICED)
 
 
 @pytest.mark.parametrize("case_id", PRICED)
@@ -160,13 +127,4 @@ def test_the_invoice_says_what_the_source_says(invoiced: Mapping[str, str], case
 
 @pytest.mark.parametrize("case_id", PRICED)
 def test_the_price_command_says_what_the_source_says(tmp_path: Path, case_id: str) -> None:
-    case, total = PRICED[case_id], Decimal(0)
-    with Command(tmp_path) as command:
-        for charge in case.charges:
-            values = case.values.get(charge.get("calculator", {}).get("metric", ""), [])
-            events = [
-                {"at": f"2022-04-{day:02d}T10:00:00Z", "value": value} for day, value in enumerate(values, start=1)
-            ]
-            found = command.price(charge, "--period", "2022-04-01/2022-05-01", events=events)
-            total += Decimal(found["amount_rounded"])
-    assert total == Decimal(case.amount), CASES[case_id]["source"]
+    assert price_all(tmp_path, PRICED[case_id]) == Decimal(PRICED[case_id].amount), CASES[case_id]["source"]
