@@ -15,6 +15,7 @@ from billing.activation import ObjectInfo
 from billing.core.errors import Conflict, Invalid, NotFound
 from billing.core.money import exact_text
 from billing.core.quantity import Excess, scale, unscale
+from billing.keeping import replaced_values
 from billing.recording import Said
 from billing.timeline import event_row, known_object
 from storage import catalogue as declared
@@ -81,7 +82,8 @@ def exchange(session: Session, reference: str, told: Exchange, said: Said) -> Ex
             name: None if value is None else exact_text(unscale(value, metric.decimals))
             for name, value in (("final", epoch.final), ("initial", epoch.initial))
         }
-        changed = _write(session, row.id, metric, epoch, told)
+        with replaced_values(session, object_id=row.id, metric_id=metric.id):
+            changed = _write(session, row.id, metric, epoch, told)
     if changed:
         key = said.key or f"{told.metric or ''}@{to_micros(at)}"
         if registry.event_count(session, row.id, "exchanged", said.now) and not said.key:

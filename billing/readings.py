@@ -6,6 +6,7 @@ calls `held`, `accept`, `reject` and `exchange`, they do the same.
 """
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,6 +23,7 @@ from billing.core.errors import Invalid, NotFound
 from billing.core.money import exact_text
 from billing.core.quantity import unscale
 from billing.core.registers import Case
+from billing.keeping import replaced_values
 from billing.timeline import Said, event_row, known_object
 from storage import catalogue as declared
 from storage import registry, reversals, walking
@@ -197,7 +199,8 @@ def accept(session: Session, reference: str, told: Decision, said: Said) -> Deci
     register = _locked(session, reference, told, said.now)
     at, quantity = register.reading(told.at)
     detail = register.detail("accept", at) | {"first": register.shown(quantity)}
-    return _decided(session, register, said, at=at, until=None, detail=detail)
+    with register.replaced_values():
+        return _decided(session, register, said, at=at, until=None, detail=detail)
 
 
 def reject(session: Session, reference: str, told: Decision, said: Said) -> DecisionInfo:
@@ -214,14 +217,15 @@ def reject(session: Session, reference: str, told: Decision, said: Said) -> Deci
         until = from_micros(readings[REJECTED_AT_ONCE - 1][0]).isoformat()
         raise Invalid(f"{len(readings)} readings are held; reject them in parts, those until {until} first")
     reason = told.reason or "held for review and rejected"
-    for at, discriminator, _ in readings:
-        key = (at, register.object_id, register.metric_id, discriminator)
-        reversals.reverse(session, key, Reversal(reason, said.origin, said.key), said.now)
     detail = register.detail("reject", first) | {
         "until": from_micros(last).isoformat(),
         "readings": len(readings),
     }
-    return _decided(session, register, said, at=first, until=last, detail=detail)
+    with register.replaced_values():
+        for at, discriminator, _ in readings:
+            key = (at, register.object_id, register.metric_id, discriminator)
+            reversals.reverse(session, key, Reversal(reason, said.origin, said.key), said.now)
+        return _decided(session, register, said, at=first, until=last, detail=detail)
 
 
 def exchange(session: Session, reference: str, told: Decision, said: Said) -> DecisionInfo:
@@ -234,16 +238,13 @@ def exchange(session: Session, reference: str, told: Decision, said: Said) -> De
     decimals = register.metric.decimals
     final = told.final if told.final is not None else _decimal(register.case.before.quantity, decimals)
     initial = told.initial if told.initial is not None else _decimal(quantity, decimals)
-    exchanging.exchange(
-        session,
-        reference,
-        exchanging.Exchange(
-            at=from_micros(at), metric=told.metric, final=final, initial=initial, note=told.reason or None
-        ),
-        said,
+    exchanged = exchanging.Exchange(
+        at=from_micros(at), metric=told.metric, final=final, initial=initial, note=told.reason or None
     )
     detail = register.detail("exchange", at) | {"final": str(final), "initial": str(initial)}
-    return _decided(session, register, said, at=at, until=None, detail=detail)
+    with register.replaced_values():
+        exchanging.exchange(session, reference, exchanged, said)
+        return _decided(session, register, said, at=at, until=None, detail=detail)
 
 
 def _decimal(quantity: int, decimals: int) -> Decimal:
@@ -267,6 +268,10 @@ class _Register:
     @property
     def metric_id(self) -> int:
         return declared.key(self.metric.id)
+
+    def replaced_values(self) -> AbstractContextManager[None]:
+        """Around a decision: values that a person gave are kept where they still fit."""
+        return replaced_values(self.session, object_id=self.object_id, metric_id=self.metric_id)
 
     def shown(self, quantity: int) -> str:
         return exact_text(unscale(quantity, self.metric.decimals))

@@ -16,6 +16,7 @@ from billing.archiving import require_records
 from billing.core.errors import Conflict, Invalid, NotFound
 from billing.core.money import exact_text
 from billing.core.quantity import Excess, scale, unscale
+from billing.keeping import replaced_values
 from billing.recording import Said
 from billing.timeline import event_row, known_object
 from storage import catalogue as declared
@@ -102,28 +103,29 @@ def reverse(session: Session, reference: str, taken: Taken, said: Said) -> Rever
     info = ReversalInfo(reference=reference, status=row.status, usage=detail)
     if said_before is not None:
         return info
-    reversals.reverse(session, (at, row.id, metric.id, identity), reversal, said.now)
-    if new_identity is not None and scaled is not None:
-        fact = usage.Fact(at, row.id, metric.id, new_identity, scaled, to_micros(said.now), said.origin)
-        carried = reversals.property_set_of(session, (at, row.id, metric.id, identity))
-        usage.record(session, [fact], {} if carried is None else {0: carried})
-    if metric.kind == "cumulative":
-        # Behind an exchange or a full turn, and on a line between readings, a value at a boundary is no reading: all
-        # later ones are made again.
-        declared_as = declared.metrics(session)[taken.metric]
-        counted_on = (
-            declared_as.register_width is not None
-            or declared_as.boundary != "carried"
-            or (row.id, metric.id) in exchanges.beginnings(session)
-        )
-        contracts = reversals.forget_boundaries(
-            session,
-            object_id=row.id,
-            metric_id=metric.id,
-            after=at,
-            quantity=None if counted_on else quantities[identity],
-        )
-        declared.raise_revisions(session, contracts)
+    with replaced_values(session, object_id=row.id, metric_id=metric.id):
+        reversals.reverse(session, (at, row.id, metric.id, identity), reversal, said.now)
+        if new_identity is not None and scaled is not None:
+            fact = usage.Fact(at, row.id, metric.id, new_identity, scaled, to_micros(said.now), said.origin)
+            carried = reversals.property_set_of(session, (at, row.id, metric.id, identity))
+            usage.record(session, [fact], {} if carried is None else {0: carried})
+        if metric.kind == "cumulative":
+            # Behind an exchange or a full turn, and on a line between readings, a value at a boundary is no reading:
+            # all later ones are made again.
+            declared_as = declared.metrics(session)[taken.metric]
+            counted_on = (
+                declared_as.register_width is not None
+                or declared_as.boundary != "carried"
+                or (row.id, metric.id) in exchanges.beginnings(session)
+            )
+            contracts = reversals.forget_boundaries(
+                session,
+                object_id=row.id,
+                metric_id=metric.id,
+                after=at,
+                quantity=None if counted_on else quantities[identity],
+            )
+            declared.raise_revisions(session, contracts)
     key = said.key or f"{taken.metric}@{at}#{identity}"
     event = event_row("usage_reversed", object_id=row.id, now=said.now, origin=said.origin, key=key, detail=detail)
     registry.add_events(session, [event])

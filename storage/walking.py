@@ -71,20 +71,31 @@ def irregular(
     return {row[0] for row in rows}
 
 
-def rises(session: Session, metric_id: int, *, start: int, end: int, maximum_rate: int) -> list[Rise]:
+def rises(
+    session: Session,
+    metric_id: int,
+    *,
+    start: int,
+    end: int,
+    maximum_rate: int,
+    object_ids: Iterable[int] | None = None,
+) -> list[Rise]:
     """The readings in `[start, end)` that rose faster than a rate (scaled, an hour), or that are the first there.
 
-    In whole seconds and rounded down, so that none is missed: who asks looks closer.
+    In whole seconds and rounded down, so that none is missed: who asks looks closer. With None for the objects, of all.
     """
+    connection = session.connection()
+    which = "" if object_ids is None else f"AND u.object_id {listed(connection, 'ids')}"
+    values = {} if object_ids is None else {"ids": list_value(connection, object_ids)}
     allowed = "(:whole * t.seconds + :part * t.seconds / 3600)"
-    rows = session.connection().execute(
+    rows = connection.execute(
         text(f"""
         SELECT t.object_id, t.occurred_at, t.quantity, t.before FROM (
             SELECT u.object_id, u.occurred_at, u.quantity,
                    LAG(u.quantity) OVER w AS before, (u.occurred_at - LAG(u.occurred_at) OVER w) / {SECOND} AS seconds
             FROM usage_record u
             WHERE u.occurred_at >= :start AND u.occurred_at < :end AND u.metric_id = :metric_id
-                  {standing_in(session, start=start, end=end)}
+                  {which}{standing_in(session, start=start, end=end)}
             WINDOW w AS (PARTITION BY u.object_id ORDER BY u.occurred_at, u.quantity)
         ) t
         WHERE t.before IS NULL OR t.quantity - t.before > {allowed}
@@ -95,6 +106,7 @@ def rises(session: Session, metric_id: int, *, start: int, end: int, maximum_rat
             "end": end,
             "whole": maximum_rate // 3600,
             "part": maximum_rate % 3600,
+            **values,
         },
     )
     return [Rise(*row) for row in rows]

@@ -16,6 +16,7 @@ from storage.late import late_ends, late_levels, late_pools, late_schedules
 from storage.markers import Beginning
 from storage.measuring import Measured, Span
 from storage.tables import Metric
+from storage.walking import Rise
 
 
 @dataclass(slots=True)
@@ -28,6 +29,8 @@ class MonthReader:
     metrics: dict[int, Metric] = field(init=False)
     charges: dict[int, tuple[int, Charge]] = field(default_factory=dict)
     windows: dict[Span, Mapping[int, Measured]] = field(default_factory=dict)
+    rises: dict[tuple[int, int, int], list[Rise]] = field(default_factory=dict)
+    """By metric, start and end, the readings that rose too fast."""
     record_charges: dict[int, Usage] = field(default_factory=dict)
     """The charges, of all plans, that are measured record by record."""
     by_record: dict[tuple[int, int], dict[int, core.Measured]] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from storage.markers import Beginning
 from storage.measuring import Span
 from storage.tables import Metric
 from storage.types import DAY_MICROS
+from storage.walking import Rise
 
 SECOND = 1_000_000
 
@@ -34,6 +35,8 @@ class Known(Protocol):
     def exchanges(self) -> Mapping[tuple[int, int], list[Beginning]]: ...
     @property
     def accepted(self) -> Mapping[tuple[int, int], set[int]]: ...
+    @property
+    def rises(self) -> dict[tuple[int, int, int], list[Rise]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Registry:
     metrics: Mapping[int, Metric]
     exchanges: Mapping[tuple[int, int], list[Beginning]]
     accepted: Mapping[tuple[int, int], set[int]]
+    rises: dict[tuple[int, int, int], list[Rise]] = field(default_factory=dict)
 
 
 def registry_of(session: Session) -> Registry:
@@ -126,7 +130,12 @@ def _risen(reader: Known, span: Span, raw: Mapping[int, Readings], rate: int) ->
     if partitions.archived_between(reader.session, start, span.end):
         return set(raw)
     found = set()
-    for rise in walking.rises(reader.session, span.metric_id, start=start, end=span.end, maximum_rate=rate):
+    place = (span.metric_id, start, span.end)
+    if place not in reader.rises:  # for all contracts at once: the records are in order of time, not of objects
+        reader.rises[place] = walking.rises(
+            reader.session, span.metric_id, start=start, end=span.end, maximum_rate=rate
+        )
+    for rise in reader.rises[place]:
         if rise.object_id not in raw:
             continue
         before = raw[rise.object_id].before
@@ -257,6 +266,7 @@ class _Walk:
             start=min(row.day for row in rows) * DAY_MICROS,
             end=(max(row.day for row in rows) + 1) * DAY_MICROS,
             maximum_rate=self.rules.maximum_rate,
+            object_ids=self.pieces,
         )
         return {(it.object_id, it.at // DAY_MICROS) for it in risen if it.before is not None}
 

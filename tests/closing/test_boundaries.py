@@ -181,6 +181,32 @@ def test_a_person_may_say_what_the_register_stood_at(interpolated: World) -> Non
         ]
 
 
+def test_a_value_that_a_person_gave_is_counted_on_when_an_exchange_is_told_later(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-21T00:00:00", 150))
+    assert billed(it, APRIL) == {"2022-04-01": 5000}
+    read(it, ("2022-05-31T23:50:00", 190))
+    assert billed(it, MAY) == {"2022-05-01": 4000}
+    it.do("replace_boundary", date(2022, 6, 2), metric="water", on=date(2022, 5, 1), value="155.5")
+    told: dict[str, Any] = {"metric": "water", "at": "2022-04-10T00:00:00+00:00", "final": "120"}
+    it.do("exchange", date(2022, 6, 3), **told, initial="110")
+    assert ("2022-05-01", 165_500, "replaced") in kept(it)
+    assert billed(it, JUNE) == {"2022-04-01": 1550, "2022-05-01": -550}
+    it.do("exchange", date(2022, 7, 3), **(told | {"final": "130"}), initial="110", correct=True)
+    assert ("2022-05-01", 175_500, "replaced") in kept(it)
+
+
+def test_a_value_that_a_person_gave_goes_where_readings_deny_it(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-04-01T00:00:00", 100), ("2022-04-21T00:00:00", 150), ("2022-04-25T00:00:00", 20))
+    assert billed(it, APRIL) == {"2022-04-01": 5000}
+    read(it, ("2022-05-31T23:50:00", 60))
+    it.do("replace_boundary", date(2022, 6, 2), metric="water", on=date(2022, 5, 1), value="155")
+    it.do("accept_readings", date(2022, 6, 3), metric="water")
+    assert "replaced" not in {quality for *_, quality in kept(it)}
+    assert sum(billed(it, MAY).values()) == 4000
+
+
 def test_how_a_value_is_known_is_on_the_schedule_in_the_detail_and_in_the_explanation(
     interpolated: World, tmp_path: Path
 ) -> None:
