@@ -11,11 +11,13 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from gateway.simulation.periods import Period, Served, fee, is_level, level, period_of
 from gateway.simulation.story import LAST_CLOSED_DAY, Device, History
-from gateway.simulation.tariffs import Call, worth
+from gateway.simulation.tariffs import Call, bounded, price_of, worth
 
 DAY = timedelta(days=1)
-MONTHS = {"month": 1, "quarter": 3}
+TOLD = {"activated": "activate", "suspended": "suspend", "resumed": "resume", "exchanged": "exchange"}
+"""The commands that are events on a timeline."""
 PoolKey = tuple[str, str, date]
 Owed = dict[PoolKey, Fraction]
 """Net amount by object, charge and first day of the whole period; a register's is under its first day of all.
@@ -52,49 +54,44 @@ def _charge(
     device: Device, served_from: date, charge: Mapping[str, Any], taken_at: Mapping[tuple[str, str], datetime]
 ) -> Iterator[tuple[date, Fraction]]:
     days = [device.starts_on + n * DAY for n in range((device.ends_on - device.starts_on).days)]
-    periods: dict[date, list[date]] = {}
+    if charge["type"] == "one_time":
+        # The part on the first plan has it, whatever comes after.
+        if device.starts_on == served_from:
+            yield served_from, Fraction(charge["amount"])
+        return
+    periods: dict[Period, list[date]] = {}
     for day in days:
-        periods.setdefault(_first_of_period(day, charge["every"]), []).append(day)
-    due = {first: _due_on(served_from, charge, inside) for first, inside in periods.items()}
-    closed = {first: inside for first, inside in periods.items() if due[first] <= LAST_CLOSED_DAY}
-    if charge["type"] == "recurring":
-        for first, inside in closed.items():
-            yield first, _fee(device, charge, first, inside)
-    elif charge["calculator"]["metric"] == "register":
+        periods.setdefault(period_of(day, charge, served_from), []).append(day)
+    closed = {it: inside for it, inside in periods.items() if _due_on(served_from, charge, inside) <= LAST_CLOSED_DAY}
+    if charge["type"] == "usage" and charge["calculator"]["metric"] == "register":
         yield date.min, _register(device, charge, [day for inside in closed.values() for day in inside])
-    elif charge["calculator"]["metric"] == "calls":
-        for first, inside in closed.items():
-            part = Fraction(len(inside), _days_of(first, charge))
-            yield first, worth(charge, _calls(device, charge, inside, taken_at), part, Fraction(1))
-    else:
-        for first, inside in closed.items():
-            yield first, _price(charge["calculator"]["price"], _used(device, inside, taken_at))
+        return
+    for period, inside in closed.items():
+        yield period.first, _worth(device, charge, Served(period, inside, served_from), taken_at)
 
 
-def _first_of_period(day: date, every: str) -> date:
-    return date(day.year, (day.month - 1) // MONTHS[every] * MONTHS[every] + 1, 1)
-
-
-def _next_period(first: date, every: str) -> date:
-    return _first_of_period(first + 32 * MONTHS[every] * DAY - (MONTHS[every] - 1) * DAY, every)
+def _worth(
+    device: Device, charge: Mapping[str, Any], served: Served, taken_at: Mapping[tuple[str, str], datetime]
+) -> Fraction:
+    part = Fraction(len(served.days), served.period.days)
+    if charge["type"] == "recurring":
+        return fee(device, charge, served)
+    if charge["type"] == "event":
+        told = [it for it in device.commands if it.command == TOLD[charge["event"]]]
+        count = sum(_local_day(it.at, device.zone) in served.days for it in told)
+        return bounded(charge, price_of(charge["price"], Fraction(count)), part)
+    if charge["calculator"]["metric"] == "used":
+        return _price(charge["calculator"]["price"], _used(device, served.days, taken_at))
+    if is_level(charge):
+        every = sorted(_calls(device, charge, None, taken_at))
+        return worth(charge, (), part, Fraction(1), level=level(charge, every, served, device.zone))
+    return worth(charge, _calls(device, charge, served.days, taken_at), part, Fraction(1))
 
 
 def _due_on(served_from: date, charge: Mapping[str, Any], inside: list[date]) -> date:
     if charge.get("timing", "arrears") == "arrears":
         return inside[-1]
     return inside[0] if inside[0] == served_from else inside[0] - DAY
-
-
-def _fee(device: Device, charge: Mapping[str, Any], first: date, inside: list[date]) -> Fraction:
-    if charge["while_suspended"] == "stop":
-        inside = [day for day in inside if not any(start <= day < end for start, end in device.suspended)]
-    if charge["prorate"] == "none":
-        return Fraction(charge["amount"]) if inside else Fraction(0)
-    return Fraction(charge["amount"]) * len(inside) / _days_of(first, charge)
-
-
-def _days_of(first: date, charge: Mapping[str, Any]) -> int:
-    return (_next_period(first, charge["every"]) - first).days
 
 
 def _local_day(instant: datetime, zone: str) -> date:
@@ -112,14 +109,19 @@ def _used(device: Device, inside: list[date], taken_at: Mapping[tuple[str, str],
 
 
 def _calls(
-    device: Device, charge: Mapping[str, Any], inside: Sequence[date], taken_at: Mapping[tuple[str, str], datetime]
+    device: Device,
+    charge: Mapping[str, Any],
+    inside: Sequence[date] | None,
+    taken_at: Mapping[tuple[str, str], datetime],
 ) -> Iterator[Call]:
+    """The calls on some days, or all there are."""
     for message in device.messages:
         if message.metric == "calls" and not message.taken_back:
             at = message.measured_at if message.says_time else taken_at[message.reference, message.sender_id]
             day = _local_day(at, device.zone)
             pause = any(start <= day < end for start, end in device.suspended)
-            if day in inside and not (pause and charge.get("usage_while_suspended") == "ignore"):
+            free = pause and charge.get("usage_while_suspended", "bill") != "bill"
+            if inside is None or (day in inside and not free):
                 yield Call(at, message.reference, Fraction(message.value), message.properties.get("zone"))
 
 
@@ -145,29 +147,29 @@ def _pools(history: History, taken_at: Mapping[tuple[str, str], datetime]) -> It
 def _pool(
     charge: Mapping[str, Any], parts: Sequence[Device], taken_at: Mapping[tuple[str, str], datetime]
 ) -> Iterator[tuple[date, Fraction]]:
-    days: dict[date, set[date]] = {}
-    item_days: dict[date, int] = {}
+    days: dict[Period, set[date]] = {}
+    item_days: dict[Period, int] = {}
     for part in parts:
         for day in (part.starts_on + n * DAY for n in range((part.ends_on - part.starts_on).days)):
-            first = _first_of_period(day, charge["every"])
-            days.setdefault(first, set()).add(day)
-            item_days[first] = item_days.get(first, 0) + 1
+            period = period_of(day, charge, day)
+            days.setdefault(period, set()).add(day)
+            item_days[period] = item_days.get(period, 0) + 1
     everywhere = {day for inside in days.values() for day in inside}
-    for first, inside in days.items():
+    for period, inside in days.items():
         due = max(inside)
         if charge.get("timing") == "advance":
             due = min(inside) if min(inside) - DAY not in everywhere else min(inside) - DAY
         if due > LAST_CLOSED_DAY:
             continue
-        served = Fraction(len(inside), _days_of(first, charge))
+        served = Fraction(len(inside), period.days)
         if charge["type"] == "recurring":
-            yield first, Fraction(charge["amount"]) * served
+            yield period.first, Fraction(charge["amount"]) * served
             continue
         calls: list[Call] = []
         for part in parts:
             there = {part.starts_on + n * DAY for n in range((part.ends_on - part.starts_on).days)} & inside
             calls += _calls(part, charge, sorted(there), taken_at)
-        yield first, worth(charge, calls, served, Fraction(item_days[first], _days_of(first, charge)))
+        yield period.first, worth(charge, calls, served, Fraction(item_days[period], period.days))
 
 
 # --- prices and registers ------------------------------------------------------------------------------------

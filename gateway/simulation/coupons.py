@@ -40,8 +40,11 @@ Taken = dict[tuple[str, str], dict[str, int]]
 """By contract and coupon, what was taken in each month."""
 
 
-def wrong_coupons(contracts: Sequence[Mapping[str, Any]], documents: Sequence[Document]) -> Iterator[str]:
-    """Every document whose coupons are not what they should be; the documents are in the order of issue."""
+def wrong_coupons(contracts: Sequence[Mapping[str, Any]], documents: Sequence[Document], digits: int) -> Iterator[str]:
+    """Every document whose coupons are not what they should be; the documents are in the order of issue.
+
+    `digits` is how many decimals their currency has.
+    """
     declared = {contract["name"]: contract.get("coupons", ()) for contract in contracts}
     taken: Taken = defaultdict(lambda: defaultdict(int))
     for document in documents:
@@ -52,7 +55,7 @@ def wrong_coupons(contracts: Sequence[Mapping[str, Any]], documents: Sequence[Do
             for (name, _), minor in found.items():
                 taken[document.contract, name][document.month] -= minor  # as far as it is credited, it is given back
             continue
-        wanted = _expected(declared[document.contract], document, taken) if document.purpose == "period" else {}
+        wanted = _expected(declared[document.contract], document, taken, digits) if document.purpose == "period" else {}
         if wanted != found:
             yield f"{document.number}: coupons took {_shown(found)}, the auditor says {_shown(wanted)}"
         for (name, _), minor in found.items():
@@ -63,7 +66,9 @@ def _shown(found: Mapping[tuple[str, Rate], int]) -> str:
     return ", ".join(f"{name} {rate[1]} %: {minor}" for (name, rate), minor in sorted(found.items())) or "nothing"
 
 
-def _expected(coupons: Sequence[Mapping[str, Any]], document: Document, taken: Taken) -> dict[tuple[str, Rate], int]:
+def _expected(
+    coupons: Sequence[Mapping[str, Any]], document: Document, taken: Taken, digits: int
+) -> dict[tuple[str, Rate], int]:
     if document.kind != "invoice":
         return {}
     lines = [line for line in document.lines if not line.coupon]
@@ -71,16 +76,16 @@ def _expected(coupons: Sequence[Mapping[str, Any]], document: Document, taken: T
     for coupon in coupons:
         if coupon.get("starts_on", "")[:7] > document.month[:7]:
             continue
-        left = _left(coupon, taken[document.contract, coupon["name"]], document.month)
+        left = _left(coupon, taken[document.contract, coupon["name"]], document.month, digits)
         for rate, minor in _off(coupon.get("subscription"), left, lines).items():
             found[coupon["name"], rate] = minor
             lines.append(Line(rate=rate, subscription=coupon.get("subscription", ""), net_minor=-minor))
     return found
 
 
-def _left(coupon: Mapping[str, Any], months: Mapping[str, int], month: str) -> int:
-    """In minor units of the euro."""
-    amount, periods = int(Fraction(coupon["amount"]) * 100), int(coupon.get("periods", 1))
+def _left(coupon: Mapping[str, Any], months: Mapping[str, int], month: str, digits: int) -> int:
+    """In minor units."""
+    amount, periods = int(Fraction(coupon["amount"]) * 10**digits), int(coupon.get("periods", 1))
     before = [it for it, minor in months.items() if minor > 0 and it != month]
     if coupon.get("rest", "carry") == "drop":
         return 0 if len(before) >= periods else amount - max(months.get(month, 0), 0)

@@ -11,9 +11,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.simulation import sending, services
+from gateway.simulation import offers, sending, services
 from gateway.simulation.doubts import with_exchange, with_reversals
-from gateway.simulation.story import DAY, FIRST_DAY, LAST_CLOSED_DAY, LAST_COMMAND_DAY, Command, Device, History
+from gateway.simulation.story import (
+    DAY,
+    FIRST_DAY,
+    LAST_CLOSED_DAY,
+    LAST_COMMAND_DAY,
+    Command,
+    Device,
+    History,
+    months_later,
+)
 
 ZONES = (
     *("Europe/Paris", "America/New_York", "Pacific/Pago_Pago", "Pacific/Kiritimati", "Australia/Lord_Howe"),
@@ -45,6 +54,13 @@ def history(seed: int) -> History:
         plan["charges"] += [it for it in common if plan is plans[0] or more.random() < 0.7]  # noqa: PLR2004 - most
     for contract in contracts:
         contract["coupons"] = services.coupons(more)
+    late = random.Random(-seed - 32_452_843)  # noqa: S311 - repeatable is the point
+    offered = offers.charges(late)
+    for plan in plans:
+        plan["charges"] += [it for it in offered if plan is plans[1] or late.random() < 0.5]  # noqa: PLR2004 - a coin
+    currency = late.choice(offers.CURRENCIES)
+    for contract in contracts:
+        contract["coupons"] = [offers.in_currency(it, currency) for it in contract["coupons"]]
     catalogue = {
         "seller": {"name": "Seller", "country": "FR", "currency": "EUR", "timezone": "Europe/Paris"},
         "metrics": [
@@ -53,7 +69,8 @@ def history(seed: int) -> History:
             services.CALLS,
         ],
         "customers": [
-            {"reference": contract["customer"], "name": contract["customer"], "country": "FR"} for contract in contracts
+            {"reference": it["customer"], "name": it["customer"], "country": "FR", "currency": currency}
+            for it in contracts
         ],
         "plans": plans,
         "contracts": contracts,
@@ -143,7 +160,7 @@ def _device(
     activated_on = FIRST_DAY + timedelta(days=chance.randrange(60))
     starts_on = activated_on + timedelta(days=chance.choice((0, 0, -5, -15, 9)))
     months = chance.choice((1, 2, 3, 12))
-    ends_on = _months_later(starts_on, months)
+    ends_on = months_later(starts_on, months)
     site = chance.choice(("Lyon", "Nantes"))
     number = iter(range(100))
 
@@ -208,14 +225,3 @@ def _device(
         commands=tuple(commands),
         messages=tuple(messages),
     )
-
-
-def _months_later(day: date, months: int) -> date:
-    index = day.year * 12 + day.month - 1 + months
-    year, month = divmod(index, 12)
-    for last in range(day.day, 27, -1):
-        try:
-            return date(year, month + 1, last)
-        except ValueError:
-            continue
-    return date(year, month + 1, day.day)

@@ -22,6 +22,7 @@ from gateway.simulation.story import History
 from storage import invoices, quarantine
 from storage.database import Database
 
+DIGITS = {"EUR": 2, "JPY": 0, "KWD": 3}
 MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one: a simulation is thrown away
 
 
@@ -110,7 +111,8 @@ def compare(story: History, played: Played, session: Session) -> Iterator[str]:
                 f"{reference}, {charge}, period of {period}: {exact_text(ours)} was charged, "
                 f"the auditor says {exact_text(theirs)}"
             )
-    yield from wrong_coupons(story.catalogue["contracts"], list(documents(session)))
+    digits = DIGITS[story.catalogue["customers"][0]["currency"]]
+    yield from wrong_coupons(story.catalogue["contracts"], list(documents(session)), digits)
     yield from (finding.message for finding in differences(verify(session)))
     conflicts = sum(message.conflicting for device in story.devices for message in device.messages)
     refused = quarantine.counts(session)

@@ -80,3 +80,15 @@ class History:
     closes: tuple[tuple[datetime, date], ...] = field(repr=False)
     looks: tuple[datetime, ...] = field(default=(), repr=False)
     """When somebody looks for what has passed a threshold."""
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of a later month, or its last one."""
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    for last in range(day.day, 27, -1):
+        try:
+            return date(year, month + 1, last)
+        except ValueError:
+            continue
+    return date(year, month + 1, day.day)

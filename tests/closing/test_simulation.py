@@ -17,8 +17,8 @@ from gateway.simulation.story import History, Message
 from storage.database import Database
 
 SEEDS_TOGETHER = 25
-JUDGED_SEED = 39
-"""A seed whose usage has a graduated price, with a pool and coupons, and objects whose periods were closed."""
+JUDGED_SEED = 25
+"""A seed with a fee, calls, other offers and coupons, all of which were charged."""
 
 
 @pytest.mark.parametrize("first", range(0, 200, SEEDS_TOGETHER))
@@ -79,8 +79,13 @@ def test_among_the_seeds_is_every_kind_of_charge_and_of_change() -> None:
     stories = [history(seed) for seed in range(SEEDS_TOGETHER)]
     plans = [plan for story in stories for plan in story.catalogue["plans"]]
     assert {charge["name"] for plan in plans for charge in plan["charges"]} >= {
-        *("Zones", "Nights", "Payments", "Fleet", "Fleet payments", "Early", "Platform")
+        *("Zones", "Nights", "Payments", "Fleet", "Fleet payments", "Early", "Platform"),
+        *("Steps", "Rent", "Events", "Levels", "Set-up"),
     }
+    rhythms = {charge.get("every") for plan in plans for charge in plan["charges"]}
+    assert rhythms >= {"week", "month", "quarter", "semester", "year"}
+    currencies = {customer["currency"] for story in stories for customer in story.catalogue["customers"]}
+    assert currencies == {"EUR", "JPY", "KWD"}
     assert any(contract["coupons"] for story in stories for contract in story.catalogue["contracts"])
     commands = {command.command for story in stories for device in story.devices for command in device.commands}
     assert commands >= {"change_plan", "suspend", "terminate", "reverse", "exchange"}
@@ -97,6 +102,16 @@ def with_calls_of_another_price(story: History) -> History:
     return replace(story, catalogue=catalogue)
 
 
+def with_other_offers(story: History) -> History:
+    """The same history, as if each charge that was offered besides were three times as dear."""
+    catalogue = deepcopy(dict(story.catalogue))
+    for plan in catalogue["plans"]:
+        for charge in plan["charges"]:
+            if charge["name"] in {"Steps", "Levels", "Events"}:
+                charge["multiplier"] = "3"
+    return replace(story, catalogue=catalogue)
+
+
 def with_a_larger_coupon(story: History) -> History:
     """The same history, as if a coupon had been of another amount."""
     catalogue = deepcopy(dict(story.catalogue))
@@ -107,7 +122,8 @@ def with_a_larger_coupon(story: History) -> History:
 
 
 @pytest.mark.parametrize(
-    "falsify", [with_other_fees, with_a_message_more, with_calls_of_another_price, with_a_larger_coupon]
+    "falsify",
+    [with_other_fees, with_a_message_more, with_calls_of_another_price, with_other_offers, with_a_larger_coupon],
 )
 def test_the_judge_tells_a_false_story_from_the_true_one(
     sqlite_database: Database, sqlite_url: str, falsify: Callable[[History], History]
