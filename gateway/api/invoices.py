@@ -1,7 +1,7 @@
 """Invoices and credit notes: listed, shown, taken away in every form, credited, paid, approved."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from sqlmodel import Session
 from starlette.background import BackgroundTask
 
@@ -45,6 +45,7 @@ from gateway.web.idempotent import Key, once, tried
 from gateway.web.paging import PAGE_LIMIT, Cursor, Limit, Page, cursor_of, place_of
 from gateway.web.security import needs
 from gateway.web.service import Behind
+from gateway.web.streaming import Streamed
 from storage import invoices as stored
 from storage import payments as paid
 from storage.browsing import DocumentFilter, DocumentRow, documents
@@ -168,7 +169,7 @@ def invoice_detail(
     with behind.database.snapshot() as session:
         stored.find_invoice(session, number)
     if format == "jsonl":
-        return StreamingResponse(_streamed(behind, number, level), media_type=MEDIA["jsonl"])
+        return Streamed(_streamed(behind, number, level), behind.streams, media_type=MEDIA["jsonl"])
     with tempfile.NamedTemporaryFile(prefix="metergate-", suffix=f".{format}", delete=False) as made:
         target = Path(made.name)
     try:
@@ -181,7 +182,7 @@ def invoice_detail(
     return FileResponse(target, media_type=MEDIA[format], filename=name, background=BackgroundTask(target.unlink))
 
 
-def _streamed(behind: Behind, number: str, level: Level) -> Iterator[str]:
+def _streamed(behind: Behind, number: str, level: Level) -> Generator[str, None, None]:
     with behind.database.snapshot() as session:
         yield from detail_texts(session, number, level)
 

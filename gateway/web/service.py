@@ -1,13 +1,15 @@
 """What stands behind every endpoint: database, clock, settings, and how to say that something must leave."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from config.clock import Clock
 from config.settings import Settings
+from gateway.web.streaming import STREAMS
 from storage.database import Database
 
 
@@ -20,6 +22,8 @@ class Service:
     settings: Settings
     wake: Callable[[], None]
     """Called after a commit that wrote to the outbox: what waits there leaves now."""
+    streams: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(STREAMS))
+    """One for each answer that is streamed."""
 
 
 def service(request: Request) -> Service:

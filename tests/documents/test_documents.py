@@ -105,6 +105,9 @@ def test_every_category_of_vat_is_valid(
 ) -> None:
     number = issued(world(sqlite_database, vat))
     assert against(write(facts(sqlite_database, number))) == []
+    with sqlite_database.transaction() as session:
+        note = credit(session, number, Credit(reason="Outage", percent=Fraction(25)), NOW)
+    assert against(write(facts(sqlite_database, note))) == []
 
 
 @both
