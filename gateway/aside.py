@@ -23,12 +23,18 @@ def keep_births(session: Session, rules: Rules, now: datetime) -> None:
         outbox.put_bytes(session, topic, asking, now=now, expires_at=now + REBIRTH_EXPIRES)
 
 
-def keep_addresses(session: Session, rules: Rules, objects: Mapping[str, int], now: datetime) -> None:
-    """Keep through which topics objects are heard that may be commanded there; others wait until they are known."""
+def keep_addresses(
+    session: Session, rules: Rules, objects: Mapping[str, int], now: datetime, *, replayed: bool
+) -> None:
+    """Keep through which topics objects are heard that may be commanded there; others wait until they are known.
+
+    What is replayed says where they were once: it takes nothing from what is known.
+    """
     addressed = rules.sources.addressed
     kept = rules.sources.kept = {reference for reference in addressed if reference in objects}
     if kept:
-        downlink.keep_addresses(session, {objects[reference]: addressed[reference] for reference in kept}, now)
+        heard = {objects[reference]: addressed[reference] for reference in kept}
+        downlink.keep_addresses(session, heard, now, only_new=replayed)
 
 
 def note_presence(

@@ -8,6 +8,7 @@ changes nothing when it comes again. The receiver, the demo and the replay of th
 import logging
 from collections import ChainMap, Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -32,7 +33,7 @@ from gateway.reading import read_own, read_source
 from gateway.sources.numbering import Numbered
 from gateway.sources.quick import QuickSources
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
-from storage import partitions, quarantine, usage
+from storage import births, partitions, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
@@ -144,7 +145,7 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
         origin="replay",
         attached=from_kept(row.properties),
     )
-    with session.begin_nested() as savepoint:
+    with _looking_back(session, message, rules), session.begin_nested() as savepoint:
         applied, refusals, _ = _apply(session, [message], rules, now=row.received_at, known=Known(), only_part=row.part)
         nothing = "its source takes nothing from it; mend the source, or discard it"
         if applied.ignored and not refusals:
@@ -156,6 +157,15 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
         return refusals[0].detail
     quarantine.resolve(session, row, status="replayed", now=now)
     return None
+
+
+def _looking_back(session: Session, message: Message, rules: Rules) -> AbstractContextManager[None]:
+    """Read a Sparkplug message with the births of its own time, of which the present ones may say otherwise."""
+    route = None if message.topic.startswith(f"{rules.topic_devices}/") else rules.sources.route(message.topic)
+    if route is None or route.place is None:
+        return nullcontext()
+    nodes = {route.place.node, route.place.edge_node}
+    return rules.sources.births.as_of(births.then(session, nodes, at=message.received_at))
 
 
 class _Learnt(NamedTuple):
@@ -209,17 +219,14 @@ def _apply(
         except Unreadable as error:
             refusals.append(Refusal(message, error.reason, str(error)))
     objects, found = _objects(session, reads, known, rules, now)
+    # What tells its state without being asked, and is nobody's, is nothing.
+    nobodys = [it for it in reads if _unasked(it) and it.reference not in objects]
+    ignored += len(nobodys)
+    if nobodys:
+        reads = [it for it in reads if not _unasked(it) or it.reference in objects]
     door = Door(rules, objects, metrics, archived)
-    accepted: list[Read] = []
-    for read in reads:
-        if isinstance(read.content, CommandAnswer) and not read.content.ids and read.reference not in objects:
-            ignored += 1  # it tells its state without being asked, and is nobody's
-            continue
-        try:
-            door.take(read)
-            accepted.append(read)
-        except Unreadable as error:
-            refusals.append(Refusal(read.message, error.reason, str(error), read.part))
+    accepted, refused = _let_in(reads, door)
+    refusals += refused
     times = usage.remember_times(session, list(times_to_remember(accepted, objects)))
     made = door.facts(times)
     facts = _in_order(messages, quick, made, door)
@@ -233,15 +240,15 @@ def _apply(
         for read in accepted
         if isinstance(read.content, LifecycleReport)
     ]
+    origin = messages[0].origin if messages else "mqtt"
     for object_id, received in door.heard.items():
         quick.heard[object_id] = max(received, quick.heard.get(object_id, NEVER))
     keep_births(session, rules, now)
     follow_numbers(session, numbers, objects, now)
     note_skipped(session, rules.sources.births.skipped, objects, now)
-    keep_addresses(session, rules, ChainMap(objects, known.objects), now)
+    keep_addresses(session, rules, ChainMap(objects, known.objects), now, replayed=origin == "replay")
     heard = known.news(quick.heard)
     heard |= {report.object_id: quick.heard[report.object_id] for report in reports}
-    origin = messages[0].origin if messages else "mqtt"
     events = note_presence(session, heard, reports, rules, now=now, origin=origin)
     refusals += _answered(session, accepted, objects, now, rules.topic_devices)
     return (
@@ -265,6 +272,30 @@ def _apply(
             ],
         ),
     )
+
+
+def _unasked(read: Read) -> bool:
+    return isinstance(read.content, CommandAnswer) and not read.content.ids
+
+
+def _let_in(reads: Sequence[Read], door: Door) -> tuple[list[Read], Iterable[Refusal]]:
+    """What passes the door, and a refusal for each message, or part of one, of which something does not.
+
+    What one part says is taken whole or refused whole: what is replayed is then what was not taken.
+    """
+    refusals: dict[tuple[int, str | None], Refusal] = {}
+    passed: list[Read] = []
+    # Events first: checking them leaves nothing behind that a refused sample would have to take back.
+    for read in sorted(reads, key=lambda it: isinstance(it.content, tuple)):
+        key = id(read.message), read.part
+        if key in refusals:
+            continue
+        try:
+            door.take(read)
+            passed.append(read)
+        except Unreadable as error:
+            refusals[key] = Refusal(read.message, error.reason, str(error), read.part)
+    return [it for it in passed if (id(it.message), it.part) not in refusals], refusals.values()
 
 
 def _begin_registers(

@@ -163,10 +163,16 @@ def addresses(session: Session, object_ids: Collection[int]) -> dict[int, tuple[
     return found
 
 
-def keep_addresses(session: Session, heard: Mapping[int, tuple[str, Mapping[str, str]]], now: datetime) -> None:
-    """Keep through which source objects speak, where that is new."""
+def keep_addresses(
+    session: Session, heard: Mapping[int, tuple[str, Mapping[str, str]]], now: datetime, *, only_new: bool
+) -> None:
+    """Keep through which source objects speak, where that changed, or only where nothing is known yet."""
     known = addresses(session, heard)
-    news = {object_id: address for object_id, address in heard.items() if known.get(object_id) != address}
+    news = {
+        object_id: address
+        for object_id, address in heard.items()
+        if (object_id not in known if only_new else known.get(object_id) != address)
+    }
     write_many(
         session.connection(),
         "INSERT INTO device_address (object_id, source, captures, recorded_at) VALUES (?, ?, ?, ?) "

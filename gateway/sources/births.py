@@ -1,10 +1,12 @@
 """What Sparkplug births said: which metric an alias is, of which session a death is, and when a birth is asked for.
 
-The law: a value whose name is not known is never guessed; it waits until the birth that names it is there.
+The law: a value whose name is not known is never guessed; it waits until the birth that names it is there. A message
+that is replayed is named by the birth of its own time, and teaches nothing.
 """
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -53,6 +55,13 @@ class Skipped(NamedTuple):
     """The objects that were heard behind it."""
 
 
+class Born(NamedTuple):
+    """What a birth said, and when it arrived (microseconds)."""
+
+    content: Mapping[str, Any]
+    at: int
+
+
 @dataclass(slots=True)
 class Births:
     """What is known of births; `changed` is what a transaction is to keep, `asked` the edge nodes to ask.
@@ -61,7 +70,7 @@ class Births:
     """
 
     known: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    changed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    changed: dict[str, Born] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     skipped: list[Skipped] = field(default_factory=list)
     _behind: dict[str, set[str]] = field(default_factory=dict)
@@ -71,6 +80,17 @@ class Births:
     _read: dict[str, tuple[int, int]] = field(default_factory=dict)
     """The same, of messages that are read and not committed."""
     _asked_at: dict[str, float] = field(default_factory=dict)
+    _then: Mapping[str, Mapping[str, Any]] | None = None
+    """The births of the time of a message that is replayed."""
+
+    @contextmanager
+    def as_of(self, then: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+        """Read a message that is replayed with the births of its time: nothing is learnt, followed or asked for."""
+        self._then = then
+        try:
+            yield
+        finally:
+            self._then = None
 
     def settle(self) -> None:
         """What was to be kept and asked for is committed."""
@@ -97,15 +117,16 @@ class Births:
         said = sparkplug.decode(payload)
         if place.kind == "NDEATH":
             return self._death(place, said)
-        self._follow(place, said, reference, at)
-        if place.kind in BIRTHS:
-            self._born(place, said)
+        if self._then is None:
+            self._follow(place, said, reference, at)
+            if place.kind in BIRTHS:
+                self._born(place, said, at)
         event = [] if place.kind in DATA else [{"event": place.kind, "time": said.time}]
         return [*event, *self._values(place, said)]
 
     def _death(self, place: Place, said: Payload) -> list[Any]:
         session = next((it.raw for it in said.metrics if it.name == BD_SEQ), None)
-        birth = self.known.get(place.edge_node)
+        birth = self._birth(place.edge_node)
         if birth is not None and birth.get(BD_SEQ) is not None and session != birth[BD_SEQ]:
             return []  # the will of a session that is over, told late
         return [{"event": place.kind, "time": said.time, "key": f"{BD_SEQ} {session}"}]
@@ -129,7 +150,10 @@ class Births:
         if 1 < ahead <= SEQUENCE // 2:  # further on, it is one that comes again
             self.skipped.append(Skipped(place.source, last + 1, last + ahead - 1, last_at, at, frozenset(behind)))
 
-    def _born(self, place: Place, said: Payload) -> None:
+    def _birth(self, node: str) -> Mapping[str, Any] | None:
+        return (self.known if self._then is None else self._then).get(node)
+
+    def _born(self, place: Place, said: Payload, at: int) -> None:
         names = [it for it in said.metrics if it.name is not None]
         birth = {
             "aliases": {str(it.alias): it.name for it in names if it.alias is not None},
@@ -137,10 +161,11 @@ class Births:
             BD_SEQ: next((it.raw for it in names if it.name == BD_SEQ), None),
         }
         if self.known.get(place.node) != birth:
-            self.known[place.node] = self.changed[place.node] = birth
+            self.known[place.node] = birth
+            self.changed[place.node] = Born(birth, at)
 
     def _values(self, place: Place, said: Payload) -> Iterator[Any]:
-        birth = self.known.get(place.node, {})
+        birth = self._birth(place.node) or {}
         for metric in said.metrics:
             name = self._name(place, metric, birth)
             if name == BD_SEQ or metric.null:
@@ -163,6 +188,6 @@ class Births:
 
     def _ask(self, place: Place) -> None:
         now = time.monotonic()
-        if now - self._asked_at.get(place.topic, -ASK_AGAIN_SECONDS) >= ASK_AGAIN_SECONDS:
+        if self._then is None and now - self._asked_at.get(place.topic, -ASK_AGAIN_SECONDS) >= ASK_AGAIN_SECONDS:
             self._asked_at[place.topic] = now
             self.asked.add(place.topic)

@@ -76,6 +76,7 @@ from storage.tables.messages import (
     QuarantineState,
     ReceptionGap,
     SparkplugBirth,
+    SparkplugFormerBirth,
 )
 from storage.tables.registry import (
     ConnectedObject,
@@ -179,6 +180,7 @@ __all__ = [
     "Seller",
     "Source",
     "SparkplugBirth",
+    "SparkplugFormerBirth",
     "Subscription",
     "Suspension",
     "Table",

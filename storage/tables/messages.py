@@ -95,6 +95,16 @@ class SparkplugBirth(Table, table=True):
     recorded_at: datetime = Field(sa_type=Instant)
 
 
+class SparkplugFormerBirth(Table, table=True):
+    """What a birth said until another one of its node arrived: what waits from before is named by it."""
+
+    __tablename__ = "sparkplug_former_birth"
+    __table_args__: ClassVar[Any] = (PrimaryKeyConstraint("node", "until_at"),)
+    node: str
+    until_at: datetime = Field(sa_type=Instant)
+    content: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+
+
 class BrokerSession(Table, table=True):
     """The broker is known to keep a session for this client: what it does not keep any more is a gap."""
 

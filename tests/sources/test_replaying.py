@@ -126,3 +126,19 @@ def test_the_command_replays_and_discards_by_what_messages_have_in_common(
     assert run("discard", "7") == (1, "0 discarded\n7 does not wait in quarantine\n")
     assert quantities(database) == [1000]
     database.dispose()
+
+
+def test_what_says_an_event_and_usage_waits_once_and_comes_in_once(database: Database) -> None:
+    counter = "metrics: [{name: pulses, unit: unit, kind: delta, decimals: 0}]\n"
+    source = "{name: c, topic: 'c/{object}', metrics: [{path: n, metric: pulses}], events: [{path: state}]}"
+    declare(database, f"{counter}sources: [{source}]")
+    said = b'{"n": 5, "state": "online"}'
+    assert take(database, ("c/A", said)) == {"unknown_object": 1}
+    # The value cannot be taken, so the event of the same message waits with it.
+    register(database, "B")
+    assert take(database, ("c/B", b'{"n": "five", "state": "online"}')) == {"bad_number": 1}
+    register(database, "A")
+    assert Replayer(database, VirtualClock(NOON), Settings()).look() == 1
+    assert quantities(database) == [5]
+    with database.snapshot() as session:
+        assert [it.kind for it in session.exec(select(ObjectEvent))] == ["online"]

@@ -19,7 +19,7 @@ from gateway.sources.births import Births, Place
 from gateway.sources.codecs import sparkplug
 from gateway.sources.stored import load
 from gateway.telemetry import Unreadable
-from storage import gaps, outbox, quarantine
+from storage import births, gaps, outbox, quarantine
 from storage.database import Database
 from storage.errors import StorageError
 from storage.tables import ObjectEvent, Outbox
@@ -269,3 +269,48 @@ def test_a_batch_that_the_database_did_not_take_is_read_again_without_a_gap(data
     ingest_batch(database, [said("DDATA", 7)], in_force, now=NOON)
     with database.snapshot() as session:
         assert [it.gap.lost for it in gaps.listed(session)] == [1]
+
+
+def test_what_is_replayed_is_named_by_the_birth_of_its_time_and_asks_for_nothing(database: Database) -> None:
+    declare_in(database, SPARKPLUG)
+    with database.snapshot() as session:
+        in_force = Rules.of(Settings(), load(session))
+
+    def take(kind: str, seq: int, *said: bytes) -> None:
+        at = NOON + timedelta(minutes=seq)
+        body = payload(*said, seq=seq, time=MS + 60_000 * seq)
+        message = Message(topic=f"spBv1.0/G/{kind}/E/D", payload=body, received_at=at)
+        assert ingest_batch(database, [message], in_force, now=at).refused == {"unknown_object": 1}
+
+    total, count = (metric(name=name, alias=7, datatype=8, long=1_000) for name in ("Energy/Total", "count"))
+    take("DBIRTH", 1, total)
+    take("DDATA", 2, metric(alias=7, long=2_000))
+    take("DDATA", 4, metric(alias=7, long=3_000))
+    # A new firmware gives the same alias to something else.
+    take("DBIRTH", 5, count)
+    take("DDATA", 6, metric(alias=7, long=4))
+    with database.snapshot() as session:
+        asked = len(session.exec(select(Outbox)).all())
+        lost = len(gaps.listed(session))
+        born = births.known(session)
+    register(database, "G:E:D")
+    replayer = Replayer(database, VirtualClock(NOON + timedelta(hours=1)), Settings())
+    assert replayer.look() == 5
+    # Readings of 1, 2 and 3 Wh in kWh with 3 decimals; 4 counted, with 6.
+    assert quantities(database) == [1_000, 2_000, 3_000, 4_000_000]
+    with database.snapshot() as session:
+        assert (len(session.exec(select(Outbox)).all()), len(gaps.listed(session))) == (asked, lost)
+        assert births.known(session) == born
+    assert not ingest_batch(
+        database,
+        [
+            Message(
+                topic="spBv1.0/G/DDATA/E/D",
+                payload=payload(metric(alias=7, long=5), seq=7, time=MS + 420_000),
+                received_at=NOON + timedelta(hours=2),
+            )
+        ],
+        in_force,
+        now=NOON + timedelta(hours=2),
+    ).refused
+    assert quantities(database)[-1] == 5_000_000
