@@ -28,7 +28,7 @@ from billing.telling import (
     told_by,
     waiting,
 )
-from billing.timeline import Said, event_row, free_key, known_object
+from billing.timeline import COMMAND_EXPIRY_SECONDS, Said, event_row, free_key, known_object
 from storage import catalogue as declared
 from storage import items, outbox, registry
 from storage.tables import RENEWALS, Contract, Subscription
@@ -152,6 +152,7 @@ def activate(
     key: str = "",
     *,
     topic_devices: str = "devices",
+    command_expiry_seconds: int = COMMAND_EXPIRY_SECONDS,
 ) -> list[Outcome]:
     """Activate objects: for each a contract item named like it, with the schedules of its whole term at 0.
 
@@ -213,7 +214,9 @@ def activate(
             granted[row.id] = (row, owners, term)
             outcomes.append(_activated(row, term))
         tell[row.id] = NOTHING if request.acknowledged else told
-    said = Said(now=now, origin=origin, key=key, topic_devices=topic_devices)
+    said = Said(
+        now=now, origin=origin, key=key, topic_devices=topic_devices, command_expiry_seconds=command_expiry_seconds
+    )
     _write_activations(session, granted, now=now, origin=origin, key=key)
     tell_activated(session, [(row, tell[row.id]) for row, _, _ in granted.values()], said)
     _write_waiting(session, waits, tell, said)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from sqlmodel import Session
@@ -241,12 +241,19 @@ def new_object(reference: str, body: CreateBody) -> NewObject:
     )
 
 
+class _Where(TypedDict):
+    topic_devices: str
+    command_expiry_seconds: int
+
+
+def _where(said: Said) -> _Where:
+    return {"topic_devices": said.topic_devices, "command_expiry_seconds": said.command_expiry_seconds}
+
+
 def _create(session: Session, reference: str, body: CreateBody, said: Said) -> Outcome:
     new = new_object(reference, body)
     status: Literal["draft", "pending"] = "draft" if body.draft else "pending"
-    return registry.create_objects(
-        session, [new], status, said.now, said.origin, said.key, topic_devices=said.topic_devices
-    )[0]
+    return registry.create_objects(session, [new], status, said.now, said.origin, said.key, **_where(said))[0]
 
 
 def _activate(session: Session, reference: str, body: ActivateBody, said: Said) -> Outcome:
@@ -261,7 +268,7 @@ def _activate(session: Session, reference: str, body: ActivateBody, said: Said) 
         notice_days=body.notice_days,
         starts=body.starts,
     )
-    return lifecycle.activate(session, [request], said.now, said.origin, said.key, topic_devices=said.topic_devices)[0]
+    return lifecycle.activate(session, [request], said.now, said.origin, said.key, **_where(said))[0]
 
 
 def _confirm(session: Session, reference: str, _body: ConfirmBody, said: Said) -> Outcome:
@@ -281,6 +288,7 @@ def _terminate(session: Session, reference: str, body: TerminateBody, said: Said
         fee=body.fee,
         subscription=body.subscription,
         topic_devices=said.topic_devices,
+        command_expiry_seconds=said.command_expiry_seconds,
     )
 
 
@@ -346,6 +354,15 @@ def _decide(use_case: Callable[..., ObjectInfo]) -> Run:
     return run
 
 
+def _told_on(use_case: Callable[..., ObjectInfo]) -> Run:
+    """One of which the object may be told."""
+
+    def run(session: Session, reference: str, body: DayBody, said: Said) -> Outcome:
+        return use_case(session, reference, body.on, said.now, said.origin, said.key, **_where(said))
+
+    return run
+
+
 def _dated(use_case: Callable[..., ObjectInfo]) -> Run:
     def run(session: Session, reference: str, body: DayBody, said: Said) -> Outcome:
         return use_case(session, reference, body.on, said.now, said.origin, said.key, topic_devices=said.topic_devices)
@@ -366,8 +383,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "create": Command(CreateBody, _create),
         "confirm": Command(ConfirmBody, _confirm),
         "activate": Command(ActivateBody, _activate),
-        "suspend": Command(DayBody, _dated(lifecycle.suspend)),
-        "resume": Command(DayBody, _dated(lifecycle.resume)),
+        "suspend": Command(DayBody, _told_on(lifecycle.suspend)),
+        "resume": Command(DayBody, _told_on(lifecycle.resume)),
         "change_plan": Command(ChangePlanBody, _change_plan),
         "change_price": Command(ChangePriceBody, _change_price),
         "transfer": Command(TransferBody, _transfer),

@@ -18,12 +18,12 @@ from billing.core.errors import BillingError, Conflict, Invalid
 from billing.core.lifecycle import check_reference
 from billing.preview import contracts_of, preview
 from billing.recording import Said
+from billing.timeline import COMMAND_EXPIRY_SECONDS
 from billing.wire import parse_object
 from storage import control, outbox
 from storage.types import canonical_json
 
 PAYLOAD_LIMIT_BYTES = 65_536
-EXPIRY_SECONDS = 86_400
 ORIGIN = "control"
 
 
@@ -58,7 +58,7 @@ def execute(
     *,
     topics: Topics = DEFAULT_TOPICS,
     payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES,
-    expiry_seconds: int = EXPIRY_SECONDS,
+    expiry_seconds: int = COMMAND_EXPIRY_SECONDS,
 ) -> None:
     """Do what a control message asks, once, and put the answer into the outbox.
 

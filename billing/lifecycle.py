@@ -22,6 +22,7 @@ from billing.pooling import plan_pools
 from billing.recording import Said, commanded, record
 from billing.telling import tell
 from billing.terms import end_terms
+from billing.timeline import COMMAND_EXPIRY_SECONDS
 from storage import items
 
 __all__ = [
@@ -70,13 +71,16 @@ def suspend(
     key: str = "",
     *,
     topic_devices: str = "devices",
+    command_expiry_seconds: int = COMMAND_EXPIRY_SECONDS,
 ) -> ObjectInfo:
     """Suspend an active object from the local day `on` (the present one unless given) on, that day included.
 
     What was charged for days since then is looked at again by the next close. Raises NotFound, Refused, or Invalid
     for a day that is to come or outside the term.
     """
-    said = Said(now=now, origin=origin, key=key, topic_devices=topic_devices)
+    said = Said(
+        now=now, origin=origin, key=key, topic_devices=topic_devices, command_expiry_seconds=command_expiry_seconds
+    )
     return _suspended_days(session, reference, on, said, command="suspend", kind="suspended", change=suspend_from)
 
 
@@ -89,13 +93,16 @@ def resume(
     key: str = "",
     *,
     topic_devices: str = "devices",
+    command_expiry_seconds: int = COMMAND_EXPIRY_SECONDS,
 ) -> ObjectInfo:
     """Resume a suspended object from the local day `on` (the present one unless given) on, which is billed again.
 
     A day before the suspension takes it back. Raises NotFound, Refused, or Invalid for a day to come or outside the
     term.
     """
-    said = Said(now=now, origin=origin, key=key, topic_devices=topic_devices)
+    said = Said(
+        now=now, origin=origin, key=key, topic_devices=topic_devices, command_expiry_seconds=command_expiry_seconds
+    )
     return _suspended_days(session, reference, on, said, command="resume", kind="resumed", change=resume_from)
 
 
@@ -138,6 +145,7 @@ def terminate(
     fee: Fee = "none",
     subscription: str | None = None,
     topic_devices: str = "devices",
+    command_expiry_seconds: int = COMMAND_EXPIRY_SECONDS,
 ) -> ObjectInfo:
     """End an object for good; `on` is its last local day of service (the present one unless given), and is billed.
 
@@ -169,7 +177,9 @@ def terminate(
     if goes_on:
         detail["subscription"] = running[0].last.subscription
     contracts = {item.contract_id for line in running for item in line.items}
-    said = Said(now=now, origin=origin, key=key, topic_devices=topic_devices)
+    said = Said(
+        now=now, origin=origin, key=key, topic_devices=topic_devices, command_expiry_seconds=command_expiry_seconds
+    )
     if not goes_on:
         tell(session, row, "terminate", {line.last.plan_version_id for line in running}, said)
     done = record(

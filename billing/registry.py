@@ -21,7 +21,7 @@ from billing.activation import (
 from billing.core.errors import BillingError, Conflict, Invalid
 from billing.core.lifecycle import check_reference
 from billing.owners import Names, Owners
-from billing.timeline import event_row
+from billing.timeline import COMMAND_EXPIRY_SECONDS, event_row
 from storage import registry
 from storage.types import canonical_json
 
@@ -59,6 +59,7 @@ def create_objects(
     key: str = "",
     *,
     topic_devices: str = "devices",
+    command_expiry_seconds: int = COMMAND_EXPIRY_SECONDS,
 ) -> list[Outcome]:
     """Create objects, and activate those that ask for it; one outcome for each, in their order.
 
@@ -109,11 +110,22 @@ def create_objects(
         for entry, _ in good.values()
         if entry.activate
     ]
+    activated_now: list[Outcome] = []
+    if requests:
+        activated_now = activate(
+            session,
+            requests,
+            now,
+            origin,
+            key,
+            topic_devices=topic_devices,
+            command_expiry_seconds=command_expiry_seconds,
+        )
     activated = {
         request.reference: outcome
         for request, outcome in zip(
             requests,
-            activate(session, requests, now, origin, key, topic_devices=topic_devices) if requests else [],
+            activated_now,
             strict=True,
         )
     }

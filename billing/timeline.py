@@ -11,6 +11,8 @@ from billing.core.errors import NotFound
 from storage import registry
 from storage.types import to_micros
 
+COMMAND_EXPIRY_SECONDS = 86_400
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
@@ -20,7 +22,7 @@ class Said:
     origin: str
     key: str = ""
     topic_devices: str = "devices"
-    command_expiry_seconds: int = 86_400
+    command_expiry_seconds: int = COMMAND_EXPIRY_SECONDS
     """How long a command to the object is worth anything, where it does not say so itself."""
 
 

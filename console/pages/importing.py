@@ -49,6 +49,7 @@ def _create(ask: Ask, session: Session, text: str) -> tuple[list[registry.NewObj
         ask.now,
         ask.origin,
         topic_devices=ask.house.settings.topic_devices,
+        command_expiry_seconds=ask.house.settings.command_expiry_seconds,
     )
     done = []
     for (line, new), outcome in zip(good, outcomes, strict=True):

@@ -256,6 +256,7 @@ def _imported(session: Session, behind: Service, who: Principal, raw: Mapping[st
             now=behind.clock.now(),
             origin=f"api:{who.name}",
             topic_devices=behind.settings.topic_devices,
+            command_expiry_seconds=behind.settings.command_expiry_seconds,
         )
         for (index, new), outcome in zip(chosen, outcomes, strict=True):
             if isinstance(outcome, BillingError):

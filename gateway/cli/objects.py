@@ -75,7 +75,13 @@ def create(
 
         def done(inside: "Session") -> "ObjectInfo":
             (outcome,) = registry.create_objects(
-                inside, [new], status="pending" if pending else "draft", now=now, origin="cli"
+                inside,
+                [new],
+                status="pending" if pending else "draft",
+                now=now,
+                origin="cli",
+                topic_devices=parts.settings.topic_devices,
+                command_expiry_seconds=parts.settings.command_expiry_seconds,
             )
             if isinstance(outcome, BillingError):
                 raise outcome
@@ -123,7 +129,13 @@ def import_(file: Path, *, all_or_nothing: bool) -> int:
             chunk = good[start : start + size]
             with parts.database.transaction() as session:
                 outcomes = registry.create_objects(
-                    session, [new for _, new in chunk], status="pending", now=parts.clock.now(), origin="import"
+                    session,
+                    [new for _, new in chunk],
+                    status="pending",
+                    now=parts.clock.now(),
+                    origin="import",
+                    topic_devices=parts.settings.topic_devices,
+                    command_expiry_seconds=parts.settings.command_expiry_seconds,
                 )
                 refused = [
                     (line, outcome.message)

@@ -70,7 +70,12 @@ def migrate(
     if everyone == bool(contracts):
         raise click.UsageError("say whose price changes: --all, or --contract NAME for each contract")
     with house() as parts, parts.database.transaction() as session:
-        said = Said(now=parts.clock.now(), origin="cli", topic_devices=parts.settings.topic_devices)
+        said = Said(
+            now=parts.clock.now(),
+            origin="cli",
+            topic_devices=parts.settings.topic_devices,
+            command_expiry_seconds=parts.settings.command_expiry_seconds,
+        )
         named = contracts or [it.contract for it in subscribed.to_plan(session, plan, None)]
         if dry_run:
             shown = preview(

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlmodel import col, select
 
-from billing import answering
+from billing import answering, control
 from billing.catalogue.problems import CatalogueInvalid
 from billing.core.errors import Conflict, Invalid
 from config.settings import Settings
@@ -15,7 +15,7 @@ from gateway.message import Message, Rules
 from storage import registry
 from storage.database import Database
 from storage.tables import ContractItem, DeviceCommand, ObjectEvent, Outbox
-from tests.usecases.changing import World, contract, fee, plans
+from tests.usecases.changing import World, contract, fee, noon, plans
 
 RULES = Rules.of(Settings())
 APRIL = date(2022, 4, 1)
@@ -142,3 +142,19 @@ def test_one_activation_may_say_otherwise_than_its_plan(sqlite_database: Databas
 def test_a_length_of_time_is_checked_in_the_file(sqlite_database: Database) -> None:
     with pytest.raises(CatalogueInvalid, match="write a number with s, m, h or d"):
         world(sqlite_database, "device_command_expires: soon")
+
+
+def test_what_a_plan_has_told_expires_as_the_gateway_says(sqlite_database: Database) -> None:
+    world(sqlite_database, ALL)
+    create = {"request_id": "c", "contract": "C", "subscription": "P", "activate": True, "starts_on": "2022-04-01"}
+    bodies = {"create": create, "suspend": {}, "resume": {}, "terminate": {}}
+    for command, body in bodies.items():
+        message = control.ControlMessage(
+            object_reference="IOT_9", command=command, body=json.dumps({"request_id": "c", **body}).encode()
+        )
+        with sqlite_database.transaction() as session:
+            control.execute(session, message, now=noon(APRIL), expiry_seconds=60)
+    with sqlite_database.snapshot() as session:
+        commands = session.exec(select(DeviceCommand).order_by(col(DeviceCommand.id))).all()
+    assert [each.name for each in commands] == ["activate", "suspend", "resume", "terminate"]
+    assert {each.expires_at - each.requested_at for each in commands} == {timedelta(seconds=60)}
