@@ -52,6 +52,11 @@ def answer(session: Session, said: Answer, now: datetime, origin: str, *, topic_
     return None
 
 
+def any_overdue(session: Session, now: datetime) -> bool:
+    """Whether there is any command to settle."""
+    return downlink.any_overdue(session, now)
+
+
 def expire(session: Session, now: datetime) -> int:
     """Settle the commands that nothing became of in time, a portion of them; how many."""
     found = downlink.overdue(session, now, EXPIRED_AT_A_TIME)

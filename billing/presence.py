@@ -38,13 +38,31 @@ class OfflineAfter:
 NEVER = OfflineAfter()
 
 
-def look(session: Session, after: OfflineAfter, now: datetime) -> int:
-    """Note as offline what was silent for too long; how many."""
-    sources = {
-        row.name: duration(row.definition["offline_after"])
-        for row in stored.in_force(session)
-        if row.definition.get("offline_after")
-    }
+def any_due(session: Session, now: datetime) -> bool:
+    """Whether any report of presence is to be decided."""
+    return settling.any_due(session, now)
+
+
+def look(
+    session: Session,
+    after: OfflineAfter,
+    now: datetime,
+    *,
+    listening_since: datetime | None = None,
+    debounce: timedelta = timedelta(0),
+) -> int:
+    """Note as offline what was silent for too long; how many.
+
+    Silence counts from `listening_since` on: while nobody listened, nobody was silent. What has to hold for the
+    `debounce` before it is an event (a source may say another one) is noted that much later.
+    """
+    sources: dict[str, timedelta] = {}
+    holds: dict[str, timedelta] = {}
+    for row in stored.in_force(session):
+        if row.definition.get("offline_after"):
+            sources[row.name] = duration(row.definition["offline_after"])
+        if row.definition.get("presence_debounce"):
+            holds[row.name] = duration(row.definition["presence_debounce"])
     lengths = [*sources.values(), *after.kinds.values(), *([] if after.default is None else [after.default])]
     if not lengths:
         return 0
@@ -53,8 +71,12 @@ def look(session: Session, after: OfflineAfter, now: datetime) -> int:
         silent = []
         for it in found:
             length = sources.get(it.source or "") or after.kinds.get(it.kind) or after.default
-            if length is not None and it.last_seen_at + length + inactivity.RESOLUTION <= now:
-                silent.append((it, length))
+            if length is None:
+                continue
+            heard = it.last_seen_at if listening_since is None else max(it.last_seen_at, listening_since)
+            hold = holds.get(it.source or "", debounce)
+            if heard + length + hold + inactivity.RESOLUTION <= now:
+                silent.append((it, length + (heard - it.last_seen_at)))
         marked += inactivity.mark(session, silent, now)
     return marked
 

@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         description="Messages over a limit that wait in quarantine, by object, limit and hour; others are counted.",
     )
     quarantine_days: int = Field(90, ge=1, description="How long replayed and discarded messages are kept.")
+    history_days: int = Field(
+        400,
+        ge=7,
+        description="How long answers to requests, what was sent, settled commands and runs of closes are kept.",
+    )
     quarantine_limit_bytes: int = Field(
         1_073_741_824,
         ge=1_048_576,

@@ -29,7 +29,7 @@ from gateway.sessions import SessionKeeper
 from gateway.sources.source import Sources
 from gateway.sources.stored import WATCH_SECONDS, Watch, load
 from gateway.webhooks import Deliverer
-from storage import members, quarantine
+from storage import history, members, quarantine
 from storage.database import Database
 from storage.errors import StorageError
 from storage.locks import claim
@@ -105,6 +105,7 @@ class Gateway:
         self._offline_after = presence.OfflineAfter.read(settings.offline_after)
         self._replayer = Replayer(database, clock, settings)
         self._alarms = Alarms()
+        self._listening_since: datetime | None = None
         self._handed_over = False
         self._missed: set[str] = set()
 
@@ -176,6 +177,12 @@ class Gateway:
 
     def _caught_up(self) -> bool:
         return self._receiver is not None and self._receiver.connected and self._receiver.idle
+
+    def _listens(self) -> bool:
+        """Whether all that objects say arrives here or at a member that is at work."""
+        if self._receiver is None or not self._receiver.connected:
+            return False
+        return not self._missed
 
     def _stored(self) -> int:
         return 0 if self._receiver is None else self._receiver.stored
@@ -264,6 +271,10 @@ class Gateway:
 
     def _expire_commands(self) -> None:
         try:
+            with self._database.snapshot() as session:
+                now = self._clock.now()
+                if not (answering.any_overdue(session, now) or presence.any_due(session, now)):
+                    return
             with self._database.transaction() as session:
                 if claim(session, "device_commands"):
                     answering.expire(session, self._clock.now())
@@ -272,10 +283,22 @@ class Gateway:
             log.warning("commands and reports of presence could not be settled: %s", error)
 
     def _look_for_inactivity(self) -> None:
+        now = self._clock.now()
         try:
+            if not self._listens():
+                self._listening_since = None
+                return
+            # Objects are silent only as far as we listened: what came meanwhile may not have waited.
+            self._listening_since = self._listening_since or now
             with self._database.transaction() as session:
                 if claim(session, "inactivity"):
-                    presence.look(session, self._offline_after, self._clock.now())
+                    presence.look(
+                        session,
+                        self._offline_after,
+                        now,
+                        listening_since=self._listening_since,
+                        debounce=timedelta(seconds=self._settings.presence_debounce_seconds),
+                    )
         except StorageError as error:
             log.warning("objects that are silent could not be looked for: %s", error)
 
@@ -286,7 +309,13 @@ class Gateway:
 
     def _keep_house(self) -> None:
         """Each in a transaction of its own: what one of them cannot do keeps no other from being done."""
-        for work in (self._make_partitions, self._tidy_quarantine, self._end_terms, self._take_planned):
+        for work in (
+            self._make_partitions,
+            self._tidy_quarantine,
+            self._tidy_history,
+            self._end_terms,
+            self._take_planned,
+        ):
             try:
                 with self._database.transaction() as session:
                     if claim(session, "housekeeping"):  # else another process is at it
@@ -300,6 +329,9 @@ class Gateway:
     def _tidy_quarantine(self, session: Session, now: datetime) -> None:
         kept_since = now - timedelta(days=self._settings.quarantine_days)
         quarantine.tidy(session, resolved_before=kept_since, limit_bytes=self._settings.quarantine_limit_bytes)
+
+    def _tidy_history(self, session: Session, now: datetime) -> None:
+        history.tidy(session, before=now - timedelta(days=self._settings.history_days))
 
     def _end_terms(self, session: Session, now: datetime) -> None:
         lifecycle.end_terms(session, now, topic_devices=self._settings.topic_devices)

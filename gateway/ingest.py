@@ -26,14 +26,14 @@ from gateway.aside import keep_addresses, keep_births, note_presence
 from gateway.attached import from_kept
 from gateway.door import Door, reported, times_to_remember
 from gateway.following import follow_numbers, note_skipped
-from gateway.limiting import keep
+from gateway.limiting import keep_all
 from gateway.message import Message, Read, Refusal, Rules
 from gateway.quick_batch import NEVER, Taken, take_quickly
 from gateway.reading import read_own, read_source
 from gateway.sources.numbering import Numbered
 from gateway.sources.quick import QuickSources
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
-from storage import births, partitions, quarantine, usage
+from storage import births, downlink, partitions, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
@@ -73,7 +73,7 @@ def _apply_and_keep(
     applied, refusals, learnt = _apply(session, messages, rules, now=now, known=known)
     for refusal in refusals:
         applied.refused[refusal.reason] += 1
-        keep(session, refusal, rules)
+    keep_all(session, refusals, rules)
     return applied, learnt
 
 
@@ -97,7 +97,7 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
             raise
         except Exception as error:  # noqa: BLE001 - one poison message must never pin the window
             with database.transaction() as session:
-                keep(session, Refusal(message, "failed", f"{type(error).__name__}: {error}"), rules)
+                keep_all(session, [Refusal(message, "failed", f"{type(error).__name__}: {error}")], rules)
             one = Applied(refused=Counter({"failed": 1}))
         total.records += one.records
         total.duplicates += one.duplicates
@@ -321,9 +321,16 @@ def _answered(
     session: Session, accepted: Sequence[Read], objects: Mapping[str, int], now: datetime, topic_devices: str
 ) -> Iterable[Refusal]:
     """Settle the commands that objects answered; a refusal for each answer to a command that was never given."""
-    for read in accepted:
+    answers = [read for read in accepted if isinstance(read.content, CommandAnswer)]
+    if not answers:
+        return
+    # Whoever tells its state without being asked is not looked up one by one.
+    waiting = downlink.with_open(session, {objects[read.reference] for read in answers})
+    for read in answers:
         if isinstance(read.content, CommandAnswer):
             content, message = read.content, read.message
+            if not content.ids and objects[read.reference] not in waiting:
+                continue
             said = Answer(
                 objects[read.reference],
                 content.ids,

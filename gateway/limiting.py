@@ -60,12 +60,27 @@ def keep_over_limit(database: Database, messages: Sequence[Message], rules: Rule
     """Quarantine a sample of messages that are over the limit, and count the others, in one transaction."""
     sentence = f"more than {most} messages a minute on this topic (METERGATE_LIMIT_MESSAGES_MINUTE)"
     with database.transaction() as session:
-        for message in messages:
-            keep(session, Refusal(message, TOO_MANY, sentence), rules)
+        keep_all(session, [Refusal(message, TOO_MANY, sentence) for message in messages], rules)
 
 
-def keep(session: Session, refusal: Refusal, rules: Rules) -> None:
-    """Quarantine what is refused; of what is over a limit, a sample an hour."""
+def keep_all(session: Session, refusals: Sequence[Refusal], rules: Rules) -> None:
+    """Quarantine what is refused; of what is over a limit, a sample an hour: the rest costs a few statements in all."""
+    limited: dict[tuple[str, str | None, str | None, datetime], list[Refusal]] = {}
+    for refusal in refusals:
+        source, reference = _whose(refusal, rules)
+        if refusal.reason not in LIMITED:
+            _keep(session, refusal, source, reference)
+            continue
+        # Where the object is not known, a topic is as good.
+        who = refusal.message.topic if reference is None else None
+        window = lost.window_of(refusal.message.received_at)
+        limited.setdefault((refusal.reason, reference or who, source, window), []).append(refusal)
+    for alike in limited.values():
+        _keep_sample(session, alike, rules)
+
+
+def _whose(refusal: Refusal, rules: Rules) -> tuple[str | None, str | None]:
+    """The source and the object of a refused message, as far as they are known."""
     message = refusal.message
     route = None if message.topic.startswith(f"{rules.topic_devices}/") else rules.sources.route(message.topic)
     reference = refusal.part
@@ -74,9 +89,11 @@ def keep(session: Session, refusal: Refusal, rules: Rules) -> None:
     elif reference is None:
         with contextlib.suppress(Unreadable):
             reference = address_of(message.topic, rules.topic_devices)[0]
-    source = None if route is None else route.source
-    if refusal.reason in LIMITED and not _sampled(session, refusal, reference, source or "", rules):
-        return
+    return None if route is None else route.source, reference
+
+
+def _keep(session: Session, refusal: Refusal, source: str | None, reference: str | None) -> None:
+    message = refusal.message
     quarantine.put(
         session,
         topic=message.topic,
@@ -92,27 +109,31 @@ def keep(session: Session, refusal: Refusal, rules: Rules) -> None:
     )
 
 
-def _sampled(session: Session, refusal: Refusal, reference: str | None, source: str, rules: Rules) -> bool:
-    """Whether it is of the sample; the alarm is raised, and what is not is counted."""
-    message = refusal.message
-    at = message.received_at
-    since = lost.window_of(at)
+def _keep_sample(session: Session, alike: Sequence[Refusal], rules: Rules) -> None:
+    """Of messages of one object over one limit in one hour: the sample, the alarm, and the number of the others."""
+    first, last = alike[0], alike[-1].message.received_at
+    source, reference = _whose(first, rules)
+    message, reason = first.message, first.reason
+    since = lost.window_of(message.received_at)
     identity = lost.object_id(session, reference)
     if identity is not None:
         raise_once(
             session,
             identity,
             kind="limit_exceeded",
-            window=f"{refusal.reason} {since:%Y-%m-%dT%H}",
-            occurred_at=at,
-            now=at,
-            detail={"limit": refusal.reason, "detail": refusal.detail},
+            window=f"{reason} {since:%Y-%m-%dT%H}",
+            occurred_at=message.received_at,
+            now=message.received_at,
+            detail={"limit": reason, "detail": first.detail},
         )
-    kept = quarantine.kept_since(session, reason=refusal.reason, since=since, reference=reference, topic=message.topic)
-    if kept < rules.sample:
-        return True
+    kept = quarantine.kept_since(session, reason=reason, since=since, reference=reference, topic=message.topic)
+    sample = max(rules.sample - kept, 0)
+    for refusal in alike[:sample]:
+        _keep(session, refusal, source, reference)
+    uncounted = len(alike) - sample
+    if uncounted <= 0:
+        return
     if identity is None:
-        quarantine.count_lost(session, reason=refusal.reason, source=source, at=at)
+        quarantine.count_lost(session, reason=reason, source=source or "", at=last, messages=uncounted)
     else:
-        lost.note_lost(session, identity, source=source, at=at, now=at)
-    return False
+        lost.note_lost(session, identity, source=source or "", at=last, now=last, messages=uncounted)

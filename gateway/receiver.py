@@ -38,6 +38,8 @@ STEADY_SECONDS = 10.0
 """A connection that lasted so long was a good one: after it the first try comes soon again."""
 BRIEF_CONNECTIONS = 3
 """So many connections in a row that did not last: somebody else wants this session."""
+QUIET_SECONDS = 0.01
+"""A broker that has more sends it sooner: between two batches of a backlog nothing is idle."""
 INBOX_KEPT = timedelta(days=90)
 """How long the time given to a message with an id but no time is remembered."""
 FORGET_EVERY = timedelta(days=1)
@@ -118,7 +120,7 @@ class Receiver:
         self._last_error = "no answer yet"
         self._forgotten_at: datetime | None = None
         self._stored = 0
-        self._busy = False
+        self._waits_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="metergate-ingest", daemon=True)
 
     @property
@@ -133,8 +135,9 @@ class Receiver:
 
     @property
     def idle(self) -> bool:
-        """Whether all that was received is committed."""
-        return not self._busy
+        """Whether all that was received is committed, and the broker had nothing more for a while."""
+        since = self._waits_since
+        return since is not None and time.monotonic() - since >= QUIET_SECONDS
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes, and begin to work."""
@@ -224,18 +227,22 @@ class Receiver:
             self._subscribed.set()
             self._collect(link)
             # An interrupted link gives out what it holds, then nothing.
-            while (batch := link.receive(self._settings.batch_max)) or not self._stopping.is_set():
-                self._busy = True
+            while (batch := self._wait(link)) or not self._stopping.is_set():
                 self._take(link, batch)
-                self._busy = False
         except LinkError as error:
             return error
         except StorageError as error:
             return LinkError(f"the database could not note the connection: {error}")
         finally:
-            self._busy = False
             link.close()
         return None
+
+    def _wait(self, link: Link) -> Sequence[Publication]:
+        self._waits_since = time.monotonic()
+        try:
+            return link.receive(self._settings.batch_max)
+        finally:
+            self._waits_since = None
 
     def _take(self, link: Link, batch: Sequence[Publication]) -> None:
         """Settle a batch, each command alone, in the order of arrival. Raises LinkError."""
@@ -341,6 +348,11 @@ class Receiver:
         now = self._clock.now()
         # A clock that went back must not put this off for as long as it went.
         if self._forgotten_at is None or not self._forgotten_at <= now < self._forgotten_at + FORGET_EVERY:
+            try:
+                with self._database.transaction() as session:
+                    usage.forget_times(session, before=now - INBOX_KEPT)
+            except StorageError as error:
+                # The batch before is committed: it is not to be taken again for this.
+                log.warning("times that were given long ago are forgotten later: %s", error)
+                return
             self._forgotten_at = now
-            with self._database.transaction() as session:
-                usage.forget_times(session, before=now - INBOX_KEPT)

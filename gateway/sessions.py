@@ -79,8 +79,9 @@ class SessionKeeper:
     def on_drops(self, dropped: int, at: datetime) -> None:
         """The broker said how many messages it dropped since it was started."""
         with self._changed:
-            if self._pending and isinstance(self._pending[-1], _Drops):
-                self._pending.pop()
+            last = self._pending[-1] if self._pending else None
+            if isinstance(last, _Drops) and last.dropped <= dropped:
+                self._pending.pop()  # a smaller number is that of a broker that was started anew
             self._pending.append(_Drops(dropped, at))
             self._changed.notify()
 
@@ -126,8 +127,12 @@ class SessionKeeper:
             try:
                 with self._database.transaction() as session:
                     gap = self._note(session, note)
-            except StorageError as error:
-                log.warning("the state of the broker's session waits for the database: %s", error)
+            except Exception as error:
+                log.warning(
+                    "the state of the broker's session waits for the database: %s",
+                    error,
+                    exc_info=not isinstance(error, StorageError),
+                )
                 with self._changed:
                     self._pending.appendleft(note)
                 return False

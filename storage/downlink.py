@@ -100,6 +100,24 @@ def overdue(session: Session, now: datetime, limit: int) -> Sequence[DeviceComma
     return session.exec(query.with_for_update()).all()
 
 
+def any_overdue(session: Session, now: datetime) -> bool:
+    """Whether any command is overdue."""
+    return (
+        session.exec(select(DeviceCommand.id).where(col(DeviceCommand.waits_until) <= now).limit(1)).first() is not None
+    )
+
+
+def with_open(session: Session, object_ids: Collection[int]) -> set[int]:
+    """Those of these objects that have a command which waits for its answer."""
+    found: set[int] = set()
+    for part in chunks(object_ids):
+        query = select(DeviceCommand.object_id).where(
+            col(DeviceCommand.object_id).in_(part), col(DeviceCommand.waits_until).is_not(None)
+        )
+        found |= set(session.exec(query))
+    return found
+
+
 def unsent(session: Session, ids: Collection[int]) -> Sequence[DeviceCommand]:
     """Those of these commands of which it is not known yet that they left, locked until the commit."""
     rows: list[DeviceCommand] = []

@@ -24,8 +24,8 @@ def object_id(session: Session, reference: str | None) -> int | None:
     return session.exec(select(ConnectedObject.id).where(ConnectedObject.reference == reference)).first()
 
 
-def note_lost(session: Session, identity: int, *, source: str, at: datetime, now: datetime) -> None:
-    """One more message of an object that is gone."""
+def note_lost(session: Session, identity: int, *, source: str, at: datetime, now: datetime, messages: int = 1) -> None:
+    """So many more messages of an object that are gone."""
     begin = window_of(at)
     query = select(ReceptionGap).where(
         ReceptionGap.object_id == identity,
@@ -46,7 +46,7 @@ def note_lost(session: Session, identity: int, *, source: str, at: datetime, now
             lost=0,
             recorded_at=now,
         )
-    gap.lost = (gap.lost or 0) + 1
+    gap.lost = (gap.lost or 0) + messages
     gap.ends_at = at if gap.ends_at is None else max(gap.ends_at, at)
     session.add(gap)
     session.flush()

@@ -84,12 +84,12 @@ def _room(session: Session, size: int) -> bool:
     return taken.rowcount == 1
 
 
-def count_lost(session: Session, *, reason: str, source: str, at: datetime) -> None:
-    """Count a message that is not kept, by day, reason and source."""
+def count_lost(session: Session, *, reason: str, source: str, at: datetime, messages: int = 1) -> None:
+    """Count messages that are not kept, by day, reason and source."""
     row = session.get(QuarantineOverflow, (at.date(), reason, source))
     if row is None:
         row = QuarantineOverflow(day=at.date(), reason=reason, source=source, messages=0, first_at=at, last_at=at)
-    row.messages += 1
+    row.messages += messages
     row.last_at = max(row.last_at, at)
     session.add(row)
     session.flush()

@@ -35,6 +35,12 @@ def keep(session: Session, reports: Sequence[Reported], *, now: datetime, origin
     )
 
 
+def any_due(session: Session, now: datetime) -> bool:
+    """Whether any report is to be decided."""
+    query = select(PresenceReport.id).where(col(PresenceReport.waits_until) <= now).limit(1)
+    return session.exec(query).first() is not None
+
+
 def settle(session: Session, now: datetime) -> int:
     """Decide the reports whose time has come, for a portion of the objects; how many events that makes."""
     due = select(PresenceReport.object_id).where(col(PresenceReport.waits_until) <= now).distinct()

@@ -138,3 +138,20 @@ def test_a_report_that_comes_after_its_time_was_decided_brings_the_timeline_to_w
     assert settled(database, NOON + 90 * SECOND) == 1
     assert told(database) == [("offline", NOON), ("online", NOON + 10 * SECOND)]
     assert state(database) == (True, NOON + 10 * SECOND)
+
+
+def test_what_nobody_listened_to_is_no_silence(database: Database) -> None:
+    hear(database, NOON)
+    back = NOON + 8 * HOUR
+    with database.transaction() as session:
+        assert look(session, AFTER, back + timedelta(minutes=1), listening_since=back) == 0
+        assert look(session, AFTER, back + timedelta(minutes=62), listening_since=back) == 1
+    assert told(database) == [("offline", back + HOUR)]
+
+
+def test_a_silence_that_has_to_hold_is_told_later(database: Database) -> None:
+    hear(database, NOON)
+    with database.transaction() as session:
+        assert look(session, AFTER, NOON + timedelta(minutes=85), debounce=timedelta(minutes=30)) == 0
+        assert look(session, AFTER, NOON + timedelta(minutes=92), debounce=timedelta(minutes=30)) == 1
+    assert told(database) == [("offline", NOON + HOUR)]

@@ -1,7 +1,7 @@
 """what sparkplug births said before the last one
 
 Revision ID: 0047
-Revises: 0042
+Revises: 0052
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from storage.types import Instant, Json
 
 revision = "0047"
-down_revision = "0042"
+down_revision = "0052"
 branch_labels = None
 depends_on = None
 
