@@ -120,6 +120,7 @@ class Receiver:
         self._last_error = "no answer yet"
         self._forgotten_at: datetime | None = None
         self._stored = 0
+        self._busy = False
         self._waits_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="metergate-ingest", daemon=True)
 
@@ -137,7 +138,7 @@ class Receiver:
     def idle(self) -> bool:
         """Whether all that was received is committed, and the broker had nothing more for a while."""
         since = self._waits_since
-        return since is not None and time.monotonic() - since >= QUIET_SECONDS
+        return not self._busy and (since is None or time.monotonic() - since >= QUIET_SECONDS)
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes, and begin to work."""
@@ -224,6 +225,7 @@ class Receiver:
             session_present = link.open()
             log.info("connected to the broker; %s session", "the kept" if session_present else "a new")
             self._on_connected(session_present)
+            self._busy = True
             self._subscribed.set()
             self._collect(link)
             # An interrupted link gives out what it holds, then nothing.
@@ -234,14 +236,17 @@ class Receiver:
         except StorageError as error:
             return LinkError(f"the database could not note the connection: {error}")
         finally:
+            self._busy = False
             link.close()
         return None
 
     def _wait(self, link: Link) -> Sequence[Publication]:
         self._waits_since = time.monotonic()
+        self._busy = False
         try:
             return link.receive(self._settings.batch_max)
         finally:
+            self._busy = True
             self._waits_since = None
 
     def _take(self, link: Link, batch: Sequence[Publication]) -> None:
