@@ -189,6 +189,8 @@ class DecisionInfo(ObjectInfo):
             case "accept":
                 return f"{it['first']} {where} at {it['at']} counts"
             case "reject":
+                if it["readings"] == 1:
+                    return f"a reading of {where} at {it['at']} was taken back"
                 return f"{it['readings']} readings of {where} from {it['at']} to {it['until']} were taken back"
             case _:
                 return f"{where} ended at {it['final']} and goes on from {it['initial']} since {it['at']}"

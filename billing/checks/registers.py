@@ -72,8 +72,8 @@ def waiting(books: Books) -> Iterator[Finding]:
         yield Finding(
             check="held",
             subject=f"{it.reference}, {it.metric}",
-            message=f"{it.readings} readings of {it.metric} of {it.reference} since {it.first_at.isoformat()} are held "
-            "and not billed (`metergate readings held`)",
+            message=f"readings of {it.metric} of {it.reference} since {it.first_at.isoformat()} are held and not billed"
+            f": {it.readings} (`metergate readings held`)",
             severity="information",
         )
 

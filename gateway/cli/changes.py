@@ -46,7 +46,9 @@ class _JsonObject(click.ParamType[dict[str, Any]]):
 COMMON = (
     click.Option(["--dry-run"], is_flag=True, help="Show what it would bill, and write nothing."),
     click.Option(
-        ["--until"], type=DAY, help="With --dry-run: the end of the last month to show; this month's unless given."
+        ["--until", "shown_until"],
+        type=DAY,
+        help="With --dry-run: the end of the last month to show; this month's unless given.",
     ),
     click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
 )
@@ -77,7 +79,7 @@ def show_preview(preview: "Preview[Any]", *, as_json: bool) -> int:
     return 1 if preview.failures else 0
 
 
-def _run(command: str, reference: str, *, dry_run: bool, until: date | None, as_json: bool, **values: Any) -> int:
+def _run(command: str, reference: str, *, dry_run: bool, shown_until: date | None, as_json: bool, **values: Any) -> int:
     from billing import commands
     from billing.preview import contracts_of, preview
     from billing.recording import Said
@@ -99,7 +101,7 @@ def _run(command: str, reference: str, *, dry_run: bool, until: date | None, as_
                 lambda inside: commands.run(inside, command, reference, body, said),
                 contracts=contracts_of(session, reference, *body.contracts()),
                 now=said.now,
-                until=until,
+                until=shown_until,
                 effective_on=body.effective_on(),
             )
             return show_preview(shown, as_json=as_json)

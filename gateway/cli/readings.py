@@ -42,7 +42,9 @@ readings.add_command(
         "The held readings are wrong: they are taken back.",
         METRIC,
         AT,
-        click.Option(["--until"], help="The last one; with --at only that reading unless given, else all that came."),
+        click.Option(
+            ["--last", "until"], help="The last one; with --at only that reading unless given, else all that came."
+        ),
         REASON,
     ),
     "reject",

@@ -9,6 +9,7 @@ from billing import readings
 from billing.close import close
 from billing.core.errors import Invalid, NotFound
 from billing.verify import verify
+from gateway.cli.main import main
 from storage import registry, usage
 from storage.database import Database
 from storage.types import to_micros
@@ -83,7 +84,7 @@ def test_what_waits_is_named_by_the_verification_until_it_is_decided(world: Worl
     with world.database.snapshot() as session:
         (finding,) = verify(session)
     assert (finding.check, finding.severity, finding.subject) == ("held", "information", "IOT_1, energy")
-    assert "2 readings" in finding.message
+    assert "not billed: 2" in finding.message
     world.do("accept_readings", date(2022, 1, 30), metric="energy")
     with world.database.snapshot() as session:
         assert verify(session) == []
@@ -112,6 +113,19 @@ def test_rejected_readings_are_taken_back(world: World) -> None:
     assert held(world, JANUARY) == []
     read(world, ("2022-01-20", "140"))
     assert net(world, JANUARY) == {"2022-01-01": 4000}
+
+
+def test_on_the_command_line_a_part_of_the_held_readings_is_rejected(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(world, ("2022-01-02", "100"), ("2022-01-03", "5"), ("2022-01-04", "6"), ("2022-01-05", "7"))
+    monkeypatch.setenv("METERGATE_DATABASE_URL", database_url)
+    monkeypatch.setenv("METERGATE_CLOCK", "virtual:2022-01-10T12:00:00+00:00")
+    with pytest.raises(SystemExit) as done:
+        main(["readings", "reject", "IOT_1", "energy", "--last", "2022-01-04T10:00:00Z"])
+    assert done.value.code == 0
+    assert "2 readings of energy of IOT_1" in capsys.readouterr().out
+    assert [(it["readings"], it["first"]) for it in held(world, JANUARY)] == [(1, 7)]
 
 
 def test_a_full_turn_is_billed_to_the_digit(world: World) -> None:

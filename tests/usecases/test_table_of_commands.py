@@ -95,6 +95,8 @@ def test_a_command_line_has_the_dry_run_that_the_table_says(row: tuple[str, ...]
         found = inner
     assert ("dry_run" in {option.name for option in found.params}) == (dry_run == "yes")
     assert event in OUR_EVENTS
+    flags = [flag for option in found.params for flag in option.opts if flag.startswith("-")]
+    assert len(flags) == len(set(flags)), "an option is there twice"
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row[0]], ids=[row[0] for row in ROWS if row[0]])
