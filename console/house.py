@@ -33,8 +33,8 @@ class Services:
     """Give up what waits in quarantine; how many messages they were."""
     start_close: Callable[[date, str], int]
     """Begin a close of the months that have ended by a day, for somebody; the id of its run. Raises Refused."""
-    try_mapping: Callable[[bytes, str, str], Sequence[Mapping[str, Any]]]
-    """What a source, written as YAML, makes of a payload on a topic: a row each; nothing is stored."""
+    try_mapping: Callable[[bytes, Mapping[str, Any] | None, str, str], Sequence[Mapping[str, Any]]]
+    """What a source, written as YAML, makes of a payload and its properties on a topic: a row each, kept nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

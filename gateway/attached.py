@@ -7,8 +7,6 @@ kept, and whoever needs the properties refuses the message for it.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from storage.types import canonical_json
-
 Pair: TypeAlias = tuple[bytes, bytes]
 Fault = Literal["", "too_large", "bad_text"]
 PROPERTIES_MAX = 100
@@ -59,12 +57,3 @@ def from_kept(kept: Mapping[str, Any] | None) -> Attached | None:
         return None
     pairs = tuple((name, value) for name, value in kept.get("user_properties", ()))
     return Attached(kept.get("content_type"), pairs, kept.get("fault", ""))
-
-
-def as_text(kept: Mapping[str, Any]) -> str:
-    """For a person: JSON in which each name stands before its value, as in the payload, so that secrets are found."""
-    pairs = [f"{canonical_json(name)}: {canonical_json(value)}" for name, value in kept.get("user_properties", ())]
-    said = [
-        f"{canonical_json(name)}: {canonical_json(kept[name])}" for name in ("content_type", "fault") if name in kept
-    ]
-    return f"{{{', '.join([*said, *pairs])}}}"

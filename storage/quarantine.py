@@ -1,6 +1,6 @@
 """Refused messages: kept whole with their reason, until they are replayed or discarded."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -210,6 +210,15 @@ def waiting_for(session: Session, *, registered_after: int, limit: int) -> list[
         .limit(limit)
     )
     return [identity for identity in session.exec(query) if identity is not None]
+
+
+def as_text(kept: Mapping[str, Any]) -> str:
+    """Properties for a person: JSON in which each name stands before its value, so that secrets in it are found."""
+    pairs = [f"{canonical_json(name)}: {canonical_json(value)}" for name, value in kept.get("user_properties", ())]
+    said = [
+        f"{canonical_json(name)}: {canonical_json(kept[name])}" for name in ("content_type", "fault") if name in kept
+    ]
+    return f"{{{', '.join([*said, *pairs])}}}"
 
 
 def explain(session: Session, message: Quarantine, *, reason: str, detail: str) -> None:

@@ -111,6 +111,8 @@ def prepared(url: str, template: Path, known: dict[str, Database]) -> Iterator[D
     if url.startswith("sqlite:///"):
         shutil.copy(template, url.removeprefix("sqlite:///"))
     it = known.setdefault(url, Database(url))
+    # What the test before left running may hold a connection to the file, or the database, that is gone.
+    it.dispose()
     it.known = Known()
     yield it
     it.dispose()

@@ -87,7 +87,12 @@ def show(ask: Ask, *, tried: Any = None) -> Response:
         raise NotFound("no refused message has this id")
     text = shown(message.payload)
     return ask.page(
-        "refused.html", message=message, payload=text[:PAYLOAD_SHOWN], cut=len(text) > PAYLOAD_SHOWN, tried=tried
+        "refused.html",
+        message=message,
+        payload=text[:PAYLOAD_SHOWN],
+        cut=len(text) > PAYLOAD_SHOWN,
+        properties=None if message.properties is None else stored.as_text(message.properties),
+        tried=tried,
     )
 
 
@@ -115,7 +120,8 @@ def _try(ask: Ask) -> Response:
     if message is None:
         raise NotFound("no refused message has this id")
     topic = ask.typed("topic") or message.topic
-    return show(ask, tried=ask.house.services.try_mapping(message.payload, topic, str(ask.form.get("mapping") or "")))
+    mapping = str(ask.form.get("mapping") or "")
+    return show(ask, tried=ask.house.services.try_mapping(message.payload, message.properties, topic, mapping))
 
 
 def show_readings(ask: Ask) -> Response:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from billing.access import Permission, Principal
 from billing.commands import Instant
 from billing.core.errors import NotFound
-from billing.core.redacting import shown
+from billing.core.redacting import redacted, shown
 from billing.wire import read_as
 from gateway.replaying import discard_all, replay_all
 from gateway.sources.declaration import topics_of
@@ -47,6 +47,8 @@ class Whole(Refused):
     """With its payload as text; bytes that are no UTF-8 stand in hexadecimal."""
 
     payload: str
+    properties: str | None
+    """The content type and the user properties that came with it under MQTT 5, as JSON; secrets masked."""
 
 
 class Which(BaseModel):
@@ -136,7 +138,8 @@ def show_quarantine(identity: Identity, behind: Behind) -> Whole:
         message = store.find(session, identity)
         if message is None:
             raise NotFound(f"no quarantined message has the id {identity}")
-        return Whole(**row(message), status=message.status, payload=shown(message.payload))
+        properties = None if message.properties is None else redacted(store.as_text(message.properties))
+        return Whole(**row(message), status=message.status, payload=shown(message.payload), properties=properties)
 
 
 @quarantine.post(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from billing.core.redacting import redacted, shown
-from gateway.attached import as_text
 from gateway.cli.context import house
 from gateway.cli.output import show_json, show_rows
 from gateway.views.quarantine import row
@@ -100,7 +99,7 @@ def show(identity: int, *, as_json: bool) -> int:
             return 1
         whole = row(message) | {"status": message.status, "payload": shown(message.payload)}
         if message.properties is not None:
-            whole["properties"] = redacted(as_text(message.properties))
+            whole["properties"] = redacted(store.as_text(message.properties))
     if as_json:
         show_json(whole)
     else:

@@ -9,6 +9,7 @@ from billing import catalogue
 from billing.core.errors import Invalid
 from config.settings import Settings
 from console.house import Replay, Services
+from gateway.attached import from_kept
 from gateway.replaying import discard_all, replay_all
 from gateway.sources.declaration import source_rules
 from gateway.sources.source import Sources, compile_source
@@ -29,8 +30,10 @@ def services(behind: Service) -> Services:
         came = replay_all(database, settings, which, now=clock.now())
         return Replay(done=came.done, stayed=dict(came.stayed))
 
-    def try_mapping(payload: bytes, topic: str, declaration: str) -> Sequence[Mapping[str, Any]]:
-        heard = Heard(topic=topic, payload=payload, at=clock.now())
+    def try_mapping(
+        payload: bytes, properties: Mapping[str, Any] | None, topic: str, declaration: str
+    ) -> Sequence[Mapping[str, Any]]:
+        heard = Heard(topic=topic, payload=payload, at=clock.now(), attached=from_kept(properties))
         past, future = timedelta(days=settings.plausible_past_days), timedelta(hours=settings.plausible_future_hours)
         sources = _sources(database, settings, declaration)
         return [asdict(row) for row in try_message(sources, heard, past=past, future=future)]

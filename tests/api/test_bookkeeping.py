@@ -9,8 +9,9 @@ import pytest
 
 from billing.access import Role
 from config.clock import VirtualClock
+from storage import quarantine
 from storage.database import Database
-from tests.api.conftest import SERVICE, Speaking
+from tests.api.conftest import NOW, SERVICE, Speaking
 from tests.brokers import eventually
 from tests.usecases.conftest import CATALOGUE
 
@@ -196,6 +197,26 @@ def test_schedules_are_listed_by_pages_of_a_contract_or_an_object(speaking: Spea
         assert [it["due_on"] for it in found] == sorted(it["due_on"] for it in found)
     assert client.get("/schedules").status_code == 422
     assert client.get("/schedules", params={"object": "NOBODY"}).status_code == 404
+
+
+def test_what_came_with_a_refused_message_is_shown_without_its_secrets(speaking: Speaking, database: Database) -> None:
+    client = speaking(Role.OPERATOR)
+    with database.transaction() as session:
+        quarantine.put(
+            session,
+            topic="cloudevents/y",
+            payload=b'{"energy": 1}',
+            retained=False,
+            received_at=NOW,
+            reason="unknown_object",
+            detail="no object",
+            object_reference="C",
+            properties={"user_properties": [["subject", "C"], ["apitoken", "hush"]]},
+        )
+    (row,) = client.get("/quarantine").json()["items"]
+    said = client.get(f"/quarantine/{row['id']}").json()["properties"]
+    assert '"subject": "C"' in said
+    assert "hush" not in said
 
 
 def test_what_was_refused_is_listed_replayed_and_discarded(speaking: Speaking) -> None:

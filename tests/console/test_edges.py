@@ -11,7 +11,7 @@ from config.clock import VirtualClock
 from config.settings import Settings
 from gateway.web.application import application
 from gateway.web.serving import WebServer
-from storage import close_runs
+from storage import close_runs, quarantine
 from storage.database import Database
 from tests.console import town
 from tests.console.conftest import Site
@@ -95,3 +95,23 @@ def test_every_page_is_there_on_both_databases(anywhere: Site) -> None:
         answers = {path: client.get(path).status_code for path in there}
         assert client.get("/fleet?search=met").status_code == 200
     assert {path: status for path, status in answers.items() if status != 200} == {}
+
+
+def test_what_came_with_a_refused_message_is_on_its_page_without_its_secrets(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    with site.database.transaction() as session:
+        quarantine.put(
+            session,
+            topic="cloudevents/y",
+            payload=b'{"energy": 1}',
+            retained=False,
+            received_at=site.clock.now(),
+            reason="unknown_object",
+            detail="no object",
+            object_reference="C",
+            properties={"user_properties": [["subject", "C"], ["apitoken", "hush"]]},
+        )
+        identity = quarantine.listed(session, reason="unknown_object")[-1].id
+    page = client.get(f"/quarantine/{identity}").text
+    assert "&#34;subject&#34;: &#34;C&#34;" in page
+    assert "hush" not in page
