@@ -6,7 +6,7 @@ The law: a body says nothing that its command does not know, and every command m
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
@@ -29,14 +29,13 @@ from billing.activation import NOTICE_DAYS_LIMIT, TERM_MONTHS, TERM_MONTHS_LIMIT
 from billing.catalogue import Day, Text
 from billing.core.durations import duration
 from billing.core.errors import BillingError, Invalid
+from billing.core.quantity import number_of
 from billing.recording import Said
 from billing.registry import NewObject
 from billing.telling import Starts
 from billing.wire import read_as
 
 REQUEST_ID_LIMIT = 128
-DIGITS_LIMIT = 60
-"""Of a number that is given, before or after the point: far above any reading, and 1e999999999 is not written out."""
 IDENTITY_LIMIT = 250
 """Characters of the id of a usage record: a sender's 200, and what is put after it."""
 
@@ -57,12 +56,9 @@ def _number(value: object) -> object:
     """A number written as text or as an integer: a JSON float has lost digits already."""
     if isinstance(value, str):
         try:
-            number = Decimal(value)
-        except InvalidOperation:
-            raise ValueError(f"{value!r} is not a number") from None
-        if not number.is_finite() or abs(number.adjusted()) > DIGITS_LIMIT:
-            raise ValueError(f"{value!r} is not a number of at most {DIGITS_LIMIT} digits")
-        return number
+            return number_of(value)
+        except Invalid as error:
+            raise ValueError(error.message) from None
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     if isinstance(value, Decimal):

@@ -3,9 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from billing.core.errors import Invalid
+from billing.core.quantity import number_of
 from config.clock import Clock
 from config.settings import Settings
 from gateway.ingest import ingest_batch
@@ -19,11 +20,9 @@ ADDED, THERE = "added", "already there"
 def usage_body(*, at: str, metric: str, value: str, identity: str, properties: Mapping[str, str]) -> bytes:
     """The native payload of one value; the number keeps every digit that was typed. Raises ValueError."""
     try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise ValueError(f"the value {value!r} is not a number") from None
-    if not number.is_finite():
-        raise ValueError(f"the value {value!r} is not a finite number")
+        number = number_of(value)
+    except Invalid as error:
+        raise ValueError(f"the value {error.message}") from None
     fields: dict[str, Any] = {"ts": at}
     fields |= {"id": identity} if identity else {}
     fields |= {"properties": dict(properties)} if properties else {}

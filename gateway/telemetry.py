@@ -241,7 +241,9 @@ def parse_time(value: Any) -> int | None:
             day, clock, fraction, zone = match.groups()
             zone = "+00:00" if zone in "Zz" else zone
             whole = to_micros(datetime.fromisoformat(f"{day}T{clock}{zone}"))
-            return whole + int((fraction or "0").ljust(9, "0")[:6])
+            micros = whole + int((fraction or "0").ljust(9, "0")[:6])
+            from_micros(micros)  # with its zone, the first and the last day are partly outside the calendar
+            return micros
     except (ValueError, OverflowError):
         pass
     return None

@@ -7,6 +7,10 @@ from typing import Literal
 from billing.core.errors import Invalid
 from billing.core.money import round_half_away
 
+DIGITS_LIMIT = 60
+"""Of a number that is given, before or after the point: far above any reading."""
+TEXT_LIMIT = 130
+"""Characters of a number that is given."""
 QUANTITY_LIMIT = 10**17
 """Largest scaled quantity of one record, so that a day's sums fit 64 bits."""
 
@@ -14,6 +18,22 @@ Excess = Literal["round", "refuse"]
 _TRAPS = (Inexact, InvalidOperation, Overflow)
 _multiply = Context(prec=28, traps=list(_TRAPS)).multiply
 _POWERS = tuple(Decimal(10**decimals) for decimals in range(10))
+
+
+def number_of(text: str) -> Decimal:
+    """The number that a text writes in ASCII digits.
+
+    Raises Invalid for anything else, and for what is beyond all measure: 1E+999999999 must not be written out.
+    """
+    try:
+        number = Decimal(text) if text.isascii() and "_" not in text else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise Invalid(f"{text[:TEXT_LIMIT]!r} is not a number")
+    if abs(number.adjusted()) > DIGITS_LIMIT or len(text) > TEXT_LIMIT:
+        raise Invalid(f"{text[:TEXT_LIMIT]!r} is not a number of at most {DIGITS_LIMIT} digits")
+    return number
 
 
 def scale(value: Decimal | int, decimals: int, excess: Excess) -> int:

@@ -112,9 +112,14 @@ def import_(file: Path, *, all_or_nothing: bool) -> int:
     good: list[tuple[int, registry.NewObject]] = []
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
-        if "reference" not in (reader.fieldnames or ()):
-            raise click.ClickException(f"{file} has no column `reference`; its first line must name the columns")
         try:
+            names = reader.fieldnames or ()
+            if "reference" not in names:
+                raise click.ClickException(f"{file} has no column `reference`; its first line must name the columns")
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise click.ClickException(
+                    f"{file} has the column {twice[0]!r} twice; which one counts cannot be known"
+                )
             for row in reader:
                 try:
                     good.append((reader.line_num, new_object(row)))

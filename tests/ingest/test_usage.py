@@ -97,6 +97,8 @@ REFUSED: dict[str, list[Any]] = {
     "bad_time": [
         {"ts": "2022-04-14T10:00:00", "metrics": {"usage": 1}},
         {"ts": "2022-02-30T10:00:00Z", "metrics": {"usage": 1}},
+        {"ts": "0001-01-01T00:00:00+14:00", "metrics": {"usage": 1}},
+        {"ts": "9999-12-31T23:59:59-14:00", "metrics": {"usage": 1}},
         b'{"ts": 1.5, "metrics": {"usage": 1}}',
         {"ts": None, "metrics": {"usage": 1}},
     ],

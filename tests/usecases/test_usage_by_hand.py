@@ -68,3 +68,17 @@ def test_a_property_that_is_not_understood_is_refused(
     assert ended.value.code == 1
     assert said in capsys.readouterr().err
     assert listed(command) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["many", "1e999", "1e999999999", "-1e-999999999", "NaN", "Infinity", "1_000", "\uff15", "9" * 131]
+)
+def test_a_value_that_is_no_number_is_refused_before_it_is_written_out(
+    command: Command, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["usage", "add", "O", "usage", "--at", "2022-04-10T10:00:00Z", "--", value])
+    assert ended.value.code == 1
+    assert "is not a number" in capsys.readouterr().err
+    assert listed(command) == []
+    assert json.loads(command.run("quarantine", "list", "--json")) == []
