@@ -235,6 +235,9 @@ class Receiver:
             return error
         except StorageError as error:
             return LinkError(f"the database could not note the connection: {error}")
+        except Exception as error:  # without this thread nothing would be received any more
+            log.exception("this connection is given up")
+            return LinkError(f"the connection is given up: {type(error).__name__}: {error}")
         finally:
             self._busy = False
             link.close()

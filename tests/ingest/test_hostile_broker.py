@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
-from gateway.links.link import LinkError, LinkOptions, Publication
+from config.clock import VirtualClock
+from config.settings import Settings
+from gateway.links.link import Link, LinkError, LinkOptions, Publication
 from gateway.links.native import NativeLink
+from gateway.links.paho import PahoLink
 from gateway.mqtt import Address
+from gateway.receiver import Receiver
+from storage.database import Database
+from tests.ingest.conftest import NOON
 
 ACCEPT = b"\x20\x03\x00\x00\x00"
 GRANT = b"\x90\x04\x00\x01\x00\x01"
@@ -72,13 +78,13 @@ def says(*pieces: bytes, close: bool = False) -> Script:
     return script
 
 
-def live(link: NativeLink) -> None:
+def live(link: Link) -> None:
     """Open the link and take what comes, to its end."""
     link.open()
     drain(link)
 
 
-def drain(link: NativeLink) -> None:
+def drain(link: Link) -> None:
     while True:
         link.receive(10)
 
@@ -285,3 +291,56 @@ def test_a_broker_that_never_answers_is_given_up() -> None:
             pytest.raises(LinkError, match=r"did not answer within 0\.2 s"),
         ):
             link.open()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"\x30\x0b\x00\x01a\x07\x26\x00\x01\xff\x00\x01a",
+        b"\x30\x06\x00\x01a\x02\xff\x01",
+        b"\x30\x05\x00\x01a\x01\x26",
+        b"\x30\x04\x00\x01\xff\x00",
+    ],
+    ids=["user property no text", "unknown property", "property cut short", "topic no text"],
+)
+def test_what_paho_cannot_read_ends_its_connection_with_a_sentence(piece: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(10)
+                says(ACCEPT, GRANT + piece)(connection)
+                while connection.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        link = PahoLink(
+            LinkOptions(
+                address=Address(host="127.0.0.1", port=server.getsockname()[1], tls=False, user=None, password=None),
+                client_id="metergate",
+                mqtt_version="5",
+                keepalive_seconds=1,
+                receive_window=WINDOW,
+                subscribe=("a",),
+            )
+        )
+        with pytest.raises(LinkError, match="the connection ended"):
+            live(link)
+        link.close()
+        thread.join(10)
+
+
+def test_a_client_that_breaks_is_replaced_by_a_new_one(sqlite_database: Database) -> None:
+    opened = threading.Semaphore(0)
+
+    class Breaking(NativeLink):
+        def open(self) -> bool:
+            opened.release()
+            raise RuntimeError("it fell over")
+
+    receiver = Receiver(Settings(), sqlite_database, VirtualClock(NOON), lambda *_: None, make_link=Breaking)
+    receiver.start()
+    assert all(opened.acquire(timeout=10) for _ in range(3))
+    receiver.stop()
