@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from config.clock import VirtualClock
+from gateway.sessions import SessionKeeper
 from storage import gaps
 from storage.database import Database
 
@@ -82,3 +84,16 @@ def test_more_messages_dropped_than_before_are_a_gap_since_all_was_stored(databa
         (NOON + 4 * HOUR + held, NOON + 5 * HOUR, "broker_drops"),
         (NOON + 2 * HOUR + held, NOON + 3 * HOUR, "broker_drops"),
     ]
+
+
+def test_drops_are_counted_though_the_broker_began_anew_before_they_could_be_noted(database: Database) -> None:
+    who = {"client_id": "metergate", "broker": "b:1883"}
+    with database.transaction() as session:
+        gaps.note_drops(session, **who, dropped=5, at=NOON)
+    keeper = SessionKeeper(database, VirtualClock(NOON), **who, caught_up=lambda: True)
+    for dropped in (6, 7, 0):
+        keeper.on_drops(dropped, NOON)
+    keeper.start()
+    keeper.stop(10)
+    with database.snapshot() as session:
+        assert [it.gap.lost for it in gaps.listed(session)] == [2]
