@@ -1,11 +1,14 @@
 """What every endpoint with a token shares: its permission, and the refusals that the specification names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from billing.access import Permission
+from billing.core.errors import Invalid
 from gateway.web.problems import MEDIA_TYPE
 from gateway.web.security import needs
 
@@ -26,9 +29,25 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+def only_known_parameters(request: Request) -> None:
+    """Refuse what an endpoint does not know: a filter that is written wrong would answer with everything."""
+    route: APIRoute = request.scope["route"]
+    known = tuple(dict.fromkeys(_parameters(route.dependant)))
+    for name in request.query_params:
+        if name not in known:
+            instead = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise Invalid(f"this address has no parameter {name[:64]!r}; {instead}")
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _parameters(inner)
+
+
 def router(noun: str) -> APIRouter:
     """The endpoints of one noun."""
-    return APIRouter(tags=[noun], responses=RESPONSES)
+    return APIRouter(tags=[noun], responses=RESPONSES, dependencies=[Depends(only_known_parameters)])
 
 
 def allowed(permission: Permission) -> Sequence[Any]:

@@ -153,6 +153,13 @@ def test_lists_come_in_pages_and_every_condition_holds(speaking: Speaking) -> No
         assert client.get("/objects", params=bad).status_code == 422
 
 
+@pytest.mark.parametrize("path", ["/objects?contact=x", "/catalogue?=0", "/invoices?status=issued&sort=asc"])
+def test_a_parameter_that_is_written_wrong_is_refused_instead_of_passed_over(speaking: Speaking, path: str) -> None:
+    answer = speaking(Role.READER).get(path)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert "this address has no parameter" in answer.json()["detail"]
+
+
 def test_each_list_is_read_by_an_index_in_its_order(database: Database) -> None:
     with database.transaction() as session:
         registry.add_objects(session, [{"reference": "A", "status": "draft", "attributes": {}, "created_at": NOW}])
