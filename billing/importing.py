@@ -4,10 +4,16 @@ import csv
 from collections.abc import Iterable, Mapping
 from datetime import date
 
+from billing.activation import TERM_MONTHS
 from billing.core.errors import Invalid
 from billing.registry import NewObject
 
-COLUMNS = {"reference", "kind", "customer", "contract", "subscription", "activate", "starts_on", "term_months"}
+COLUMNS = frozenset(
+    {"reference", "kind", "customer", "contract", "subscription", "activate", "starts_on", "term_months"}
+    | {"renewal", "notice_days"}
+)
+DIGITS = 6
+"""Of a whole number in a cell; the bounds themselves are those of an activation."""
 
 
 def new_object(row: Mapping[str, str]) -> NewObject:
@@ -17,9 +23,7 @@ def new_object(row: Mapping[str, str]) -> NewObject:
     activate = row.get("activate", "").strip().lower()
     if activate not in {"", "yes", "no", "true", "false", "1", "0"}:
         raise ValueError(f"activate is {activate!r}; write yes or no")
-    term = row.get("term_months", "").strip() or "12"
-    if not term.isascii() or not term.isdigit():
-        raise ValueError(f"term_months is {term!r}; write a whole number of months")
+    term = _whole(row, "term_months", "months")
     starts_on = row.get("starts_on", "").strip()
     try:
         first_day = date.fromisoformat(starts_on) if starts_on else None
@@ -34,23 +38,35 @@ def new_object(row: Mapping[str, str]) -> NewObject:
         subscription=row.get("subscription") or None,
         activate=activate in {"yes", "true", "1"},
         starts_on=first_day,
-        term_months=int(term),
+        term_months=TERM_MONTHS if term is None else term,
+        renewal=row.get("renewal", "").strip() or None,
+        notice_days=_whole(row, "notice_days", "days"),
     )
+
+
+def _whole(row: Mapping[str, str], name: str, what: str) -> int | None:
+    text = row.get(name, "").strip()
+    if text and not (text.isascii() and text.isdigit() and len(text) <= DIGITS):
+        raise ValueError(f"{name} is {text!r}; write a whole number of {what}")
+    return int(text) if text else None
 
 
 def read(lines: Iterable[str]) -> tuple[list[tuple[int, NewObject]], list[tuple[int, str]]]:
     """The objects of a file and what is wrong in it, both with their lines. Raises Invalid when it cannot be read."""
     reader = csv.DictReader(lines, strict=True)
-    if "reference" not in (reader.fieldnames or ()):
-        raise Invalid("the file has no column `reference`; its first line must name the columns")
     good: list[tuple[int, NewObject]] = []
     bad: list[tuple[int, str]] = []
     try:
+        names = reader.fieldnames or ()
+        if "reference" not in names:
+            raise Invalid("the file has no column `reference`; its first line must name the columns")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise Invalid(f"the file has the column {twice[0]!r} twice; which one counts cannot be known")
         for row in reader:
             try:
                 good.append((reader.line_num, new_object(row)))
             except ValueError as error:
                 bad.append((reader.line_num, str(error)))
-    except csv.Error as error:
+    except (csv.Error, UnicodeDecodeError) as error:
         raise Invalid(f"line {reader.line_num}: {error}") from None
     return good, bad

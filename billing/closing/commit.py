@@ -130,23 +130,22 @@ def _issue(
         )
         for total in draft.vat
     ]
-    if plan.lead.approval == "required":
+    waits = plan.lead.approval == "required"
+    if waits:
         which = f"/{place}" if place > 1 else ""
         invoice.draft_name = f"DRAFT/{plan.month_starts_on:%Y/%m}/{plan.lead.id}{which}"
-        return issuing.issue(
-            session, invoice, lines, vat, None, object_shares=planned.object_shares, coupon_uses=planned.coupon_uses
-        )
     name = series(draft.kind, issued_on)
     issued = issuing.issue(
         session,
         invoice,
         lines,
         vat,
-        lambda: number(name, issuing.next_number(session, name)),
+        None if waits else lambda: number(name, issuing.next_number(session, name)),
         object_shares=planned.object_shares,
         coupon_uses=planned.coupon_uses,
     )
-    take_advances(session, invoice, [each.contract.id for each in plan.contracts], now)
+    if not waits:
+        take_advances(session, invoice, [each.contract.id for each in plan.contracts], now)
     return issued
 
 

@@ -33,11 +33,6 @@ def suspended_spans(period: Period, suspensions: Suspensions) -> Iterator[tuple[
             covered_until = end
 
 
-def suspended_days(period: Period, suspensions: Suspensions) -> int:
-    """Days of the period that lie in any of the suspensions."""
-    return sum((end - begin).days for begin, end in suspended_spans(period, suspensions))
-
-
 def part_of(prorate: Prorate, served: int, whole: int) -> Fraction:
     """What `served` days (or seconds) out of the `whole` nominal ones count, as a part of a whole period.
 

@@ -1,6 +1,5 @@
 """`metergate objects`: the registry, over the same use cases as the control topics."""
 
-import csv
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,8 @@ def objects() -> None:
 @click.option("--activate", is_flag=True, help="Activate at once; needs customer, contract and subscription.")
 @click.option("--starts-on", type=DAY, help="First day of service, with --activate.")
 @click.option("--term-months", type=click.IntRange(1, 120), default=12, show_default=True)
+@click.option("--renewal", type=click.Choice(["none", "automatic"]), help="As the contract says unless given.")
+@click.option("--notice-days", type=click.IntRange(0, 366), help="As the contract says unless given.")
 @click.option("--dry-run", is_flag=True, help="Show what it would bill, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
 def create(
@@ -52,6 +53,8 @@ def create(
     activate: bool,
     starts_on: date | None,
     term_months: int,
+    renewal: str | None,
+    notice_days: int | None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -69,6 +72,8 @@ def create(
         activate=activate,
         starts_on=starts_on,
         term_months=term_months,
+        renewal=renewal,
+        notice_days=notice_days,
     )
     with house() as parts, parts.database.transaction() as session:
         now = parts.clock.now()
@@ -103,30 +108,16 @@ def create(
 def import_(file: Path, *, all_or_nothing: bool) -> int:
     """Create a fleet from a CSV file; columns that are no field of an object become attributes.
 
-    Fields: reference, kind, customer, contract, subscription, activate, starts_on, term_months.
+    Fields: reference, kind, customer, contract, subscription, activate, starts_on, term_months, renewal, notice_days.
     """
     from billing import registry
-    from billing.importing import new_object
+    from billing.importing import read
 
-    bad: list[tuple[int, str]] = []
-    good: list[tuple[int, registry.NewObject]] = []
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, strict=True)
         try:
-            names = reader.fieldnames or ()
-            if "reference" not in names:
-                raise click.ClickException(f"{file} has no column `reference`; its first line must name the columns")
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise click.ClickException(
-                    f"{file} has the column {twice[0]!r} twice; which one counts cannot be known"
-                )
-            for row in reader:
-                try:
-                    good.append((reader.line_num, new_object(row)))
-                except ValueError as error:
-                    bad.append((reader.line_num, str(error)))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise click.ClickException(f"{file}, line {reader.line_num}: {error}") from None
+            good, bad = read(stream)
+        except BillingError as error:
+            raise click.ClickException(f"{file}: {error.message}") from None
     created = 0
     with house() as parts, click.progressbar(length=len(good), label="Objects") as progress:
         size = max(len(good), 1) if all_or_nothing else CHUNK

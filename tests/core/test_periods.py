@@ -1,5 +1,6 @@
 """Periods tile the life of an item, whatever the day it starts on; fees follow the days."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -18,7 +19,7 @@ from billing.core.money import format_minor, to_minor
 from billing.core.periods import DAY, Anchor, Every, Period, add_months, billing_months, local_midnight, tile
 from billing.core.prices import PerUnit
 from billing.core.schedules import plan_schedules
-from billing.core.valuing import suspended_days, value, value_fee
+from billing.core.valuing import suspended_spans, value, value_fee
 
 days = st.dates(min_value=date(1990, 1, 1), max_value=date(2090, 12, 31))
 anchors = st.sampled_from(["calendar", "anniversary"])
@@ -152,6 +153,10 @@ APRIL = Period(
     nominal_starts_on=date(2022, 4, 1),
     nominal_ends_on=date(2022, 5, 1),
 )
+
+
+def suspended_days(period: Period, spans: Iterable[tuple[date, date | None]]) -> int:
+    return sum((end - begin).days for begin, end in suspended_spans(period, spans))
 
 
 def test_suspended_days_are_counted_once_and_inside_the_period_only() -> None:

@@ -96,7 +96,7 @@ def test_a_fleet_with_a_column_twice_is_refused(metergate: Metergate, tmp_path: 
     (tmp_path / "twice.csv").write_text("reference,site,site\nIOT_A,Lyon,Nice\n")
     assert "has the column 'site' twice" in metergate("objects", "import", "twice.csv", status=2).stderr
     (tmp_path / "latin.csv").write_bytes(b"reference,\xe9\nIOT_A,x\n")
-    assert "latin.csv, line " in metergate("objects", "import", "latin.csv", status=2).stderr
+    assert "latin.csv: line " in metergate("objects", "import", "latin.csv", status=2).stderr
 
 
 def test_bad_rows_of_usage_are_named_and_the_others_are_kept(metergate: Metergate, tmp_path: Path) -> None:
