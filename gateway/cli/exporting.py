@@ -9,6 +9,7 @@ import click
 
 from billing.core.errors import BillingError
 from gateway.cli.context import house
+from gateway.cli.months import month_of
 from gateway.files import written_whole
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def export(*, number: str | None, form: str, month: str | None, output: Path | N
         if number is not None:
             click.echo(_one(parts.database, parts.clock, number, form, output or Path(_name(number, form)), how))
             return 0
-        return _month(parts.database, parts.clock, _first_of(cast("str", month)), form, output or Path(), how)
+        return _month(parts.database, parts.clock, month_of(cast("str", month)), form, output or Path(), how)
 
 
 def _month(database: "Database", clock: "Clock", month: date, form: str, folder: Path, how: dict[str, Any]) -> int:
@@ -97,10 +98,3 @@ def _name(number: str, form: str) -> str:
 
     suffix = f".{form}" if form in DETAILS else SUFFIXES[cast("Form", form)]
     return number.replace("/", "-") + suffix
-
-
-def _first_of(month: str) -> date:
-    try:
-        return datetime.strptime(month, "%Y-%m").date()  # noqa: DTZ007 - a month has no zone
-    except ValueError:
-        raise click.BadParameter(f"{month!r} is no month; write it as 2022-04", param_hint="--month") from None

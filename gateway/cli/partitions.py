@@ -8,14 +8,12 @@ from datetime import date
 import click
 
 from gateway.cli.context import House, house
+from gateway.cli.months import month_of
 from gateway.cli.output import show_rows
 
 
 def _month(_context: click.Context, _parameter: click.Parameter, value: str) -> date:
-    try:
-        return date.fromisoformat(f"{value}-01")
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a month; write it as 2022-04") from None
+    return month_of(value)
 
 
 @click.group()
