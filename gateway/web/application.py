@@ -27,6 +27,7 @@ from gateway.api.invoices import invoices
 from gateway.api.metrics import metrics
 from gateway.api.objects import objects
 from gateway.api.quarantine import quarantine
+from gateway.api.readings import readings
 from gateway.api.usage import usage
 from gateway.api.webhooks import webhooks
 from gateway.web import problems
@@ -41,7 +42,19 @@ PATH_LIMIT = 1000
 THREADS = 10
 """Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
 ROUTERS = (
-    *(health.router, objects, usage, catalogue, contracts, closes, invoices, bookkeeping, quarantine, metrics),
+    *(
+        health.router,
+        objects,
+        usage,
+        catalogue,
+        contracts,
+        closes,
+        invoices,
+        bookkeeping,
+        quarantine,
+        readings,
+        metrics,
+    ),
     webhooks,
 )
 
