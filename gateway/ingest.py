@@ -43,6 +43,7 @@ from storage.types import from_micros
 
 log = logging.getLogger(__name__)
 
+FOREIGN_ANSWER = "foreign_answer"
 HELD_TIME, ANY_TIME = "held_time", timedelta(days=366 * 300)
 """Held for a person; what a person lets in may be this far away."""
 
@@ -146,7 +147,16 @@ def replay(session: Session, identity: int, rules: Rules, *, now: datetime) -> s
         attached=from_kept(row.properties),
     )
     with _looking_back(session, message, rules), session.begin_nested() as savepoint:
-        applied, refusals, _ = _apply(session, [message], rules, now=row.received_at, known=Known(), only_part=row.part)
+        applied, refusals, _ = _apply(
+            session,
+            [message],
+            rules,
+            now=row.received_at,
+            known=Known(),
+            only_part=row.part,
+            # What else the message said was taken when it came.
+            only_answers=row.reason == FOREIGN_ANSWER,
+        )
         nothing = "its source takes nothing from it; mend the source, or discard it"
         if applied.ignored and not refusals:
             refusals = [Refusal(message, "nothing_taken", nothing)]
@@ -186,6 +196,7 @@ def _apply(
     now: datetime,
     known: Known,
     only_part: str | None = None,
+    only_answers: bool = False,
 ) -> tuple[Applied, list[Refusal], _Learnt]:
     metrics = usage.metrics(session)
     archived = frozenset(partitions.archived_months(session))
@@ -214,6 +225,8 @@ def _apply(
                 reads.append(read_own(message, rules))
             else:
                 parts = [it for it in read_source(message, rules, numbers) if only_part in {None, it.part}]
+                if only_answers:
+                    parts = [it for it in parts if isinstance(it.content, CommandAnswer)]
                 ignored += not parts
                 reads += parts
         except Unreadable as error:
@@ -341,7 +354,7 @@ def _answered(
             )
             sentence = answer(session, said, now, message.origin, topic_devices=topic_devices)
             if sentence is not None:
-                yield Refusal(message, "foreign_answer", sentence, read.part)
+                yield Refusal(message, FOREIGN_ANSWER, sentence, read.part)
 
 
 class _Facts(NamedTuple):

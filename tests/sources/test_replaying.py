@@ -142,3 +142,20 @@ def test_what_says_an_event_and_usage_waits_once_and_comes_in_once(database: Dat
     assert quantities(database) == [5]
     with database.snapshot() as session:
         assert [it.kind for it in session.exec(select(ObjectEvent))] == ["online"]
+
+
+def test_an_answer_to_no_command_that_is_replayed_takes_no_usage_again(database: Database) -> None:
+    counter = "metrics: [{name: pulses, unit: unit, kind: delta, decimals: 0}]\n"
+    answers = "{topic: 'up/{object}', request_id: asked, path: done, values: {'true': acknowledged}}"
+    source = (
+        "{name: c, topic: 'up/{object}', metrics: [{path: n, metric: pulses}], "
+        f"commands: {{topic: 'down/{{object}}', body: {{id: '{{request_id}}'}}, acknowledge: {answers}}}}}"
+    )
+    declare(database, f"{counter}sources: [{source}]")
+    register(database, "A")
+    assert take(database, ("up/A", b'{"n": 5, "asked": "nobody", "done": true}')) == {"foreign_answer": 1}
+    assert quantities(database) == [5]
+    assert replay_all(database, Settings(), Which(reason="foreign_answer"), now=NOON).done == 0
+    declare(database, f"{counter}sources: [{source.replace('asked', 'other')}]")
+    replay_all(database, Settings(), Which(), now=NOON)
+    assert quantities(database) == [5]
