@@ -212,15 +212,23 @@ def has_gestures(session: Session) -> bool:
 
 
 def given(session: Session, schedule_ids: Iterable[int]) -> dict[int, Fraction]:
-    """By schedule, what gestures gave back of it, exact."""
+    """By schedule, what gestures gave back of it, exact.
+
+    It is no more than what is charged for it: a part of a line gives whole cents to its schedules, which may be a
+    fraction of a cent more than one of them was charged.
+    """
     found: dict[int, Fraction] = defaultdict(Fraction)
+    charged: dict[int, Fraction] = defaultdict(Fraction)
     for chunk in batched(sorted(set(schedule_ids)), CHUNK):
         query = (
-            select(col(LineShare.schedule_id), col(LineShare.amount))
+            select(col(LineShare.schedule_id), col(LineShare.amount), Invoice.purpose, Invoice.kind)
             .join(InvoiceLine, col(InvoiceLine.id) == col(LineShare.line_id))
             .join(Invoice, col(Invoice.id) == col(InvoiceLine.invoice_id))
-            .where(col(LineShare.schedule_id).in_(chunk), Invoice.purpose == "gesture")
+            .where(col(LineShare.schedule_id).in_(chunk), Invoice.status == "issued")
         )
-        for schedule_id, amount in session.exec(query):
-            found[schedule_id] += amount
-    return dict(found)
+        for schedule_id, amount, purpose, kind in session.exec(query):
+            if purpose == "gesture":
+                found[schedule_id] += amount
+            else:
+                charged[schedule_id] += -amount if kind == "credit_note" else amount
+    return {schedule_id: min(amount, charged[schedule_id]) for schedule_id, amount in found.items()}

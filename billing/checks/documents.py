@@ -122,8 +122,10 @@ def charged(books: Books) -> Iterator[Finding]:
             nothing = False  # charged so far, and stored as its amount; the end of the period charges the rest
         if schedule.definition.get("threshold") and schedule.status == "valued":
             continue  # the rest waits for the next invoice
-        worth = books.given.get(schedule.id, Fraction(0)) if nothing else schedule.amount
         charged = books.charged.get(schedule.id, Fraction(0))
+        # Gestures may give a fraction of a cent more than was charged, and part of what a close had taken back.
+        kept = max(min(books.given.get(schedule.id, Fraction(0)), charged), Fraction(0))
+        worth = kept if nothing else schedule.amount
         if charged != worth:
             subject = name_of(schedule)
             message = f"{exact_text(charged)} was charged for {subject} ({schedule.status}), not {exact_text(worth)}"

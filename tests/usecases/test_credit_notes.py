@@ -20,7 +20,7 @@ from storage.detail import explain
 from storage.invoices import InvoiceDocument, invoice_document
 from storage.tables import Invoice, InvoiceLine, LineShare, NumberSeries
 from tests.closing.fleet import FEE, USAGE, Fleet, rows_of
-from tests.usecases.changing import World, contract, per_unit, plans
+from tests.usecases.changing import World, contract, fee, per_unit, plans
 
 APRIL, MAY, JUNE = date(2022, 4, 30), date(2022, 5, 31), date(2022, 6, 30)
 NOW = datetime(2022, 5, 10, tzinfo=UTC)
@@ -149,6 +149,37 @@ def test_a_gesture_gives_back_what_a_correction_left_exactly_not_its_cents(datab
         assert invoice_document(session, note).net_minor == 87
     here.verified()
     assert here.bills(JUNE) == []
+
+
+def test_a_gesture_of_whole_cents_for_a_fraction_of_one_leaves_nothing_to_charge(database: Database) -> None:
+    here = World(database, plans(P=[per_unit("0.0096")]) + "contracts:\n" + contract("C", "P"))
+    for reference in ("IOT_1", "IOT_2"):
+        here.active("P", date(2022, 4, 1), reference)
+        here.uses(1, "2022-04-14T10:00:00+00:00", reference)
+    assert [line[3] for line in here.bills(APRIL)] == [2]
+    # 0.0192 are two cents, one for each object: half of them is a cent for the first, which was charged 0.0096.
+    with database.transaction() as session:
+        note = credit(session, INVOICE, Credit(reason="half", percent=Fraction(50)), datetime(2022, 5, 10, tzinfo=UTC))
+        assert invoice_document(session, note).net_minor == 1
+    here.verified()
+    here.uses(1, "2022-04-20T10:00:00+00:00")
+    assert [line[3] for line in here.bills(MAY)] == [1]
+    here.verified()
+
+
+def test_a_gesture_on_what_a_close_took_back_is_no_charge(database: Database) -> None:
+    here = World(database, plans(P=[fee("30")]) + "contracts:\n" + contract("C", "P"))
+    here.active("P", date(2022, 4, 1))
+    here.close(APRIL)
+    here.do("terminate", date(2022, 5, 10), on=date(2022, 4, 30))
+    here.active("P", date(2022, 5, 1), "IOT_2")
+    here.close(MAY)
+    # May of the first object is taken back by a line of -30.00, on an invoice with two months of the second.
+    with database.transaction() as session:
+        credit(
+            session, "INV/2022/05/0001", Credit(reason="half", percent=Fraction(50)), datetime(2022, 6, 10, tzinfo=UTC)
+        )
+    here.verified()
 
 
 def test_what_a_cancellation_credits_is_charged_anew_by_the_next_close(fleet: Fleet) -> None:
