@@ -3,6 +3,7 @@
 The law: it is slow, plain and short enough to be believed; where it and the engine differ, one of them is wrong.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -28,45 +29,58 @@ Of a pool the first is its contract and its subscription (or the contract again)
 
 def owed(history: History, taken_at: Mapping[tuple[str, str], datetime]) -> Owed:
     """The net amount of each object, charge and period that is due by the last closed day; zeros are left out."""
-    plans = {plan["name"]: plan for plan in history.catalogue["plans"]}
-    amounts: Owed = dict(_pools(history, taken_at))
+    plans = _plans(history)
+    amounts: Owed = defaultdict(Fraction)
+    for pool, amount in _pools(history, taken_at):
+        amounts[pool] += amount
     for device in history.devices:
         for plan, part in _parts(device):
-            for charge in plans[plan]["charges"]:
+            for charge in plans[plan][1]:
                 if "scope" in charge and charge["scope"] != "item":
                     continue
                 for period, amount in _charge(part, device.starts_on, charge, taken_at):
-                    key = (device.reference, charge["name"], period)
-                    amounts[key] = amounts.get(key, Fraction(0)) + amount
+                    amounts[device.reference, charge["name"], period] += amount
     return {key: amount for key, amount in amounts.items() if amount}
 
 
 def _parts(device: Device) -> Iterator[tuple[str, Device]]:
     """The object on each of its plans in turn: the day of a change belongs to the new one."""
-    plan, begins = device.plan, device.starts_on
-    for day, other in device.changes:
-        yield plan, replace(device, starts_on=begins, ends_on=day)
-        plan, begins = other, day
-    yield plan, replace(device, starts_on=begins)
+    plan, contract, begins = device.plan, device.contract, device.starts_on
+    for change in device.changes:
+        yield plan, replace(device, contract=contract, starts_on=begins, ends_on=change.day, fees_until=None)
+        plan, contract, begins = change.plan, change.contract, change.day
+    yield plan, replace(device, contract=contract, starts_on=begins)
+
+
+def _plans(history: History) -> dict[str, tuple[str, Sequence[Mapping[str, Any]]]]:
+    """By plan or version of one, the name of its subscription and its charges."""
+    plans = {plan["name"]: (plan["name"], plan["charges"]) for plan in history.catalogue["plans"]}
+    return plans | {it.key: (it.plan, it.charges) for it in history.repricings}
 
 
 def _charge(
     device: Device, served_from: date, charge: Mapping[str, Any], taken_at: Mapping[tuple[str, str], datetime]
 ) -> Iterator[tuple[date, Fraction]]:
-    days = [device.starts_on + n * DAY for n in range((device.ends_on - device.starts_on).days)]
+    kept = device.fees_until if charge["type"] == "recurring" else None
+    days = [device.starts_on + n * DAY for n in range(((kept or device.ends_on) - device.starts_on).days)]
     if charge["type"] == "one_time":
         # The part on the first plan has it, whatever comes after.
         if device.starts_on == served_from:
             yield served_from, Fraction(charge["amount"])
         return
-    periods: dict[Period, list[date]] = {}
+    periods: dict[tuple[Period, int], list[date]] = {}
     for day in days:
-        periods.setdefault(period_of(day, charge, served_from), []).append(day)
-    closed = {it: inside for it, inside in periods.items() if _due_on(served_from, charge, inside) <= LAST_CLOSED_DAY}
+        term = sum(end <= day for end in device.terms)
+        periods.setdefault((period_of(day, charge, served_from), term), []).append(day)
+    closed = {
+        it: inside
+        for it, inside in periods.items()
+        if kept is not None or _due_on(served_from, charge, inside) <= LAST_CLOSED_DAY
+    }
     if charge["type"] == "usage" and charge["calculator"]["metric"] == "register":
         yield date.min, _register(device, charge, [day for inside in closed.values() for day in inside])
         return
-    for period, inside in closed.items():
+    for (period, _), inside in closed.items():
         yield period.first, _worth(device, charge, Served(period, inside, served_from), taken_at)
 
 
@@ -81,7 +95,7 @@ def _worth(
         count = sum(_local_day(it.at, device.zone) in served.days for it in told)
         return bounded(charge, price_of(charge["price"], Fraction(count)), part)
     if charge["calculator"]["metric"] == "used":
-        return _price(charge["calculator"]["price"], _used(device, served.days, taken_at))
+        return bounded(charge, _price(charge["calculator"]["price"], _used(device, served.days, taken_at)), part)
     if is_level(charge):
         every = sorted(_calls(device, charge, None, taken_at))
         return worth(charge, (), part, Fraction(1), level=level(charge, every, served, device.zone))
@@ -129,19 +143,26 @@ def _calls(
 
 
 def _pools(history: History, taken_at: Mapping[tuple[str, str], datetime]) -> Iterator[tuple[PoolKey, Fraction]]:
-    """What each pool owes for each period that is due: one worth of all the days that any object is in it."""
-    found: dict[tuple[str, str], tuple[Mapping[str, Any], list[Device]]] = {}
-    plans = {plan["name"]: plan for plan in history.catalogue["plans"]}
+    """What each pool owes for each period that is due: one worth of all the days that any object is in it.
+
+    Another version of a plan has a pool of its own in each subscription; a contract's goes on.
+    """
+    found: dict[tuple[str, str, str], tuple[Mapping[str, Any], list[Device]]] = {}
+    plans = _plans(history)
     for device in history.devices:
         for plan, part in _parts(device):
-            for charge in plans[plan]["charges"]:
-                if charge.get("scope", "item") != "item":
-                    whose = device.contract if charge["scope"] == "contract" else plan
-                    name = f"{device.contract} / {whose}"
-                    found.setdefault((name, charge["name"]), (charge, []))[1].append(part)
-    for (name, charge_name), (charge, parts) in found.items():
+            name, charges = plans[plan]
+            for charge in charges:
+                if charge.get("scope", "item") == "contract":
+                    key = (f"{part.contract} / {part.contract}", charge["name"], "")
+                elif charge.get("scope", "item") == "subscription":
+                    key = (f"{part.contract} / {name}", charge["name"], plan)
+                else:
+                    continue
+                found.setdefault(key, (charge, []))[1].append(part)
+    for (pool, charge_name, _), (charge, parts) in found.items():
         for first, amount in _pool(charge, parts, taken_at):
-            yield (name, charge_name, first), amount
+            yield (pool, charge_name, first), amount
 
 
 def _pool(

@@ -11,13 +11,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.simulation import offers, sending, services
+from gateway.simulation import minds, offers, sending, services
 from gateway.simulation.doubts import with_exchange, with_reversals
 from gateway.simulation.story import (
     DAY,
     FIRST_DAY,
     LAST_CLOSED_DAY,
     LAST_COMMAND_DAY,
+    Change,
     Command,
     Device,
     History,
@@ -58,6 +59,8 @@ def history(seed: int) -> History:
     offered = offers.charges(late)
     for plan in plans:
         plan["charges"] += [it for it in offered if plan is plans[1] or late.random() < 0.5]  # noqa: PLR2004 - a coin
+    if late.random() < 0.5:  # noqa: PLR2004 - an object goes only to a contract of its own zone
+        contracts[-1]["timezone"] = contracts[0]["timezone"]
     currency = late.choice(offers.CURRENCIES)
     for contract in contracts:
         contract["coupons"] = [offers.in_currency(it, currency) for it in contract["coupons"]]
@@ -89,8 +92,18 @@ def history(seed: int) -> History:
     devices = tuple(with_exchange(more, device) for device in devices)
     doubt = random.Random(-seed - 7919)  # noqa: S311 - repeatable is the point
     devices = tuple(with_reversals(doubt, device) for device in devices)
+    devices = tuple(minds.with_fee(late, minds.with_renewals(late, it)) for it in devices)
+    devices = tuple(minds.with_transfer(late, it, contracts) for it in devices)
+    devices, repricings = minds.with_repricing(late, devices, plans[0])
     looks = services.looks(more, datetime(2023, 11, 25, tzinfo=UTC))
-    return History(seed=seed, catalogue=catalogue, devices=devices, closes=tuple(_closes(chance)), looks=tuple(looks))
+    return History(
+        seed=seed,
+        catalogue=catalogue,
+        devices=devices,
+        closes=tuple(_closes(chance)),
+        looks=tuple(looks),
+        repricings=repricings,
+    )
 
 
 def _plan(chance: random.Random, number: int) -> dict[str, Any]:
@@ -202,14 +215,15 @@ def _device(
         back = timedelta(days=chance.choice((0, 0, 2)))
         commands.append(command(noon(day + back, 10), "terminate", on=day.isoformat()))
         ends_on = day + timedelta(days=1)
-    changes: list[tuple[date, str]] = []
+    changes: list[Change] = []
     since = max(activated_on, starts_on) + DAY
     while moods.random() < 0.5 and since + 20 * DAY < min(ends_on, LAST_COMMAND_DAY):  # noqa: PLR2004 - a coin
         day = since + moods.randrange(15) * DAY
-        other = next(name for name in contract["subscriptions"] if name != (changes[-1][1] if changes else plan))
+        other = next(name for name in contract["subscriptions"] if name != (changes[-1].plan if changes else plan))
         back = moods.choice((0, 0, 1, 4)) * DAY
         commands.append(command(noon(day + back, 20), "change_plan", on=day.isoformat(), subscription=other))
-        changes.append((day, other))
+        told_at = commands[-1].at
+        changes.append(Change(day=day, told_at=told_at, plan=other, contract=contract["name"]))
         since = day + back + DAY
     messages = [*sending.deltas(chance, reference), *sending.readings(chance, reference, noon(starts_on))]
     return Device(

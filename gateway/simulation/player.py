@@ -16,14 +16,15 @@ from typing import Any
 import yaml
 from sqlmodel import Session
 
-from billing import catalogue, control, lifecycle, registry
+from billing import catalogue, control, lifecycle, registry, repricing
 from billing.core.errors import BillingError
+from billing.recording import Said
 from billing.thresholds import bill_thresholds
 from config.settings import Settings
 from gateway.ingest import ingest_batch
 from gateway.message import Message, Rules
 from gateway.simulation.bookkeeper import Bookkeeper
-from gateway.simulation.story import History
+from gateway.simulation.story import History, Repricing
 from gateway.simulation.story import Message as Sent
 from storage.database import Database
 from storage.known import Known
@@ -108,6 +109,7 @@ class Player:
                     steps.append((at, next(order), self._commanding(device.reference, command.command, command.body)))
             steps += [(at, next(order), sent) for sent in device.messages for at in sent.deliveries]
         steps += [(at, next(order), self._closing(until)) for at, until in self._history.closes]
+        steps += [(it.at, next(order), self._repricing(it)) for it in self._history.repricings]
         steps += [(at, next(order), self._look) for at in self._history.looks]
         first, last = min(steps)[0], max(steps)[0]
         steps += [(at, next(order), self._keep_house) for at in _every(first, last, HOUSEKEEPING_EVERY)]
@@ -200,6 +202,16 @@ class Player:
 
         return step
 
+    def _repricing(self, told: Repricing) -> Callable[[datetime], None]:
+        text = yaml.safe_dump({"plans": [{"name": told.plan, "charges": json.loads(json.dumps(told.charges))}]})
+
+        def step(at: datetime) -> None:
+            with self._database.transaction() as session:
+                catalogue.apply(session, catalogue.load(text, "repriced.yaml"), at)
+                repricing.migrate(session, told.plan, Said(now=at, origin="cli"), on=told.on)
+
+        return step
+
     def _look(self, at: datetime) -> None:
         """Invoice what has passed its threshold."""
         report = bill_thresholds(self._database, at)
@@ -208,6 +220,8 @@ class Player:
     def _keep_house(self, at: datetime) -> None:
         with self._database.transaction() as session:
             lifecycle.end_terms(session, at)
+        with self._database.transaction() as session:
+            self.played.refused += repricing.take_planned(session, Said(now=at, origin="engine"))
 
 
 def _every(first: datetime, last: datetime, step: timedelta) -> Iterator[datetime]:

@@ -42,17 +42,51 @@ class Command:
 
     at: datetime
     reference: str
-    command: Literal["activate", "suspend", "resume", "change_plan", "terminate", "reverse", "exchange"]
+    command: Literal[
+        "activate",
+        "suspend",
+        "resume",
+        "change_plan",
+        "transfer",
+        "no_renew",
+        "terminate",
+        "reverse",
+        "exchange",
+    ]
     request_id: str
     body: Mapping[str, Any]
     deliveries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """From a day on an object is on a plan (or on a later version of one, by its key) in a contract."""
+
+    day: date
+    told_at: datetime
+    plan: str
+    contract: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repricing:
+    """A change of price, told `at` an instant: from a day on all who are on a plan have other charges.
+
+    `key` is the name under which the auditor knows the plan with them.
+    """
+
+    at: datetime
+    plan: str
+    key: str
+    on: date
+    charges: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """One object's whole story; days are local days of its contract's zone, ends exclusive.
 
-    It begins on `plan`; each of the `changes` is a day and the plan that it is on from then on.
+    It begins on `plan` in `contract`, and goes on as its `changes` say.
     """
 
     reference: str
@@ -62,12 +96,16 @@ class Device:
     zone: str
     starts_on: date
     ends_on: date
-    changes: tuple[tuple[date, str], ...]
+    changes: tuple[Change, ...]
     suspended: tuple[tuple[date, date], ...]
     commands: tuple[Command, ...]
     messages: tuple[Message, ...]
     exchanges: tuple[tuple[datetime, Decimal, Decimal], ...] = ()
     """When another register went on behind the object, with the old one's last reading and the new one's first."""
+    terms: tuple[date, ...] = ()
+    """Where a term ended and renewed."""
+    fees_until: date | None = None
+    """To where its fees stay owed after an early end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +118,7 @@ class History:
     closes: tuple[tuple[datetime, date], ...] = field(repr=False)
     looks: tuple[datetime, ...] = field(default=(), repr=False)
     """When somebody looks for what has passed a threshold."""
+    repricings: tuple[Repricing, ...] = ()
 
 
 def months_later(day: date, months: int) -> date:

@@ -95,7 +95,13 @@ def test_among_the_seeds_is_every_kind_of_charge_and_of_change() -> None:
     assert currencies == {"EUR", "JPY", "KWD"}
     assert any(contract["coupons"] for story in stories for contract in story.catalogue["contracts"])
     commands = {command.command for story in stories for device in story.devices for command in device.commands}
-    assert commands >= {"change_plan", "suspend", "terminate", "reverse", "exchange"}
+    assert commands >= {"change_plan", "suspend", "terminate", "reverse", "exchange", "transfer", "no_renew"}
+    devices = [device for story in stories for device in story.devices]
+    assert any(device.terms for device in devices)
+    assert any(device.fees_until for device in devices)
+    told = [it for story in stories for it in story.repricings]
+    assert any(it.on < it.at.date() for it in told)
+    assert any(it.on > it.at.date() for it in told)
 
 
 def with_calls_of_another_price(story: History) -> History:
@@ -119,6 +125,12 @@ def with_other_offers(story: History) -> History:
     return replace(story, catalogue=catalogue)
 
 
+def without_what_was_told_later(story: History) -> History:
+    """The same history, as if no price had changed, no object been transferred, and no end cost a fee."""
+    devices = tuple(replace(device, changes=(), fees_until=None) for device in story.devices)
+    return replace(story, devices=devices)
+
+
 def with_a_larger_coupon(story: History) -> History:
     """The same history, as if a coupon had been of another amount."""
     catalogue = deepcopy(dict(story.catalogue))
@@ -130,7 +142,14 @@ def with_a_larger_coupon(story: History) -> History:
 
 @pytest.mark.parametrize(
     "falsify",
-    [with_other_fees, with_a_message_more, with_calls_of_another_price, with_other_offers, with_a_larger_coupon],
+    [
+        with_other_fees,
+        with_a_message_more,
+        with_calls_of_another_price,
+        with_other_offers,
+        without_what_was_told_later,
+        with_a_larger_coupon,
+    ],
 )
 def test_the_judge_tells_a_false_story_from_the_true_one(
     sqlite_database: Database, sqlite_url: str, falsify: Callable[[History], History]
