@@ -127,6 +127,8 @@ def _moved(device: Device, told: Repricing) -> Device | None:
                 return None
             if any(told.on < end < told.at.date() + NEAR for end in device.terms):
                 return None  # what is told of a day before a term's end leaves no seam there
+            if planned and told.on < end < told.on + NEAR and stay.told_at > told.at:
+                return None  # it came meanwhile, and may be gone when the planned price is taken
             if stay.told_at > takes:
                 found = [replace(stay, plan=told.key)]
             elif left_at > told.at and end > told.on:
