@@ -20,6 +20,7 @@ from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import DatabaseLike
 from billing.core.errors import Conflict
 from storage import claims, closing, invoices
+from storage.baselines import late_firsts
 from storage.closing import ContractToClose
 from storage.errors import DatabaseBusy
 
@@ -82,8 +83,7 @@ class ContractCloser:
             plan = self._planned(still_open, self.reader)
             numbers = None if plan is None else commit_plan(session, plan, self.now)
             if numbers is None:
-                with self.database.snapshot() as fresh:
-                    plan = self._planned(still_open, MonthReader(fresh))
+                plan = self._planned_again(still_open)
                 numbers = None if plan is None else commit_plan(session, plan, self.now)
             if plan is not None and numbers is not None:
                 self.incomplete.extend(plan.incomplete)
@@ -104,13 +104,19 @@ class ContractCloser:
                 if numbers is not None:
                     self.incomplete.extend(plan.incomplete)
                     return [invoices.invoice_document(session, number) for number in numbers]
-            with self.database.snapshot() as session:
-                plan = self._planned(still_open, MonthReader(session))
+            plan = self._planned_again(still_open)
         raise Conflict(f"{account[0].name} kept changing while it was closed; close again")
 
     def _still_open(self, session: Session, account: Account) -> Account:
         last = {contract.id: closing.last_closed(session, contract.id) for contract in account}
         return [it for it in account if (closed := last[it.id]) is None or closed < self.month[0]]
+
+    def _planned_again(self, account: Account) -> MonthPlan | None:
+        """On a state of its own, because the contracts changed since the reader's."""
+        with self.database.snapshot() as fresh:
+            if late_firsts(fresh):
+                raise Conflict(f"a register's first reading came while {account[0].name} was closed; close again")
+            return self._planned(account, MonthReader(fresh))
 
     def _planned(self, account: Account, reader: MonthReader) -> MonthPlan | None:
         contracts = [closing.contract(reader.session, contract.id) for contract in account]

@@ -15,6 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
+from sqlmodel import Session
+
 from billing.closing.baselines import begin_earlier
 from billing.closing.contract import BUSY_ATTEMPTS, Account, ContractCloser, Month, Outcome, Skipped
 from billing.closing.incomplete import HeldForReview, Incomplete, tell_incomplete
@@ -30,6 +32,7 @@ from billing.terms import end_terms
 from billing.unbilled import Unbilled, unbilled
 from billing.unpriced import Unpriced, unpriced
 from storage import claims, closing
+from storage.baselines import late_firsts
 from storage.closing import ContractToClose
 from storage.errors import DatabaseBusy, StorageError
 from storage.invoices import InvoiceDocument
@@ -130,7 +133,6 @@ def _close_all(
         for problem in take_planned(session, Said(now=now, origin="engine", topic_devices=topic_devices)):
             logger.error("%s", problem)
         look(session, now, again=True, wait=True)
-        begin_earlier(session)
     run = _Run(database, now)
     for month, members in sorted(run.find_due(until, only).items()):
         run.close_month(month, members)
@@ -203,9 +205,23 @@ class _Run:
             raise Refused(f"{until} has not ended in the zone of any contract; choose an earlier day")
         return due
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[Session]:
+        """One state of the database in which every register is counted from its first reading; else that is mended.
+
+        It is looked for in the very state that is planned on: what comes later is above its mark.
+        """
+        while True:
+            with self.database.snapshot() as session:
+                if not late_firsts(session):
+                    yield session
+                    return
+            with self.database.transaction() as session:
+                begin_earlier(session)
+
     def close_month(self, month: Month, members: Sequence[ContractToClose]) -> None:
         """Close what no other closer holds, then wait for the rest: it is closed by then, or left by one that died."""
-        with self.database.snapshot() as session:
+        with self._snapshot() as session:
             closer = ContractCloser(database=self.database, reader=MonthReader(session), month=month, now=self.now)
             accounts: dict[tuple[object, ...], list[ContractToClose]] = {}
             for contract in members:

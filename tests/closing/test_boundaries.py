@@ -1,14 +1,16 @@
 """Values of registers at the ends of periods: interpolated where the metric says so, kept, chained, replaced."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from billing.boundaries import boundaries
+from billing.close import close
 from billing.core.errors import Invalid, NotFound
 from gateway.cli.explaining import explained as explained_lines
 from gateway.cli.explaining import explained_texts
@@ -16,7 +18,7 @@ from gateway.extraction import export_invoice
 from gateway.views.objects import whole_object
 from storage.database import Database
 from storage.tables import BoundaryValue
-from tests.usecases.changing import SELLER, World, contract, plans
+from tests.usecases.changing import SELLER, World, contract, lines, noon, plans
 
 APRIL, MAY, JUNE = date(2022, 4, 30), date(2022, 5, 31), date(2022, 6, 30)
 CHARGE = (
@@ -128,6 +130,34 @@ def test_what_was_used_since_a_first_reading_that_comes_late_is_charged(interpol
     # The line from the first reading to the next one passes the end of April at 111.
     assert billed(it, JUNE) == {"2022-04-01": 2100, "2022-05-01": 900}
     assert kept(it)[0] == ("2022-04-01", 90_000, "baseline")
+
+
+class Meanwhile:
+    """A database in which something is committed just before the state is taken that a month is planned on."""
+
+    def __init__(self, database: Database, happens: Callable[[], None]) -> None:
+        self.database, self.happens, self.states = database, happens, 0
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        return self.database.transaction()
+
+    def snapshot(self) -> AbstractContextManager[Session]:
+        self.states += 1
+        if self.states == 2:
+            self.happens()  # the first state is the one that finds what is due
+        return self.database.snapshot()
+
+
+def test_a_first_reading_that_comes_while_a_close_begins_is_charged_by_it(interpolated: World) -> None:
+    it = interpolated
+    read(it, ("2022-05-10T00:00:00", 120), ("2022-05-31T23:50:00", 150))
+    assert billed(it, MAY) == {"2022-05-01": 3000}
+    database = Meanwhile(it.database, lambda: read(it, ("2022-04-10T00:00:00", 90)))
+    (invoice,) = close(database, JUNE, noon(date(2022, 7, 1))).invoices
+    found: dict[str, int] = {}
+    for *_, start, amount in lines(invoice):
+        found[start] = found.get(start, 0) + amount
+    assert found == {"2022-04-01": 2100, "2022-05-01": 900}
 
 
 def test_a_first_reading_that_comes_late_before_a_full_turn_is_charged(database: Database) -> None:
