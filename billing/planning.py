@@ -3,7 +3,7 @@
 The law: together they tile the days they are planned for, and equal days on one plan version are planned once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from operator import itemgetter
@@ -46,9 +46,42 @@ class Planned:
 
 def write_schedules(session: Session, planned: Mapping[int, Planned]) -> None:
     """Write the schedules of items, by item id."""
+    rows: list[dict[str, Any]] = []
+    for of_item in _rows(session, planned):
+        rows += of_item
+        if len(rows) >= SCHEDULE_ROWS:
+            items.add_schedules(session, _by_period(rows))
+            rows = []
+    items.add_schedules(session, _by_period(rows))
+
+
+def go_on(session: Session, item_id: int, planned: Planned) -> None:
+    """Write the schedules of the days that follow the end of an item whose term is longer now.
+
+    A period that the end had cut goes on, so that it is priced once: a flat price is not owed twice in it, and tiers
+    and included units do not begin again. What was charged of it is looked at again.
+    """
+    cut = {(it.charge_id, it.nominal_starts_on): it for it in items.cut_at(session, item_id, planned.starts_on)}
+    for rows in _rows(session, {item_id: planned}):
+        fresh = []
+        for row in rows:
+            schedule = cut.get((row["charge_id"], row["nominal_starts_on"]))
+            if schedule is None:
+                fresh.append(row)
+                continue
+            schedule.ends_on, schedule.end_at = row["ends_on"], row["end_at"]
+            if schedule.status in items.CHARGED:
+                schedule.revalue = 1
+            elif row["due_on"] >= planned.starts_on:  # in arrears; in advance it is due when it always was
+                schedule.due_on = row["due_on"]
+        session.flush()
+        items.add_schedules(session, _by_period(fresh))
+
+
+def _rows(session: Session, planned: Mapping[int, Planned]) -> Iterator[list[dict[str, Any]]]:
+    """The columns of each item's schedules."""
     charges = declared.charges(session, {each.plan_version_id for each in planned.values()})
     templates: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    rows: list[dict[str, Any]] = []
     for item_id, each in planned.items():
         shape = (
             *(each.plan_version_id, each.starts_on, each.ends_on, each.timezone),
@@ -62,11 +95,7 @@ def write_schedules(session: Session, planned: Mapping[int, Planned]) -> None:
             "contract_item_id": item_id,
             "object_id": each.object_id,
         }
-        rows += [{**template, **place} for template in templates[shape]]
-        if len(rows) >= SCHEDULE_ROWS:
-            items.add_schedules(session, _by_period(rows))
-            rows = []
-    items.add_schedules(session, _by_period(rows))
+        yield [{**template, **place} for template in templates[shape]]
 
 
 def _by_period(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

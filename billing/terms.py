@@ -1,7 +1,7 @@
 """The end of a term: renewed by itself, or the object returns to pending; and the notice that decides which.
 
 The law: what a term's end does follows from the item alone, so that it is the same whenever it is looked at; a
-renewal extends the item, and its schedules go on where the old ones end.
+renewal extends the item, and its schedules go on where the old ones end, as if the term had been longer from the start.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from billing.core.errors import Conflict
 from billing.core.lifecycle import TERM_END_TRANSITIONS, ObjectStatus
 from billing.core.periods import DAY, add_months, local_midnight
 from billing.lines import effective_day, live_lines
-from billing.planning import Planned, write_schedules
+from billing.planning import Planned, go_on
 from billing.pooling import plan_pools
 from billing.recording import Said, commanded, record, shown
 from billing.timeline import event_row
@@ -124,7 +124,7 @@ def _renew(session: Session, item: ItemRow) -> ItemRow:
         counted_from=item.term_starts_on or item.starts_on,
     )
     items.extend(session, item.id, ends_on, end_at)
-    write_schedules(session, {item.id: planned})
+    go_on(session, item.id, planned)
     return item._replace(ends_on=ends_on, end_at=end_at)
 
 

@@ -119,6 +119,18 @@ def schedules(session: Session, item_id: int) -> Sequence[InvoicingSchedule]:
     ).all()
 
 
+def cut_at(session: Session, item_id: int, ends_on: date) -> Sequence[InvoicingSchedule]:
+    """The schedules of one item whose periods its end cut on a local day."""
+    return session.exec(
+        select(InvoicingSchedule).where(
+            of_items([item_id]),
+            InvoicingSchedule.ends_on == ends_on,
+            col(InvoicingSchedule.nominal_ends_on) > ends_on,
+            InvoicingSchedule.status != "cancelled",
+        )
+    ).all()
+
+
 def suspensions(session: Session, item_ids: Collection[int]) -> dict[int, list[Suspension]]:
     """The suspensions of these items, in the order of time, by item id."""
     rows: dict[int, list[Suspension]] = {}

@@ -68,10 +68,9 @@ def _charge(
         if device.starts_on == served_from:
             yield served_from, Fraction(charge["amount"])
         return
-    periods: dict[tuple[Period, int], list[date]] = {}
+    periods: dict[Period, list[date]] = {}
     for day in days:
-        term = sum(end <= day for end in device.terms)
-        periods.setdefault((period_of(day, charge, served_from), term), []).append(day)
+        periods.setdefault(period_of(day, charge, served_from), []).append(day)
     closed = {
         it: inside
         for it, inside in periods.items()
@@ -80,7 +79,7 @@ def _charge(
     if charge["type"] == "usage" and charge["calculator"]["metric"] == "register":
         yield date.min, _register(device, charge, [day for inside in closed.values() for day in inside])
         return
-    for (period, _), inside in closed.items():
+    for period, inside in closed.items():
         yield period.first, _worth(device, charge, Served(period, inside, served_from), taken_at)
 
 

@@ -75,8 +75,6 @@ def with_transfer(chance: random.Random, device: Device, contracts: Sequence[Map
         return device
     day = since + chance.randrange((until - since).days) * DAY
     told = min(day + chance.choice((0, 0, 3)) * DAY, until)
-    if any(day < end < told + NEAR for end in device.terms):
-        return device
     command = _command(device, "transfer", day, told, "transfer", contract=others[0]["name"])
     plan = device.changes[-1].plan if device.changes else device.plan
     change = Change(day=day, told_at=command.at, plan=plan, contract=others[0]["name"])
@@ -125,8 +123,6 @@ def _moved(device: Device, told: Repricing) -> Device | None:
         if stay.plan == told.plan:
             if abs(stay.told_at - takes) < NEAR or (left_at <= told.at and abs(told.at - left_at) < NEAR):
                 return None
-            if any(told.on < end < told.at.date() + NEAR for end in device.terms):
-                return None  # what is told of a day before a term's end leaves no seam there
             if planned and told.on < end < told.on + NEAR and stay.told_at > told.at:
                 return None  # it came meanwhile, and may be gone when the planned price is taken
             if stay.told_at > takes:

@@ -41,8 +41,8 @@ class Life:
     terms: int = 1
     changes: int = 0
     running: bool = True
-    days: dict[date, tuple[tuple[int, int], str, str]] = field(default_factory=dict)
-    """By day of service: the part of its schedules (changes, terms before), contract and plan."""
+    days: dict[date, tuple[int, str, str]] = field(default_factory=dict)
+    """By day of service: how often it had moved, contract and plan; a month is priced once for each."""
     suspended_from: date | None = None
     suspended: set[date] = field(default_factory=set)
     used: dict[str, tuple[date, Fraction]] = field(default_factory=dict)
@@ -58,8 +58,7 @@ class Life:
         """From a day to the end of the term at the present place."""
         for n in range((self.ends_on - since).days):
             day = since + n * DAY
-            term = next(n for n in range(self.terms) if day < months_later(self.starts_on, self.months * (n + 1)))
-            self.days[day] = ((self.changes, term), *self.place)
+            self.days[day] = (self.changes, *self.place)
             if self.suspended_from is not None and day >= self.suspended_from:
                 self.suspended.add(day)
 
@@ -90,7 +89,7 @@ class Life:
     def owed(self) -> dict[str, Fraction]:
         """What it owes for all of its life, by contract."""
         amounts: dict[str, Fraction] = defaultdict(Fraction)
-        quantities: dict[tuple[tuple[int, int], str, str, int, int], Fraction] = defaultdict(Fraction)
+        quantities: dict[tuple[int, str, str, int, int], Fraction] = defaultdict(Fraction)
         for day, (_, contract, plan) in self.days.items():
             if day not in self.suspended:
                 amounts[contract] += FEES[plan] / monthrange(day.year, day.month)[1]

@@ -254,6 +254,29 @@ def test_renewals_in_steps_and_at_once_bill_the_same(database: Database) -> None
     assert [net for bill in stepped for *_, net in bill] == [3000] * 6
 
 
+def test_a_renewal_within_a_month_does_not_begin_its_prices_again(database: Database) -> None:
+    included = '{metric: usage, price: {model: per_unit, unit_price: "1", included: "5"}}'
+    usage = f'{{name: Usage, type: usage, vat_rate: "20", calculator: {included}}}'
+    charges = [
+        fee("10", "arrears", name="Whole", more=", prorate: none"),
+        fee("31", name="Daily"),
+        usage,
+    ]
+    it = World(database, plans(P=charges) + "contracts:\n" + contract("C", "P", more=", renewal: automatic"))
+    it.active("P", date(2022, 4, 10), term_months=1)
+    it.uses(4, "2022-05-05T12:00:00+00:00")
+    it.uses(6, "2022-05-20T12:00:00+00:00")
+
+    billed: dict[tuple[str, str], int] = {}
+    for until in (date(2022, 4, 30), date(2022, 5, 31), date(2022, 6, 30)):
+        for _, what, period, net in it.bills(until):
+            billed[what, period] = billed.get((what, period), 0) + net
+
+    # Each term ends on the 9th: of ten units in May five are included, and the whole fee is owed once a month.
+    assert billed["P/Units", "2022-05-01"] == 500
+    assert [billed["P/Fee", f"2022-0{month}-01"] for month in (4, 5, 6)] == [1000 + 2170, 1000 + 3100, 1000 + 3100]
+
+
 # --- the days themselves ---------------------------------------------------------------------------------
 
 
