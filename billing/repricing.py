@@ -8,15 +8,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
 from billing.activation import ObjectInfo, local_day, publish_states
 from billing.core.errors import BillingError, Conflict, Invalid, NotFound
-from billing.core.periods import DAY
+from billing.core.periods import DAY, local_midnight
 from billing.lines import Line, lines, live_lines
 from billing.recording import Said, commanded, record, shown
 from billing.succession import Target, succeed
+from billing.terms import end_terms
 from billing.timeline import event_row
 from storage import catalogue as declared
 from storage import items, registry, subscribed
@@ -152,7 +154,9 @@ def migrate(
 def take_planned(session: Session, said: Said) -> list[str]:
     """Have subscriptions take the versions whose day has come, with the objects activated meanwhile.
 
-    Call it as often as you like: a version is taken once. What cannot be taken is left, and told in a sentence.
+    Terms that were over by then end or renew before, so that whoever looks late finds who was there on the day; look
+    for later ends of terms after this. Call it as often as you like: a version is taken once. What cannot be taken is
+    left, and told in a sentence.
     """
     through = said.now.date() + DAY
     if not subscribed.planned(session, through):
@@ -163,6 +167,9 @@ def take_planned(session: Session, said: Said) -> list[str]:
         (each,) = subscribed.by_id(session, [row.subscription_id])
         if row.starts_on > local_day(said.now, each.timezone):
             continue
+        day = local_midnight(row.starts_on, ZoneInfo(each.timezone))
+        while end_terms(session, day, topic_devices=said.topic_devices):
+            pass
         version = subscribed.version(session, row.plan_version_id)
         inside = session.begin_nested()
         try:

@@ -313,8 +313,8 @@ class Gateway:
             self._make_partitions,
             self._tidy_quarantine,
             self._tidy_history,
-            self._end_terms,
             self._take_planned,
+            self._end_terms,
         ):
             try:
                 with self._database.transaction() as session:

@@ -128,10 +128,11 @@ def _close_all(
     only: Collection[str] | None,
     topic_devices: str = "devices",
 ) -> CloseReport:
-    _end_terms(database, until=until, now=now, topic_devices=topic_devices)
     with database.transaction() as session:
         for problem in take_planned(session, Said(now=now, origin="engine", topic_devices=topic_devices)):
             logger.error("%s", problem)
+    _end_terms(database, until=until, now=now, topic_devices=topic_devices)
+    with database.transaction() as session:
         look(session, now, again=True, wait=True)
     run = _Run(database, now)
     for month, members in sorted(run.find_due(until, only).items()):

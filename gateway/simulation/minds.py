@@ -123,8 +123,6 @@ def _moved(device: Device, told: Repricing) -> Device | None:
         if stay.plan == told.plan:
             if abs(stay.told_at - takes) < NEAR or (left_at <= told.at and abs(told.at - left_at) < NEAR):
                 return None
-            if planned and told.on < end < told.on + NEAR and stay.told_at > told.at:
-                return None  # it came meanwhile, and may be gone when the planned price is taken
             if stay.told_at > takes:
                 found = [replace(stay, plan=told.key)]
             elif left_at > told.at and end > told.on:

@@ -219,9 +219,9 @@ class Player:
 
     def _keep_house(self, at: datetime) -> None:
         with self._database.transaction() as session:
-            lifecycle.end_terms(session, at)
-        with self._database.transaction() as session:
             self.played.refused += repricing.take_planned(session, Said(now=at, origin="engine"))
+        with self._database.transaction() as session:
+            lifecycle.end_terms(session, at)
 
 
 def _every(first: datetime, last: datetime, step: timedelta) -> Iterator[datetime]:

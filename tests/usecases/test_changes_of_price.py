@@ -95,6 +95,15 @@ def test_a_day_to_come_is_told_once_and_objects_that_come_meanwhile_go_along(dat
     assert (again.moved, again.subscriptions, again.waiting) == (0, 0, ())
 
 
+def test_who_came_meanwhile_and_left_before_anybody_looked_has_the_price_from_the_day_on(database: Database) -> None:
+    it = World(database, catalogue("30", "arrears"))
+    it.apply(catalogue("45", "arrears"))
+    change(it, date(2022, 4, 10), on=date(2022, 5, 9), contracts=["C"])
+    it.active("Plan", date(2022, 4, 11), term_months=1)
+    # 20 days of April, then 8 of 31 in May as before and the last two at the new price.
+    assert fees(it, MAY) == [290, 774, 2000]
+
+
 def test_what_is_told_later_for_the_same_day_replaces_what_was_planned(database: Database) -> None:
     it = World(database, catalogue("30", "advance"))
     it.active("Plan", date(2022, 4, 1))
