@@ -30,13 +30,15 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def only_known_parameters(request: Request) -> None:
-    """Refuse what an endpoint does not know: a filter that is written wrong would answer with everything."""
+    """Refuse what an endpoint does not know, or is told twice: a filter that is passed over answers with too much."""
     route: APIRoute = request.scope["route"]
     known = tuple(dict.fromkeys(_parameters(route.dependant)))
     for name in request.query_params:
         if name not in known:
             instead = f"it takes {', '.join(known)}" if known else "it takes none"
             raise Invalid(f"this address has no parameter {name[:64]!r}; {instead}")
+        if len(request.query_params.getlist(name)) > 1:
+            raise Invalid(f"the parameter {name!r} is given more than once; leave one")
 
 
 def _parameters(dependant: Dependant) -> Iterator[str]:

@@ -160,6 +160,12 @@ def test_a_parameter_that_is_written_wrong_is_refused_instead_of_passed_over(spe
     assert "this address has no parameter" in answer.json()["detail"]
 
 
+def test_a_parameter_that_is_given_twice_is_refused(speaking: Speaking) -> None:
+    answer = speaking(Role.READER).get("/objects?status=active&status=draft")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert "'status' is given more than once" in answer.json()["detail"]
+
+
 def test_each_list_is_read_by_an_index_in_its_order(database: Database) -> None:
     with database.transaction() as session:
         registry.add_objects(session, [{"reference": "A", "status": "draft", "attributes": {}, "created_at": NOW}])
