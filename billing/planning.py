@@ -62,20 +62,20 @@ def go_on(session: Session, item_id: int, planned: Planned) -> None:
     and included units do not begin again. What was charged of it is looked at again.
     """
     cut = {(it.charge_id, it.nominal_starts_on): it for it in items.cut_at(session, item_id, planned.starts_on)}
-    for rows in _rows(session, {item_id: planned}):
-        fresh = []
-        for row in rows:
-            schedule = cut.get((row["charge_id"], row["nominal_starts_on"]))
-            if schedule is None:
-                fresh.append(row)
-                continue
-            schedule.ends_on, schedule.end_at = row["ends_on"], row["end_at"]
-            if schedule.status in items.CHARGED:
-                schedule.revalue = 1
-            elif row["due_on"] >= planned.starts_on:  # in arrears; in advance it is due when it always was
-                schedule.due_on = row["due_on"]
-        session.flush()
-        items.add_schedules(session, _by_period(fresh))
+    (rows,) = _rows(session, {item_id: planned})
+    fresh = []
+    for row in rows:
+        schedule = cut.get((row["charge_id"], row["nominal_starts_on"]))
+        if schedule is None:
+            fresh.append(row)
+            continue
+        schedule.ends_on, schedule.end_at = row["ends_on"], row["end_at"]
+        if schedule.status in items.CHARGED:
+            schedule.revalue = 1
+        elif row["due_on"] >= planned.starts_on:  # in arrears; in advance it is due when it always was
+            schedule.due_on = row["due_on"]
+    session.flush()
+    items.add_schedules(session, _by_period(fresh))
 
 
 def _rows(session: Session, planned: Mapping[int, Planned]) -> Iterator[list[dict[str, Any]]]:

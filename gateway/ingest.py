@@ -334,16 +334,14 @@ def _answered(
     session: Session, accepted: Sequence[Read], objects: Mapping[str, int], now: datetime, topic_devices: str
 ) -> Iterable[Refusal]:
     """Settle the commands that objects answered; a refusal for each answer to a command that was never given."""
-    answers = [read for read in accepted if isinstance(read.content, CommandAnswer)]
+    answers = [(read, read.content) for read in accepted if isinstance(read.content, CommandAnswer)]
     if not answers:
         return
     # Whoever tells its state without being asked is not looked up one by one.
-    waiting = downlink.with_open(session, {objects[read.reference] for read in answers})
-    for read in answers:
-        if isinstance(read.content, CommandAnswer):
-            content, message = read.content, read.message
-            if not content.ids and objects[read.reference] not in waiting:
-                continue
+    waiting = downlink.with_open(session, {objects[read.reference] for read, _ in answers})
+    for read, content in answers:
+        if content.ids or objects[read.reference] in waiting:
+            message = read.message
             said = Answer(
                 objects[read.reference],
                 content.ids,

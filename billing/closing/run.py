@@ -13,17 +13,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
-from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
+from billing.closing.ahead import has_ended, open_months
 from billing.closing.baselines import begin_earlier
 from billing.closing.contract import BUSY_ATTEMPTS, Account, ContractCloser, Month, Outcome, Skipped
 from billing.closing.incomplete import HeldForReview, Incomplete, tell_incomplete
 from billing.closing.reader import MonthReader
 from billing.closing.rehearsal import Crossed, DatabaseLike, OneTransaction
 from billing.core.errors import BillingError, Refused
-from billing.core.periods import add_months, billing_months, local_midnight
 from billing.readings import Held, held_in
 from billing.recording import Said
 from billing.repricing import take_planned
@@ -194,14 +193,12 @@ class _Run:
                 accounts = {it.account for it in contracts if it.name in only}
                 contracts = [it for it in contracts if it.account in accounts]
             for contract in contracts:
-                if local_midnight(until + DAY, ZoneInfo(contract.timezone)) > self.now:
+                if not has_ended(contract, until, self.now):
                     message = f"{until} has not ended in {contract.timezone}; choose an earlier day or wait"
                     self.failures[contract.id] = Failure(contract=contract.name, month_starts_on=None, message=message)
-                    continue
-                last = closing.last_closed(session, contract.id)
-                first = contract.starts_on if last is None else add_months(last, 1)
-                for month in billing_months(first, until):
-                    due.setdefault(month, []).append(contract)
+            ended = [it for it in contracts if it.id not in self.failures]
+            for contract, month in open_months(session, ended, until):
+                due.setdefault(month, []).append(contract)
         if contracts and len(self.failures) == len(contracts):
             raise Refused(f"{until} has not ended in the zone of any contract; choose an earlier day")
         return due

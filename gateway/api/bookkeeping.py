@@ -14,8 +14,8 @@ from billing.access import Permission, Principal
 from billing.advancing import record_advance
 from billing.catalogue import Day, Text
 from billing.commands import Number
-from billing.core.errors import Invalid
 from billing.wire import read_as
+from gateway.api.months import first_day
 from gateway.views.documents import advance_row
 from gateway.web.bodies import Raw, accepts
 from gateway.web.endpoints import allowed, router
@@ -137,7 +137,7 @@ def lock_month(month: Month, raw: Raw, behind: Behind, who: Locker, request: Req
     def work(session: Session) -> MonthState:
         read_as(Nothing, raw)
         return MonthState(
-            month=month, state="locked", changed=dating.lock_month(session, _first(month), behind.clock.now())
+            month=month, state="locked", changed=dating.lock_month(session, first_day(month), behind.clock.now())
         )
 
     return once(behind, request, who, key, raw, work)
@@ -153,16 +153,9 @@ def unlock_month(
 
     def work(session: Session) -> MonthState:
         read_as(Nothing, raw)
-        return MonthState(month=month, state="open", changed=dating.unlock_month(session, _first(month)))
+        return MonthState(month=month, state="open", changed=dating.unlock_month(session, first_day(month)))
 
     return once(behind, request, who, key, raw, work)
-
-
-def _first(month: str) -> date:
-    try:
-        return date.fromisoformat(f"{month}-01")
-    except ValueError:
-        raise Invalid(f"{month!r} is not a month; write it as 2022-04") from None
 
 
 def _advance(row: Any) -> Advance:

@@ -15,7 +15,6 @@ from starlette.background import BackgroundTask
 
 from billing.access import Permission, Principal
 from billing.approving import approve, void
-from billing.core.errors import Invalid
 from billing.core.money import exact_text, format_minor
 from billing.crediting import Credit
 from billing.crediting import credit as issue_credit_note
@@ -36,6 +35,7 @@ from gateway.api.documents import (
     VoidBody,
     Voided,
 )
+from gateway.api.months import first_day
 from gateway.documents.writing import SUFFIXES, Form, document_bytes
 from gateway.extraction import Level, detail_texts, export_invoice
 from gateway.views.documents import balance_row, document_json, price_text
@@ -83,9 +83,13 @@ def list_invoices(
     """Invoices and credit notes, the newest month first; or the drafts that wait for approval."""
     place = place_of(cursor, str, int)
     wanted = DocumentFilter(
-        status=status, kind=kind or "", contract=contract or "", customer=customer or "", month=_month(month)
+        status=status,
+        kind=kind or "",
+        contract=contract or "",
+        customer=customer or "",
+        month=None if month is None else first_day(month),
     )
-    before = None if place is None else (_month(place[0]) or date.min, place[1])
+    before = None if place is None else (first_day(place[0]), place[1])
     with behind.database.snapshot() as session:
         found = documents(session, wanted, before=before, limit=limit + 1)
     last = found[limit - 1] if len(found) > limit else None
@@ -93,15 +97,6 @@ def list_invoices(
         items=[_listed(row) for row in found[:limit]],
         next_cursor=None if last is None else cursor_of(f"{last.month_starts_on:%Y-%m}", last.id),
     )
-
-
-def _month(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(f"{text}-01")
-    except ValueError:
-        raise Invalid(f"{text!r} is not a month; write it as 2022-04") from None
 
 
 def _listed(row: DocumentRow) -> Listed:
