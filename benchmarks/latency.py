@@ -88,16 +88,20 @@ def _paced(running: Broker, rate: float, seconds: float) -> None:
 
 
 def run(*, scale: str, rounds: int) -> Iterator[Figure]:
-    """Median and 99th percentile over all messages of each round; the first second warms up and is left out."""
-    seconds = 6.0 if scale == "full" else 2.0
-    with stage.store("sqlite") as store:
+    """Median and 99th percentile over all messages of each round, on each database."""
+    for kind in ("sqlite", "postgresql") if scale == "full" else ("sqlite",):
+        yield from _of_database(kind, seconds=6.0 if scale == "full" else 2.0, scale=scale, rounds=rounds)
+
+
+def _of_database(kind: str, *, seconds: float, scale: str, rounds: int) -> Iterator[Figure]:
+    with stage.store(kind) as store:
         stage.make_fleet(store.create("empty"), ingest.OBJECTS)
         live = ingest.live_gateway(store.create("round", "empty"), 60_000 if scale == "full" else 3_000)
     medians, worst = [], []
     for _ in range(rounds):
-        found = sorted(delays("sqlite", rate=live / 2, seconds=seconds))
+        found = sorted(delays(kind, rate=live / 2, seconds=seconds))
         medians.append(statistics.median(found))
         worst.append(found[int(len(found) * 0.99)])
     load = f"at {live / 2:,.0f} messages/s, half of the live rate"
-    yield measure(CASE, "publish to commit, median, sqlite", medians, unit="ms", must=5, reach=2, detail=load)
-    yield measure(CASE, "publish to commit, 99th percentile, sqlite", worst, unit="ms", must=25, reach=10, detail=load)
+    yield measure(CASE, f"publish to commit, median, {kind}", medians, unit="ms", must=5, reach=2, detail=load)
+    yield measure(CASE, f"publish to commit, 99th percentile, {kind}", worst, unit="ms", must=25, reach=10, detail=load)

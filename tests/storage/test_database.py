@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlmodel import Session, select
 
-from storage.database import Database, _alembic
+from storage.database import Database
 from storage.errors import DatabaseUnreachable, SchemaOutdated, StorageError
+from storage.migrating import MIGRATIONS, configuration
+from storage.migrations import SCHEMA
 from storage.partitions import ensure_partitions
 from storage.tables import Customer, IngestCounter, Metric, NumberSeries
 from storage.types import from_micros, to_micros
@@ -18,7 +21,11 @@ from storage.types import from_micros, to_micros
 
 def test_migrations_from_empty_equal_the_models(database: Database) -> None:
     with database.engine.connect() as connection:
-        command.check(_alembic(connection))
+        command.check(configuration(connection))
+
+
+def test_the_schema_of_the_release_is_the_newest_migration() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [SCHEMA]
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:

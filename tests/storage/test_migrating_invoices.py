@@ -3,7 +3,8 @@
 from alembic import command
 from sqlalchemy import text
 
-from storage.database import Database, _alembic
+from storage.database import Database
+from storage.migrating import configuration, upgrade
 
 ROWS = """
 INSERT INTO customer (id, reference, party) VALUES (1, 'FLEET', '{}');
@@ -22,7 +23,7 @@ INSERT INTO payment (id, invoice_id, paid_on, amount_minor, reference, origin, r
 def test_invoices_of_an_earlier_release_are_kept(empty_database_url: str) -> None:
     database = Database(empty_database_url)
     with database.engine.connect() as connection:
-        command.upgrade(_alembic(connection), "0007")
+        upgrade(connection, "0007")
         for statement in ROWS.split(";\n"):
             connection.execute(text(statement.replace(":", "\\:")))
         connection.commit()
@@ -34,5 +35,5 @@ def test_invoices_of_an_earlier_release_are_kept(empty_database_url: str) -> Non
         assert tuple(row) == (7, "INV/2022/04/0001", "period", "", None)
         assert session.connection().execute(text("SELECT invoice_id FROM payment")).scalars().all() == [7]
     with database.engine.connect() as connection:
-        command.check(_alembic(connection))
+        command.check(configuration(connection))
     database.dispose()

@@ -3,7 +3,8 @@
 from alembic import command
 from sqlalchemy import text
 
-from storage.database import Database, _alembic
+from storage.database import Database
+from storage.migrating import configuration, upgrade
 
 ROWS = """
 INSERT INTO customer (id, reference, party) VALUES (1, 'FLEET', '{}');
@@ -23,7 +24,7 @@ INSERT INTO suspension (id, contract_item_id, starts_on) VALUES (1, 7, '2022-05-
 def test_items_of_an_earlier_release_are_kept(empty_database_url: str) -> None:
     database = Database(empty_database_url)
     with database.engine.connect() as connection:
-        command.upgrade(_alembic(connection), "0005")
+        upgrade(connection, "0005")
         for statement in ROWS.split(";\n"):
             connection.execute(text(statement.replace(":", "\\:")))
         connection.commit()
@@ -37,5 +38,5 @@ def test_items_of_an_earlier_release_are_kept(empty_database_url: str) -> None:
         assert tuple(row) == (7, "IOT_1", "running", "none", None)
         assert session.connection().execute(text("SELECT contract_item_id FROM suspension")).scalars().all() == [7]
     with database.engine.connect() as connection:
-        command.check(_alembic(connection))
+        command.check(configuration(connection))
     database.dispose()

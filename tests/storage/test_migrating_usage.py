@@ -6,7 +6,8 @@ from alembic import command
 from sqlalchemy import text
 
 from storage import partitions
-from storage.database import Database, _alembic
+from storage.database import Database
+from storage.migrating import configuration, upgrade
 from storage.properties import property_set_ids
 from storage.types import to_micros
 from storage.usage import Fact, record
@@ -25,7 +26,7 @@ def test_months_of_an_earlier_release_take_properties_and_come_back(empty_postgr
     march, april, may = MONTHS
     database = Database(empty_postgres_url)
     with database.engine.connect() as connection:
-        command.upgrade(_alembic(connection), BEFORE)
+        upgrade(connection, BEFORE)
     with database.transaction() as session:
         for month in MONTHS:
             session.connection().execute(text(INSERT), {"at": partitions.bounds(month)[0] + 7})
@@ -48,7 +49,7 @@ def test_months_of_an_earlier_release_take_properties_and_come_back(empty_postgr
         found = session.connection().execute(text("SELECT property_set_id FROM usage_record ORDER BY occurred_at"))
         assert found.scalars().all() == [None, set_id] * len(MONTHS)
     with database.engine.connect() as connection:
-        command.check(_alembic(connection))
+        command.check(configuration(connection))
     database.dispose()
 
 
@@ -74,7 +75,7 @@ def test_a_month_that_was_dumped_by_an_earlier_release_comes_back(empty_postgres
 def test_usage_of_an_earlier_release_says_nothing_beside_its_value(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     with database.engine.connect() as connection:
-        command.upgrade(_alembic(connection), BEFORE)
+        upgrade(connection, BEFORE)
         connection.execute(text(INSERT), {"at": 7})
         connection.commit()
     database.migrate()
