@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlmodel import Session
 
-from storage.late import late_schedules
+from storage.late import late_schedules, touched_days
 from storage.types import DAY_MICROS
 
 
@@ -13,7 +13,7 @@ def open_schedules(session: Session, *, start: int, end: int) -> int:
     A day more on both sides: registers read the day before a period begins. Late usage counts: its schedules are
     valued again by the next close.
     """
-    late = {identity for found in late_schedules(session).values() for identity in found}
+    late = {identity for found in late_schedules(session, touched_days(session)).values() for identity in found}
     rows = session.connection().execute(
         text(
             "SELECT id, status, revalue FROM invoicing_schedule WHERE metric_id IS NOT NULL "

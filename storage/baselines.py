@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session
 
-from storage.late import MARKS, touched_days
+from storage.late import MARKS, Touched
 from storage.reversals import BESIDE, contracts_of
 from storage.sets import list_value, listed
 
@@ -23,9 +23,9 @@ class LateFirst(NamedTuple):
     first: int
 
 
-def late_firsts(session: Session) -> list[LateFirst]:
+def late_firsts(session: Session, touched: Touched) -> list[LateFirst]:
     """The registers whose first reading, of a day touched since the last close, is not their baseline."""
-    days, connection = touched_days(session), session.connection()
+    days, connection = touched.charged, session.connection()
     if not days:
         return []
     rows = connection.execute(

@@ -50,12 +50,18 @@ class _Edge(NamedTuple):
     until_at: int
 
 
-def late_schedules(session: Session) -> dict[int, list[int]]:
+class Touched(NamedTuple):
+    """Days, by number since 1970, on which late usage may be: `charged`, and the same `with_next` day after them."""
+
+    charged: list[int]
+    with_next: list[int]
+
+
+def late_schedules(session: Session, touched: Touched) -> dict[int, list[int]]:
     """By contract, the charged schedules whose usage was touched by a batch above the contract's last mark."""
     found: dict[int, set[int]] = defaultdict(set)
     edges = []
-    days = touched_days(session)
-    if not days:
+    if not touched.charged:
         return {}
     connection = session.connection()
     rows = connection.execute(
@@ -65,7 +71,7 @@ def late_schedules(session: Session) -> dict[int, list[int]]:
                {", ".join(_of(name, inside=False) for name in ("s.metric_id", "s.start_at", "s.end_at", "t.day_start"))}
         FROM touched t {OF_OBJECT} AND {TOUCHES} {NEWER}
         """),
-        {"days": list_value(connection, days)},
+        {"days": list_value(connection, touched.charged)},
     )
     for contract_id, schedule_id, metric_id, start, end, day in rows.all():
         if schedule_id:
@@ -78,17 +84,19 @@ def late_schedules(session: Session) -> dict[int, list[int]]:
     return {contract_id: sorted(ids) for contract_id, ids in found.items()}
 
 
-def touched_days(session: Session, *, days_after: int = 0) -> list[int]:
-    """The days touched since the marks that were charged, or lie so many days after; those since then are not late."""
+def touched_days(session: Session) -> Touched:
+    """The charged UTC days that were touched since the lowest mark; what came for a day after them is not late."""
+    last = f"""
+        SELECT MAX(s.end_at) / {DAY_MICROS} AS day FROM invoicing_schedule s WHERE s.metric_id IS NOT NULL AND {CHARGED}
+    """
     rows = session.connection().execute(
         text(f"""
-        SELECT d.day FROM usage_day d
-        WHERE d.batch > (SELECT MIN(mark) FROM ({MARKS}) m)
-              AND d.day <= (SELECT MAX(s.end_at) FROM invoicing_schedule s WHERE s.metric_id IS NOT NULL AND {CHARGED})
-                           / {DAY_MICROS} + {days_after}
+        SELECT d.day, d.day <= l.day FROM usage_day d, ({last}) l
+        WHERE d.batch > (SELECT MIN(mark) FROM ({MARKS}) m) AND d.day <= l.day + 1
         """)
     )
-    return [row[0] for row in rows]
+    found = [(row[0], bool(row[1])) for row in rows]
+    return Touched([day for day, charged in found if charged], [day for day, _ in found])
 
 
 def _touched(connection: Connection) -> str:
@@ -100,9 +108,11 @@ def _of(column: str, *, inside: bool) -> str:
     return f"CASE WHEN {'' if inside else 'NOT '}({INSIDE}) THEN {column} ELSE 0 END"
 
 
-def late_levels(session: Session, charge_ids: Iterable[int], *, of_pools: bool) -> list[tuple[int, int]]:
+def late_levels(
+    session: Session, touched: Touched, charge_ids: Iterable[int], *, of_pools: bool
+) -> list[tuple[int, int]]:
     """Contract and id of the charged schedules into which a level is carried that a newer record changes."""
-    connection, days = session.connection(), touched_days(session)
+    connection, days = session.connection(), touched.charged
     if not days:
         return []
     ids = {"charge_ids": list_value(connection, charge_ids), "days": list_value(connection, days)}
@@ -120,9 +130,9 @@ def late_levels(session: Session, charge_ids: Iterable[int], *, of_pools: bool) 
     return found
 
 
-def late_ends(session: Session) -> list[tuple[int, int]]:
+def late_ends(session: Session, touched: Touched) -> list[tuple[int, int]]:
     """Contract and id of the charged last schedules of registers that a reading came for, whatever its period."""
-    connection, days = session.connection(), touched_days(session)
+    connection, days = session.connection(), touched.charged
     if not days:
         return []
     rows = connection.execute(
@@ -139,13 +149,13 @@ def late_ends(session: Session) -> list[tuple[int, int]]:
     return [(row[0], row[1]) for row in rows]
 
 
-def late_pools(session: Session) -> list[tuple[int, int]]:
+def late_pools(session: Session, touched: Touched) -> list[tuple[int, int]]:
     """Contract and id of charged schedules of pools in which an object has a record newer than the last close.
 
     An item that came from another zone may begin within a day of its period. Of a register also the periods after the
     record: it is what they begin with.
     """
-    connection, days = session.connection(), touched_days(session, days_after=1)
+    connection, days = session.connection(), touched.with_next
     if not days:
         return []
     rows = connection.execute(

@@ -11,6 +11,7 @@ from billing.closing.walking import registry_of
 from storage import baselines, reversals, walking
 from storage import catalogue as declared
 from storage.baselines import LateFirst
+from storage.late import touched_days
 from storage.types import DAY_MICROS
 
 
@@ -20,7 +21,7 @@ def begin_earlier(session: Session) -> int:
     What is kept after a baseline stays, unless the register turned over or was exchanged in between: then it was
     counted from another beginning.
     """
-    found = baselines.late_firsts(session)
+    found = baselines.late_firsts(session, touched_days(session))
     if not found:
         return 0
     rising = _only_risen(session, found)

@@ -23,6 +23,7 @@ from storage import claims, closing, invoices
 from storage.baselines import late_firsts
 from storage.closing import ContractToClose
 from storage.errors import DatabaseBusy
+from storage.late import touched_days
 
 PLAN_ATTEMPTS = 3
 """How often a contract is planned again because it changed meanwhile, before the close gives it up."""
@@ -114,9 +115,10 @@ class ContractCloser:
     def _planned_again(self, account: Account) -> MonthPlan | None:
         """On a state of its own, because the contracts changed since the reader's."""
         with self.database.snapshot() as fresh:
-            if late_firsts(fresh):
+            touched = touched_days(fresh)
+            if late_firsts(fresh, touched):
                 raise Conflict(f"a register's first reading came while {account[0].name} was closed; close again")
-            return self._planned(account, MonthReader(fresh))
+            return self._planned(account, MonthReader(fresh, touched))
 
     def _planned(self, account: Account, reader: MonthReader) -> MonthPlan | None:
         contracts = [closing.contract(reader.session, contract.id) for contract in account]

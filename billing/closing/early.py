@@ -11,12 +11,13 @@ from fractions import Fraction
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from billing.closing.headings import Headings
 from billing.closing.measure import measure_schedules
-from billing.closing.plan import Books, Headings, MonthPlan, PlannedContract, PlannedInvoice, charged_components
+from billing.closing.plan import Books, MonthPlan, PlannedContract, PlannedInvoice, charged_components
 from billing.closing.pools import PoolWorth, find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
+from billing.closing.rows import Row
 from billing.closing.value import value_schedules
-from billing.closing.waiting import Row
 from billing.core.charges import Charge, Usage
 from billing.core.invoicing import close_book, difference
 from billing.core.linebook import Entry, LineBook
@@ -53,7 +54,7 @@ def plan_early(
         if not passes(now, before, cast("Fraction", threshold_of(charges[it.schedule.charge_id][1]))):
             continue
         for component in difference(now, before):
-            heading = headings.of(it.schedule, component)
+            heading = headings.of(it.schedule, component.name)
             books[contract.part_of(it.schedule.attributes)].add(
                 Entry(it.schedule.id, it.schedule.reference, component, heading)
             )

@@ -1,54 +1,35 @@
 """What closing a month of the contracts of one account will write, decided on one snapshot: worth less charged."""
 
 from collections import ChainMap, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
 from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.closing.commitments import reached_by
 from billing.closing.coupons import held_coupons, reduce_draft
+from billing.closing.fleet import VALUED_AT_ONCE, alike, short_ways, value_fleet
+from billing.closing.headings import Headings
 from billing.closing.incomplete import Incomplete, Lacking, find, notes
 from billing.closing.measure import measure_schedules
 from billing.closing.pools import PoolWorth, find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
-from billing.closing.value import Worth, value_schedules
-from billing.closing.waiting import Row, carry, waits
-from billing.core.charges import Charge, Event, Recurring, Usage
+from billing.closing.rows import Row, closed_status
+from billing.closing.value import value_schedules
+from billing.closing.waiting import carry, waits
+from billing.core.charges import Usage
 from billing.core.errors import BillingError, Refused
 from billing.core.invoicing import InvoiceDraft, close_book, difference
-from billing.core.lifecycle import next_schedule_status
-from billing.core.linebook import Entry, Heading, LineBook
-from billing.core.periods import Every
-from billing.core.prices import Component, unit_of
+from billing.core.linebook import Entry, LineBook
+from billing.core.prices import Component
 from storage import closing, due, issuing
 from storage.closing import ContractToClose
-from storage.due import ScheduleToValue
 from storage.pools import ObjectPart
 from storage.sets import batched
 
 DAY = timedelta(days=1)
-VALUED_AT_ONCE = 5000
-"""Schedules whose worth is held at once: few beside what a line keeps of each."""
-PERIOD_UNITS = {
-    Every(weeks=1): ("week", "WEE"),
-    Every(months=1): ("month", "MON"),
-    Every(months=3): ("quarter", "QAN"),
-    Every(months=6): ("half year", "SAN"),
-    Every(months=12): ("year", "ANN"),
-}
-"""Units of a fee, with their codes of UN/ECE Recommendation 20."""
-ONE = ("fee", "C62")
-COMPONENT_UNITS: Mapping[str, tuple[str, str]] = {
-    "fee": ONE,
-    "event": ("event", "C62"),
-    "package": ("package", "PA"),
-    "amount": ("amount", "C62"),
-}
-"""Units of components that do not count the metric's unit."""
 Books = dict[str, LineBook]
 """The lines of a month's documents, by part."""
 
@@ -173,15 +154,18 @@ def _value(
     charges = reader.charges_of(schedules)
     pools = find_pools(reader, contract, schedules)
     inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
-    # What commitments count has to be valued with them; else a part is valued, put on its lines and let go.
-    portions = [schedules] if inputs.counted else batched(schedules, VALUED_AT_ONCE)
     pooled: dict[int, PoolWorth] = {}
     charged_before = {it.id for it in schedules if it.status not in {"planned", "valued"}}
     early = {key for key, (_, charge) in charges.items() if isinstance(charge, Usage) and charge.threshold is not None}
     charged = issuing.charged(session, charged_before | {it.id for it in schedules if it.charge_id in early})
     headings = Headings(reader, contract)
     corrected: dict[int, set[str]] = {}
-    rows: list[Row] = []
+    ways = short_ways(schedules, charges, reader.metrics)
+    apart = schedules if inputs.counted else ()
+    fleet, others = alike(headings, schedules, ways, {it.id for it in apart} | set(charged) | set(inputs.given))
+    rows: list[Row] = list(value_fleet(headings, fleet, ways, inputs.totals, books))
+    # What commitments count has to be valued with them; else a part is valued, put on its lines and let go.
+    portions = [others] if inputs.counted else batched(others, VALUED_AT_ONCE)
     for worth in chain.from_iterable(value_schedules(part, inputs, charges, reader.metrics) for part in portions):
         if worth.pool is not None:
             pooled[worth.schedule.id] = worth.pool
@@ -193,8 +177,10 @@ def _value(
         if components:
             book = books[contract.part_of(schedule.attributes)]
             for component in components:
-                book.add(Entry(schedule.id, schedule.reference, component, headings.of(schedule, component)))
-        rows.append(_row(worth, invoiced=bool(components or before)))
+                heading = headings.of(schedule, component.name)
+                book.add(Entry(schedule.id, schedule.reference, component, heading))
+        status = closed_status(schedule.status, invoiced=bool(components or before))
+        rows.append((status, str(worth.quantity), str(worth.amount), schedule.id))
     touched = (it for it in schedules if it.id in lacking.by_schedule) if lacking.by_schedule else ()
     parts = {it.id: contract.part_of(it.attributes) for it in touched}
     return _Valued(contract, pooled, charged_before, rows, corrected, inputs.registers.rows(), parts)
@@ -257,87 +243,3 @@ def charged_components(charged: Sequence[issuing.Charged]) -> tuple[Component, .
         )
         for place, row in enumerate(charged, start=1)
     )
-
-
-def _row(worth: Worth, *, invoiced: bool) -> Row:
-    status = _closed(worth.schedule.status, "invoice" if invoiced else "settle")
-    return status, str(worth.quantity), str(worth.amount), worth.schedule.id
-
-
-@cache
-def _closed(status: str, step: str) -> str:
-    return next_schedule_status(status, step).value
-
-
-@dataclass(slots=True)
-class Headings:
-    """What the schedules of a contract put at the head of their lines; a fleet's schedules have a few of them."""
-
-    reader: MonthReader
-    contract: ContractToClose
-    known: dict[tuple[object, ...], Heading] = field(default_factory=dict)
-
-    def of(self, schedule: ScheduleToValue, component: Component) -> Heading:
-        """The heading of a component of a schedule; what was charged before is adjusted."""
-        group = tuple(_group(self.contract, schedule))
-        key = (
-            schedule.charge_id,
-            schedule.subscription,
-            schedule.nominal_starts_on,
-            schedule.nominal_ends_on,
-            component.name,
-            schedule.status,
-            group,
-        )
-        found = self.known.get(key)
-        if found is None:
-            adjustment = schedule.status not in {"planned", "valued"}
-            found = self.known[key] = self._made(schedule, component, group, adjustment=adjustment)
-        return found
-
-    def _made(
-        self, schedule: ScheduleToValue, component: Component, group: tuple[tuple[str, str], ...], *, adjustment: bool
-    ) -> Heading:
-        position, charge = self.reader.charges[schedule.charge_id]
-        unit, unit_code = _unit(self.reader, schedule, charge, component)
-        return Heading(
-            subscription=self.contract.name if charge.scope == "contract" else schedule.subscription,
-            charge=charge.name,
-            charge_position=position,
-            unit=unit,
-            unit_code=unit_code,
-            vat_category=charge.vat_category,
-            vat_rate=charge.vat_rate,
-            exemption=charge.exemption,
-            nominal_starts_on=schedule.nominal_starts_on,
-            nominal_ends_on=schedule.nominal_ends_on,
-            adjustment=adjustment,
-            group=group,
-        )
-
-
-def _unit(reader: MonthReader, schedule: ScheduleToValue, charge: Charge, component: Component) -> tuple[str, str]:
-    counted = unit_of(component.name)
-    if counted != "metric":
-        return COMPONENT_UNITS[counted]
-    if isinstance(charge, Recurring):
-        return PERIOD_UNITS.get(charge.every, ONE)
-    if isinstance(charge, Event):
-        return COMPONENT_UNITS["event"]
-    if schedule.metric_id is None:
-        return ONE
-    if isinstance(charge, Usage) and charge.calculator.aggregation in {"count", "unique_count"}:
-        return charge.calculator.property or COMPONENT_UNITS["event"][0], ONE[1]
-    metric = reader.metrics[schedule.metric_id]
-    return metric.unit, metric.unit_code
-
-
-def _group(contract: ContractToClose, schedule: ScheduleToValue) -> Iterator[tuple[str, str]]:
-    if contract.invoicing == "customer":
-        yield "contract", contract.name
-    for key in contract.grouping:
-        if key == "object":
-            yield key, schedule.reference
-        elif key.startswith("attribute:"):
-            name = key.removeprefix("attribute:")
-            yield name, str(schedule.attributes.get(name, ""))

@@ -12,7 +12,7 @@ from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
 from storage import closing, commitments, crediting, due, exchanges, incomplete, measuring, records, walking
 from storage.due import ScheduleToValue
-from storage.late import late_ends, late_levels, late_pools, late_schedules
+from storage.late import Touched, late_ends, late_levels, late_pools, late_schedules, touched_days
 from storage.markers import Beginning
 from storage.measuring import Measured, Span
 from storage.tables import Metric
@@ -24,6 +24,8 @@ class MonthReader:
     """One snapshot, and what all contracts of a month read from it only once."""
 
     session: Session
+    touched: Touched | None = None
+    """The days on which late usage may be, where they are known already."""
     mark: int = field(init=False)
     late: dict[int, list[int]] = field(init=False)
     metrics: dict[int, Metric] = field(init=False)
@@ -56,7 +58,8 @@ class MonthReader:
         self.has_gaps = incomplete.any_open(self.session)
         self.mark = measuring.usage_mark(self.session)
         self.metrics = due.metrics(self.session)
-        self.late = late_schedules(self.session)
+        touched = touched_days(self.session) if self.touched is None else self.touched
+        self.late = late_schedules(self.session, touched)
         self.exchanges = exchanges.beginnings(self.session)
         self.accepted = walking.accepted(self.session)
         carrying: list[int] = []
@@ -75,11 +78,11 @@ class MonthReader:
         self.has_commitments = commitments.any_declared(self.session)
         self.pool_charges = pool_charges(self.session)
         pooled = bool(self.pool_charges)
-        reached = late_levels(self.session, carrying, of_pools=pooled) if carrying else []
+        reached = late_levels(self.session, touched, carrying, of_pools=pooled) if carrying else []
         if any(metric.kind == "cumulative" for metric in self.metrics.values()):
-            reached += late_ends(self.session)
+            reached += late_ends(self.session, touched)
         if pooled:
-            reached += late_pools(self.session)
+            reached += late_pools(self.session, touched)
         for contract_id, schedule_id in reached:
             self.late.setdefault(contract_id, []).append(schedule_id)
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 
-from sqlmodel import Session
-
 from billing.closing.ahead import has_ended, open_months
 from billing.closing.baselines import begin_earlier
 from billing.closing.contract import BUSY_ATTEMPTS, Account, ContractCloser, Month, Outcome, Skipped
@@ -35,6 +33,7 @@ from storage.baselines import late_firsts
 from storage.closing import ContractToClose
 from storage.errors import DatabaseBusy, StorageError
 from storage.invoices import InvoiceDocument
+from storage.late import touched_days
 
 logger = logging.getLogger(__name__)
 
@@ -204,23 +203,24 @@ class _Run:
         return due
 
     @contextmanager
-    def _snapshot(self) -> Iterator[Session]:
-        """One state of the database in which every register is counted from its first reading; else that is mended.
+    def _reader(self) -> Iterator[MonthReader]:
+        """One state of the database, in which every register is counted from its first reading; else that is mended.
 
         It is looked for in the very state that is planned on: what comes later is above its mark.
         """
         while True:
             with self.database.snapshot() as session:
-                if not late_firsts(session):
-                    yield session
+                touched = touched_days(session)
+                if not late_firsts(session, touched):
+                    yield MonthReader(session, touched)
                     return
             with self.database.transaction() as session:
                 begin_earlier(session)
 
     def close_month(self, month: Month, members: Sequence[ContractToClose]) -> None:
         """Close what no other closer holds, then wait for the rest: it is closed by then, or left by one that died."""
-        with self._snapshot() as session:
-            closer = ContractCloser(database=self.database, reader=MonthReader(session), month=month, now=self.now)
+        with self._reader() as reader:
+            closer = ContractCloser(database=self.database, reader=reader, month=month, now=self.now)
             accounts: dict[tuple[object, ...], list[ContractToClose]] = {}
             for contract in members:
                 accounts.setdefault(contract.account, []).append(contract)

@@ -19,7 +19,6 @@ from billing.core.prices import NO_CONTEXT, Component, Context
 from billing.core.prices import worth as total
 from billing.core.prices.component import GIVEN, priced
 from billing.core.properties import property_text
-from billing.core.quick import PerUnitOfTotal, Value, quick
 from billing.core.usage import MetricKind, UsageTotals, measure
 from billing.core.valuing import NOTHING, number_of, served_part, value, value_fee
 from billing.extension import installed
@@ -37,6 +36,8 @@ class Worth(NamedTuple):
     pool: PoolWorth | None = None
 
 
+Value = tuple[Fraction, tuple[Component, ...], Fraction]
+"""Quantity, components, and the amount that they add up to."""
 Input = tuple[object, ...]
 """All that the value of a schedule depends on: schedules with the same input are valued once."""
 
@@ -74,17 +75,10 @@ def _valued(
     metrics: Mapping[int, Metric],
 ) -> list[Worth]:
     known: dict[Input, Value] = {}
-    short = _short_ways(schedules, charges, metrics)
     worths: list[Worth] = []
     for schedule in schedules:
-        way = short[schedule.charge_id]
         if schedule.id in inputs.pools:
             worths.append(_pooled(schedule, charges[schedule.charge_id][1], inputs, metrics))
-            continue
-        if way is not None and not schedule.void:
-            used = inputs.totals.get(schedule.id)
-            value_of = way.value(0, 0) if used is None else way.value(used.records, used.total)
-            worths.append(Worth(schedule, *value_of))
             continue
         key = _input(schedule, inputs, charges[schedule.charge_id][1])
         found = known.get(key)
@@ -132,19 +126,6 @@ def _pooled(schedule: ScheduleToValue, charge: Charge, inputs: Inputs, metrics: 
     with _named(schedule, charge):
         worth = value_of_pool(inputs.pools[schedule.id], charge, inputs.zone, used)
     return Worth(schedule, worth.quantity, worth.components, total(worth.components), worth)
-
-
-def _short_ways(
-    schedules: Sequence[ScheduleToValue],
-    charges: Mapping[int, tuple[int, Charge]],
-    metrics: Mapping[int, Metric],
-) -> dict[int, PerUnitOfTotal | None]:
-    """By charge id, the short way to the worth of its schedules."""
-    found: dict[int, PerUnitOfTotal | None] = {}
-    for charge_id, metric_id in {(schedule.charge_id, schedule.metric_id) for schedule in schedules}:
-        metric = None if metric_id is None else metrics[metric_id]
-        found[charge_id] = None if metric is None else quick(charges[charge_id][1], metric.kind, metric.decimals)
-    return found
 
 
 def _input(schedule: ScheduleToValue, inputs: Inputs, charge: Charge) -> Input:

@@ -8,14 +8,13 @@ from datetime import date, timedelta
 
 from sqlmodel import Session
 
+from billing.closing.rows import Row
 from billing.core.invoicing import InvoiceDraft
 from billing.core.money import minor_digits
 from storage import due
 from storage.closing import ContractToClose
 
 DAY = timedelta(days=1)
-Row = tuple[str, str, str, int]
-"""Status, quantity and amount (exact text) and id of a schedule."""
 
 
 def waits(session: Session, contracts: Sequence[ContractToClose], draft: InvoiceDraft, month_ends_on: date) -> bool:

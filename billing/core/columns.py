@@ -4,7 +4,7 @@ The law: what is read is exactly what was appended; numbers that do not fit 64 b
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from math import gcd, lcm
 from typing import overload
@@ -38,6 +38,22 @@ class ExactColumn(Sequence[Fraction]):
             else:
                 return
         self._apart.append(value)
+
+    def extend(self, numerators: Sequence[int], denominator: int) -> None:
+        """Add numbers at the end, integers over one denominator."""
+        if self._apart is None:
+            before = len(self._numerators)
+            try:
+                factor, rest = divmod(self._common, denominator)
+                if rest:
+                    factor = self._widen(denominator)
+                self._numerators.extend(numerators if factor == 1 else [factor * each for each in numerators])
+            except OverflowError:
+                del self._numerators[before:]
+            else:
+                return
+        for numerator in numerators:
+            self.append(Fraction(numerator, denominator))
 
     def add_to_last(self, value: Fraction) -> None:
         """Add to the number at the end."""
@@ -73,10 +89,7 @@ class ExactColumn(Sequence[Fraction]):
         if self._apart is not None:
             yield from map(str, self._apart)
             return
-        common = self._common
-        for numerator in self._numerators:
-            shared = gcd(numerator, common)
-            yield str(numerator // shared) if shared == common else f"{numerator // shared}/{common // shared}"
+        yield from texts(self._numerators, self._common)
 
     def taken(self, order: Sequence[int]) -> "ExactColumn":
         """The numbers at these places, in this order."""
@@ -103,3 +116,10 @@ class ExactColumn(Sequence[Fraction]):
         if isinstance(place, slice):
             return [self[index] for index in range(*place.indices(len(self)))]
         return Fraction(self._numerators[place], self._common) if self._apart is None else self._apart[place]
+
+
+def texts(numerators: Iterable[int], denominator: int) -> Iterator[str]:
+    """Numbers, integers over one denominator, as exact text: "30", "-1/3"."""
+    for numerator in numerators:
+        shared = gcd(numerator, denominator)
+        yield str(numerator // shared) if shared == denominator else f"{numerator // shared}/{denominator // shared}"

@@ -40,6 +40,24 @@ class Heading:
     exemption: Exemption | None = None
 
 
+class Entries(NamedTuple):
+    """The same component of many schedules on one line, as columns: none is worth nothing, no schedule is there twice.
+
+    Quantities and amounts are integers over one denominator.
+    """
+
+    heading: Heading
+    name: str
+    position: int
+    unit_price: Fraction
+    schedules: Sequence[int]
+    references: Sequence[str]
+    quantities: Sequence[int]
+    quantity_scale: int
+    amounts: Sequence[int]
+    amount_scale: int
+
+
 class Entry(NamedTuple):
     """One component that one schedule puts on the invoice."""
 
@@ -152,11 +170,18 @@ class LineBook:
         component = entry.component
         if not (component.quantity or component.amount):
             return
-        key = (self._headings.of(entry.heading), component.name, self._prices.of(component.unit_price))
+        self._line(entry.heading, component.name, component.unit_price, component.position).add(entry)
+
+    def extend(self, entries: Entries) -> None:
+        """Put the same component of many schedules on its line."""
+        self._line(entries.heading, entries.name, entries.unit_price, entries.position).extend(entries)
+
+    def _line(self, heading: Heading, name: str, unit_price: Fraction, position: int) -> "_OpenLine":
+        key = (self._headings.of(heading), name, self._prices.of(unit_price))
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _OpenLine(entry.heading, component)
-        line.add(entry)
+            line = self._lines[key] = _OpenLine(heading, name, unit_price, position)
+        return line
 
     def schedules(self) -> set[int]:
         """The schedules that have an entry, by id."""
@@ -193,10 +218,10 @@ class _Numbered(Generic[T]):
 class _OpenLine:
     """One line while its entries come; several entries of a schedule that follow each other are one share."""
 
-    __slots__ = ("amounts", "component", "heading", "position", "quantities", "references", "schedules")
+    __slots__ = ("amounts", "heading", "name", "position", "quantities", "references", "schedules", "unit_price")
 
-    def __init__(self, heading: Heading, component: Component) -> None:
-        self.heading, self.component, self.position = heading, component, component.position
+    def __init__(self, heading: Heading, name: str, unit_price: Fraction, position: int) -> None:
+        self.heading, self.name, self.unit_price, self.position = heading, name, unit_price, position
         self.schedules = array("q")
         self.references: list[str] = []
         self.quantities, self.amounts = ExactColumn(), ExactColumn()
@@ -213,6 +238,13 @@ class _OpenLine:
         self.quantities.append(component.quantity)
         self.amounts.append(component.amount)
 
+    def extend(self, entries: Entries) -> None:
+        self.position = min(self.position, entries.position)
+        self.schedules.extend(entries.schedules)
+        self.references.extend(entries.references)
+        self.quantities.extend(entries.quantities, entries.quantity_scale)
+        self.amounts.extend(entries.amounts, entries.amount_scale)
+
     def closed(self, scale: int) -> Line:
         """The line, rounded once, with its shares."""
         self._sort()
@@ -226,9 +258,9 @@ class _OpenLine:
             subscription=heading.subscription,
             charge=heading.charge,
             charge_position=heading.charge_position,
-            component=self.component.name,
+            component=self.name,
             component_position=self.position,
-            unit_price=self.component.unit_price,
+            unit_price=self.unit_price,
             unit=heading.unit,
             unit_code=heading.unit_code,
             vat_category=heading.vat_category,

@@ -3,16 +3,17 @@
 The law: it gives exactly what measuring and valuing give, or it says that it does not know the charge.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from billing.core.charges import Charge, Usage
-from billing.core.prices import Component, PerUnit
-from billing.core.prices.component import UNITS
+from billing.core.prices import PerUnit
 from billing.core.usage import MetricKind
 
-Value = tuple[Fraction, tuple[Component, ...], Fraction]
-"""Quantity, components, and the amount that they add up to."""
+POSITION = 1
+"""Of the one component, among those of a schedule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,21 +25,31 @@ class PerUnitOfTotal:
     scale: int
     counts: bool
 
-    def value(self, count: int, total: int) -> Value:
-        """What a count of records and their scaled total are worth."""
-        used = count if self.counts else total
-        quantity = Fraction(used, self.scale)
-        above, whole = used, self.scale
-        if self.included:
-            above = used * self.included.denominator - self.included.numerator * whole
-            whole *= self.included.denominator
+    def used(self, count: int, total: int) -> int:
+        """What is priced of a count of records and their scaled total, in parts of a unit (`scale`)."""
+        return count if self.counts else total
+
+    def columns(self, used: Sequence[int]) -> "Columns":
+        """What is charged of each quantity (in parts of a unit), and what that costs."""
+        taken, whole = self.included.numerator * self.scale, self.included.denominator
         price = self.unit_price
-        if above <= 0 or not price:
-            return quantity, (), Fraction(0)
-        billable = Fraction(above, whole) if self.included else quantity
-        amount = Fraction(above * price.numerator, whole * price.denominator)
-        component = Component(name=UNITS, position=1, quantity=billable, unit_price=price, amount=amount)
-        return quantity, (component,), amount
+        if not price:
+            charged = [0] * len(used)
+        elif self.included:
+            charged = [max(0, each * whole - taken) for each in used]
+        else:
+            charged = [max(0, each) for each in used]
+        amounts = [each * price.numerator for each in charged]
+        return Columns(charged, self.scale * whole, amounts, self.scale * whole * price.denominator)
+
+
+class Columns(NamedTuple):
+    """What many quantities are worth: integers over one denominator in each column; zero where nothing is charged."""
+
+    charged: Sequence[int]
+    charged_scale: int
+    amounts: Sequence[int]
+    amount_scale: int
 
 
 def quick(charge: Charge, metric_kind: str | None, decimals: int) -> PerUnitOfTotal | None:

@@ -6,7 +6,7 @@ import pytest
 
 from storage import reversals
 from storage.database import Database
-from storage.late import late_schedules
+from storage.late import late_schedules, touched_days
 from storage.reversals import Reversal
 from storage.types import to_micros
 from tests.closing.fleet import Fleet
@@ -27,7 +27,7 @@ def fleet(database: Database) -> Fleet:
 
 def late(fleet: Fleet) -> int:
     with fleet.database.snapshot() as session:
-        return sum(map(len, late_schedules(session).values()))
+        return sum(map(len, late_schedules(session, touched_days(session)).values()))
 
 
 def test_usage_of_the_next_month_on_the_last_utc_day_is_not_late(fleet: Fleet) -> None:

@@ -34,6 +34,22 @@ def test_it_is_turned_ordered_and_added_to(numbers: list[Fraction], more: Fracti
         assert list(column) == [*numbers[:-1], numbers[-1] + more]
 
 
+@given(
+    numbers=NUMBERS,
+    numerators=st.lists(st.integers(-(10**20), 10**20), max_size=10),
+    denominator=st.integers(1, 10**20),
+    after=NUMBERS,
+)
+def test_it_is_extended_by_integers_over_one_denominator(
+    *, numbers: list[Fraction], numerators: list[int], denominator: int, after: list[Fraction]
+) -> None:
+    column = ExactColumn(numbers)
+    column.extend(numerators, denominator)
+    for number in after:
+        column.append(number)
+    assert list(column) == [*numbers, *(Fraction(numerator, denominator) for numerator in numerators), *after]
+
+
 def test_what_fits_is_held_in_eight_bytes() -> None:
     column = ExactColumn([Fraction(number, 10**6) for number in range(1000)])
     scaled, _ = column.scaled()

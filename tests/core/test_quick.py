@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.core.charges import Usage, charge_from
-from billing.core.prices import worth
-from billing.core.quick import quick
+from billing.core.prices import Component, worth
+from billing.core.prices.component import UNITS
+from billing.core.quick import POSITION, quick
 from billing.core.usage import UsageTotals, measure
 from billing.core.valuing import value
 
@@ -54,7 +55,13 @@ def test_it_is_what_measuring_and_valuing_give(
         closing=None,
     )
     components = value(charge, part=Fraction(1), measured=measured)
-    assert way.value(count, total) == (measured.quantity, components, worth(components))
+    used = way.used(count, total)
+    found = way.columns([used])
+    amount, charged = Fraction(found.amounts[0], found.amount_scale), Fraction(found.charged[0], found.charged_scale)
+    assert Fraction(used, way.scale) == measured.quantity
+    assert amount == worth(components)
+    component = Component(name=UNITS, position=POSITION, quantity=charged, unit_price=unit_price, amount=amount)
+    assert components == ((component,) if amount else ())
 
 
 @pytest.mark.parametrize(
