@@ -5,7 +5,7 @@ back; so the preview is what the close would give, and nothing is written.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from sqlmodel import Session
 
 from billing.close import close
+from billing.closing.rehearsal import OneTransaction
 from billing.core.errors import Invalid
 from billing.core.money import exact_text, format_minor
 from billing.core.periods import DAY, add_months
@@ -112,7 +113,7 @@ def preview(
     day = until or add_months(max(now.date(), effective_on or date.min).replace(day=1), 1) - DAY
     if day > add_months(now.date(), MONTHS_AHEAD_LIMIT):
         raise Invalid(f"{day} is more than {MONTHS_AHEAD_LIMIT} months ahead; choose an earlier day")
-    inside = _OneSession(session)
+    inside = OneTransaction(session)
     then = max(now, datetime(day.year, day.month, day.day, tzinfo=now.tzinfo) + DAY + ZONES_APART)
     without = close(inside, day, then, dry_run=True, only=contracts)
     with _taken_back(session):
@@ -124,24 +125,6 @@ def preview(
         changes=tuple(_changes(without.invoices + without.drafts, changed.invoices + changed.drafts)),
         failures=tuple(f"{failure.contract}: {failure.message}" for failure in changed.failures),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _OneSession:
-    """A database that is the session at hand: what the close writes in it is a savepoint."""
-
-    session: Session
-
-    def snapshot(self) -> AbstractContextManager[Session]:
-        return self._savepoint()
-
-    def transaction(self) -> AbstractContextManager[Session]:
-        return self._savepoint()
-
-    @contextmanager
-    def _savepoint(self) -> Iterator[Session]:
-        with self.session.begin_nested():
-            yield self.session
 
 
 @contextmanager

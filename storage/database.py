@@ -5,7 +5,7 @@ first statement, so that what it read cannot have changed before it writes.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
@@ -60,6 +60,20 @@ class Database:
         )
         with self._session(options) as session:
             yield session
+
+    def beside(self, session: Session) -> AbstractContextManager[Session] | None:
+        """A second session that reads what a snapshot reads, on a connection of its own, for another thread.
+
+        None on SQLite, where two connections cannot read one state.
+        """
+        return None if self.is_sqlite else self._beside(session)
+
+    @contextmanager
+    def _beside(self, session: Session) -> Iterator[Session]:
+        state = session.connection().exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+        with self.snapshot() as other:
+            other.connection().exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{state}'")
+            yield other
 
     def migrate(self) -> None:
         """Bring the tables to this release; nothing happens when they are."""

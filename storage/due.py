@@ -79,6 +79,32 @@ def schedules_to_value(
     return sorted(found.values(), key=attrgetter("start_at", "id"))
 
 
+class Fleet(NamedTuple):
+    """Schedules of one charge over one period: how many, and the objects that they lie between."""
+
+    charge_id: int
+    metric_id: int
+    start_at: int
+    end_at: int
+    schedules: int
+    least_object: int
+    most_object: int
+
+
+def fleets_due(session: Session, *, contract_id: int, due_through: date, at_least: int) -> list[Fleet]:
+    """What is planned and due by a day of a metric, of so many objects at least."""
+    rows = session.connection().execute(
+        text(
+            "SELECT charge_id, metric_id, start_at, end_at, COUNT(*), MIN(object_id), MAX(object_id) "
+            "FROM invoicing_schedule WHERE contract_id = :contract_id AND status IN ('planned', 'valued') "
+            "AND due_on <= :due_through AND metric_id IS NOT NULL AND object_id IS NOT NULL "
+            "GROUP BY charge_id, metric_id, start_at, end_at HAVING COUNT(*) >= :at_least"
+        ).bindparams(bindparam("due_through", type_=Date)),
+        {"contract_id": contract_id, "due_through": due_through, "at_least": at_least},
+    )
+    return [Fleet(*row) for row in rows]
+
+
 def charged_schedules(session: Session, contract_id: int) -> list[ScheduleToValue]:
     """What was closed and needs no other look: its worth is what was charged; in order of start, then id."""
     condition = "s.revalue = 0 AND s.status IN ('invoiced', 'settled', 'cancelled')"

@@ -69,7 +69,7 @@ def usage_mark(session: Session) -> int:
 
 
 def whole_days(
-    session: Session, span: Span, object_ids: AbstractSet[int], *, adds_up: bool = False
+    session: Session, span: Span, object_ids: AbstractSet[int] | range, *, adds_up: bool = False
 ) -> dict[int, Measured]:
     """By object, the rollup over the whole UTC days inside a span; where it `adds_up`, without the greatest.
 

@@ -13,6 +13,7 @@ from billing.closing.coupons import held_coupons, reduce_draft
 from billing.closing.fleet import VALUED_AT_ONCE, alike, short_ways, value_fleet
 from billing.closing.headings import Headings
 from billing.closing.incomplete import Incomplete, Lacking, find, notes
+from billing.closing.meanwhile import added_up_meanwhile
 from billing.closing.measure import measure_schedules
 from billing.closing.pools import PoolWorth, find_pools, shares_of_objects
 from billing.closing.reader import MonthReader
@@ -143,17 +144,18 @@ def _value(
 ) -> _Valued:
     """The contract's schedules valued, and what they put on the lines of the documents."""
     session = reader.session
-    schedules = due.schedules_to_value(
-        session, contract_id=contract.id, due_through=month[1] - DAY, late=reader.late.get(contract.id, [])
-    )
-    if again := reached_by(reader, contract.id, schedules):
-        late = {*reader.late.get(contract.id, []), *again}
+    with added_up_meanwhile(reader, contract.id, month[1] - DAY):
         schedules = due.schedules_to_value(
-            session, contract_id=contract.id, due_through=month[1] - DAY, late=sorted(late)
+            session, contract_id=contract.id, due_through=month[1] - DAY, late=reader.late.get(contract.id, [])
         )
-    charges = reader.charges_of(schedules)
-    pools = find_pools(reader, contract, schedules)
-    inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
+        if again := reached_by(reader, contract.id, schedules):
+            late = {*reader.late.get(contract.id, []), *again}
+            schedules = due.schedules_to_value(
+                session, contract_id=contract.id, due_through=month[1] - DAY, late=sorted(late)
+            )
+        charges = reader.charges_of(schedules)
+        pools = find_pools(reader, contract, schedules)
+        inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
     pooled: dict[int, PoolWorth] = {}
     charged_before = {it.id for it in schedules if it.status not in {"planned", "valued"}}
     early = {key for key, (_, charge) in charges.items() if isinstance(charge, Usage) and charge.threshold is not None}

@@ -1,22 +1,33 @@
 """One read snapshot of a month, and what all its contracts read from it only once."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlmodel import Session
 
 from billing.archiving import require_records
+from billing.closing.rehearsal import DatabaseLike
 from billing.core import measured as core
 from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
 from storage import closing, commitments, crediting, due, exchanges, incomplete, measuring, records, walking
-from storage.due import ScheduleToValue
+from storage.due import Fleet, ScheduleToValue
 from storage.late import Touched, late_ends, late_levels, late_pools, late_schedules, touched_days
 from storage.markers import Beginning
 from storage.measuring import Measured, Span
 from storage.tables import Metric
 from storage.walking import Rise
+
+
+class Asked(NamedTuple):
+    """The usage of all objects in a range, once it is there."""
+
+    objects: range
+    answer: Future[dict[int, Measured]]
 
 
 @dataclass(slots=True)
@@ -26,6 +37,10 @@ class MonthReader:
     session: Session
     touched: Touched | None = None
     """The days on which late usage may be, where they are known already."""
+    database: DatabaseLike | None = None
+    """What the snapshot is of, where a second connection may read it."""
+    asked: dict[Span, Asked] = field(default_factory=dict)
+    """The sums over whole days that another connection is adding up meanwhile."""
     mark: int = field(init=False)
     late: dict[int, list[int]] = field(init=False)
     metrics: dict[int, Metric] = field(init=False)
@@ -86,7 +101,7 @@ class MonthReader:
         for contract_id, schedule_id in reached:
             self.late.setdefault(contract_id, []).append(schedule_id)
 
-    def charges_of(self, schedules: Iterable[ScheduleToValue]) -> dict[int, tuple[int, Charge]]:
+    def charges_of(self, schedules: Iterable[ScheduleToValue | Fleet]) -> dict[int, tuple[int, Charge]]:
         """Position and charge by charge id."""
         unknown = {schedule.charge_id for schedule in schedules} - self.charges.keys()
         for charge_id, row in due.charges(self.session, unknown).items():
@@ -101,3 +116,10 @@ class MonthReader:
             require_records(self.session, span.start, span.end)
             self.windows[span] = measuring.window(self.session, span)
         return self.windows[span]
+
+    def whole_days(self, span: Span, objects: AbstractSet[int], *, adds_up: bool) -> Mapping[int, Measured]:
+        """By object, the usage over the whole days inside a span, of these objects at least."""
+        asked = self.asked.get(span) if adds_up else None
+        if asked is None or min(objects) not in asked.objects or max(objects) not in asked.objects:
+            return measuring.whole_days(self.session, span, objects, adds_up=adds_up)
+        return asked.answer.result()

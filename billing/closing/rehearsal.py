@@ -18,6 +18,7 @@ class DatabaseLike(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Session]: ...
     def transaction(self) -> AbstractContextManager[Session]: ...
+    def beside(self, session: Session) -> AbstractContextManager[Session] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ class OneTransaction:
 
     def transaction(self) -> AbstractContextManager[Session]:
         return _Savepoint(self.session)
+
+    def beside(self, session: Session) -> None:
+        """Nobody else sees what a transaction has not committed."""
 
 
 @dataclass(slots=True)

@@ -212,7 +212,7 @@ class _Run:
             with self.database.snapshot() as session:
                 touched = touched_days(session)
                 if not late_firsts(session, touched):
-                    yield MonthReader(session, touched)
+                    yield MonthReader(session, touched, self.database)
                     return
             with self.database.transaction() as session:
                 begin_earlier(session)

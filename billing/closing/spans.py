@@ -28,9 +28,9 @@ def measure_span(
 
     Where it `adds_up`, only counts and sums are asked for.
     """
-    whole, edges = _parts(span, adds_up=adds_up and not span.ends)
+    whole, edges = parts_of(span, adds_up=adds_up and not span.ends)
     objects = {cast("int", it.object_id) for it in schedules}
-    days = measuring.whole_days(reader.session, whole, objects, adds_up=adds_up and not span.ends)
+    days = reader.whole_days(whole, objects, adds_up=adds_up and not span.ends)
     parts = [_Part(found, added) for edge, added in edges if (found := reader.window(edge))]
     for schedule in schedules:
         object_id = cast("int", schedule.object_id)
@@ -43,7 +43,7 @@ def measure_span(
             yield schedule.id, used
 
 
-def _parts(span: Span, *, adds_up: bool) -> tuple[Span, list[tuple[Span, bool]]]:
+def parts_of(span: Span, *, adds_up: bool) -> tuple[Span, list[tuple[Span, bool]]]:
     """A span of whole days, and the spans of parts of days that are added to it or taken off."""
     first_day, last_day = -(-span.start // DAY_MICROS) * DAY_MICROS, span.end // DAY_MICROS * DAY_MICROS
     if first_day > last_day:

@@ -147,6 +147,9 @@ class Meanwhile:
             self.happens()  # the first state is the one that finds what is due
         return self.database.snapshot()
 
+    def beside(self, session: Session) -> AbstractContextManager[Session] | None:
+        return self.database.beside(session)
+
 
 def test_a_first_reading_that_comes_while_a_close_begins_is_charged_by_it(interpolated: World) -> None:
     it = interpolated
