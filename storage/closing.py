@@ -18,6 +18,7 @@ WORK_MEMORY = "128MB"
 """For one sort or one grouping of a close: those of 100,000 objects fit, where the default of 4 MB goes to the disk."""
 BY_SETS = {"work_mem": WORK_MEMORY, "jit": "off", "cursor_tuple_fraction": "1"}
 """A few statements over a whole fleet: compiling each costs more than it gives, and every row of a cursor is read."""
+BESIDE = {"max_parallel_workers_per_gather": "0"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,15 @@ class ContractToClose:
         return str(attributes.get(self.invoicing.removeprefix("attribute:"), ""))
 
 
-def work_by_sets(session: Session) -> None:
-    """Tell PostgreSQL, for this transaction, that a few statements over many rows follow; SQLite needs no telling."""
+def work_by_sets(session: Session, *, beside: bool = False) -> None:
+    """Tell PostgreSQL, for this transaction, that a few statements over many rows follow; SQLite needs no telling.
+
+    `beside` another transaction of this process, that works meanwhile, each keeps to one processor.
+    """
     connection = session.connection()
     if connection.dialect.name != "sqlite":
-        settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in BY_SETS.items())
+        told = BY_SETS | BESIDE if beside else BY_SETS
+        settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in told.items())
         connection.execute(text(f"SELECT {settings}"))
 
 

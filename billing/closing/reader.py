@@ -1,6 +1,6 @@
 """One read snapshot of a month, and what all its contracts read from it only once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from storage.walking import Rise
 
 
 class Asked(NamedTuple):
-    """The usage of all objects in a range, once it is there."""
+    """The usage of all objects in a range, which another connection adds up."""
 
     objects: range
     answer: Future[dict[int, Measured]]
@@ -39,8 +39,8 @@ class MonthReader:
     """The days on which late usage may be, where they are known already."""
     database: DatabaseLike | None = None
     """What the snapshot is of, where a second connection may read it."""
-    asked: dict[Span, Asked] = field(default_factory=dict)
-    """The sums over whole days that another connection is adding up meanwhile."""
+    asked: dict[Span, Sequence[Asked]] = field(default_factory=dict)
+    """The sums over whole days that another connection adds up meanwhile: ranges of objects, each behind the last."""
     mark: int = field(init=False)
     late: dict[int, list[int]] = field(init=False)
     metrics: dict[int, Metric] = field(init=False)
@@ -118,8 +118,15 @@ class MonthReader:
         return self.windows[span]
 
     def whole_days(self, span: Span, objects: AbstractSet[int], *, adds_up: bool) -> Mapping[int, Measured]:
-        """By object, the usage over the whole days inside a span, of these objects at least."""
-        asked = self.asked.get(span) if adds_up else None
-        if asked is None or min(objects) not in asked.objects or max(objects) not in asked.objects:
+        """By object, the usage over the whole days inside a span, of these objects at least.
+
+        What another connection has been asked for and has not begun is taken off it, from the end.
+        """
+        asked = self.asked.get(span, ()) if adds_up else ()
+        if not asked or min(objects) < asked[0].objects.start or max(objects) >= asked[-1].objects.stop:
             return measuring.whole_days(self.session, span, objects, adds_up=adds_up)
-        return asked.answer.result()
+        found: dict[int, Measured] = {}
+        for part, answer in reversed(asked):
+            taken = answer.cancel()
+            found |= measuring.whole_days(self.session, span, part, adds_up=True) if taken else answer.result()
+        return found

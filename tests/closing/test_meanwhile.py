@@ -19,6 +19,7 @@ from storage.measuring import Measured, Span
 from tests.closing.fleet import FEE, MUCH_LATER, USAGE, Fleet
 
 UNTIL = date(2022, 5, 31)
+OBJECTS, OBJECTS_AT_ONCE = 6, 4
 GREATEST = USAGE | {"name": "Greatest", "calculator": {**USAGE["calculator"], "aggregation": "max"}}  # type: ignore[dict-item]
 HOW_MANY = USAGE | {"name": "How many", "calculator": {**USAGE["calculator"], "aggregation": "count"}}  # type: ignore[dict-item]
 
@@ -43,7 +44,7 @@ def fill(database: Database, charges: Sequence[Mapping[str, Any]]) -> None:
         Fleet(database, charges=charges, contract=name, zone="America/New_York")
         for name in ("One fleet", "Other fleet")
     ]
-    for number in range(6):
+    for number in range(OBJECTS):
         for fleet in fleets:
             reference = f"{fleet.contract}_{number}"
             fleet.activate(reference)
@@ -75,11 +76,13 @@ def test_the_invoices_are_the_same(
     fill(sqlite_database, charges)
     fill(database, charges)
     monkeypatch.setattr(meanwhile, "OBJECTS_MIN", 2)
+    monkeypatch.setattr(meanwhile, "OBJECTS_AT_ONCE", OBJECTS_AT_ONCE)
     with asked(database) as found:
         assert closed(database) == closed(sqlite_database)
     months_of_contracts = 4
     assert found["pg_export_snapshot"] == (months_of_contracts if sums else 0)
-    assert found["SUM(r.record_count)"] == (months_of_contracts if USAGE in charges else 0)
+    parts = len(range(0, 2 * OBJECTS - 1, OBJECTS_AT_ONCE)) if sums else 1
+    assert found["SUM(r.record_count)"] == (months_of_contracts * parts if USAGE in charges else 0)
 
 
 def test_objects_beside_those_that_were_asked_for_are_measured(database: Database) -> None:
@@ -92,7 +95,22 @@ def test_objects_beside_those_that_were_asked_for_are_measured(database: Databas
     answer.set_result({})
     with database.snapshot() as session:
         reader = MonthReader(session)
-        reader.asked[april] = Asked(range(second, second + 1), answer)
+        reader.asked[april] = [Asked(range(second, second + 1), answer)]
         assert reader.whole_days(april, {second}, adds_up=True) == {}
         assert set(reader.whole_days(april, {first, second}, adds_up=True)) == {first, second}
         assert set(reader.whole_days(april, {second}, adds_up=False)) == {second}
+
+
+def test_what_another_connection_has_not_begun_is_taken_off_it(database: Database) -> None:
+    fleet = Fleet(database, zone="UTC")
+    first, second = fleet.activate("IOT_1"), fleet.activate("IOT_2")
+    fleet.uses("IOT_2", 7, "2022-04-14T10:00:00Z")
+    april = Span(fleet.metric_id, 1_648_771_200_000_000, 1_651_363_200_000_000, ends=False)
+    there, waiting = Future[dict[int, Measured]](), Future[dict[int, Measured]]()
+    there.set_result({first: Measured(1, 5, 0)})
+    with database.snapshot() as session:
+        reader = MonthReader(session)
+        reader.asked[april] = [Asked(range(first, second), there), Asked(range(second, second + 1), waiting)]
+        found = reader.whole_days(april, {first, second}, adds_up=True)
+    assert {it: used.total for it, used in found.items()} == {first: 5, second: 7_000_000}
+    assert waiting.cancelled()
