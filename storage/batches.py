@@ -50,12 +50,11 @@ def insert(connection: Connection, facts: Sequence[Row], batch: int, described: 
     if described:
         rows = [(*fact, described.get(place)) for place, fact in enumerate(facts)]
         columns, types = f"{columns}, property_set_id", (*types, "int")
-    into = f"INSERT INTO usage_record ({columns}, batch)"
     key = "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING"
     if is_sqlite(connection):
-        # A fact is a row as it stands: the batch, equal for all, is in the text.
-        values = ", ".join("?" * len(types))
-        return insert_rows(connection, into, f"({values}, {batch:d})", key, rows)
+        # A fact is a row as it stands: the batch, equal for all, is one value of the statement.
+        return insert_rows(connection, f"INSERT INTO usage_record (batch, {columns})", key, batch, rows)
+    into = f"INSERT INTO usage_record ({columns}, batch)"
     if len(rows) >= COPY_ROWS_MIN:
         numbered = ((*row, batch) for row in rows)
         sizes = [COPIED[name] for name in (*types, "bigint")]
@@ -135,7 +134,8 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
     )
     if is_sqlite(connection):
         with driver_cursor(connection) as cursor:
-            cursor.executemany(f"{into} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {batch:d}) {add}", rows)
+            values = ", ".join("?" * (len(rows[0]) + 1))
+            cursor.executemany(f"{into} VALUES ({values}) {add}", ((*row, batch) for row in rows))
     else:
         select = f"{into} SELECT d.*, %s::bigint FROM {{rows}} AS d {add}"
         write_columns(connection, select, ("bigint",) * len(rows[0]), rows, batch)

@@ -41,18 +41,26 @@ def driver_cursor(connection: Connection) -> Iterator[Any]:
         cursor.close()
 
 
-def insert_rows(connection: Connection, into: str, values: str, then: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    """`into VALUES values, values, ... then` (SQLite, `?` for a value); returns how many rows were written."""
+def insert_rows(connection: Connection, into: str, then: str, same: int, rows: Sequence[tuple[Any, ...]]) -> int:
+    """`into VALUES (same, row), (same, row), ... then` (SQLite); returns how many rows were written.
+
+    `same` is a bound value like all others: a connection keeps what it prepared for each of the last hundred texts,
+    and a text with a number in it would be a new one every time.
+    """
+    if not rows:
+        return 0
+    values = f"(?1, {', '.join('?' * len(rows[0]))})"
     whole = len(rows) - len(rows) % ROWS_A_STATEMENT
     written = 0
     with driver_cursor(connection) as cursor:
         if whole:
             statement = f"{into} VALUES {', '.join([values] * ROWS_A_STATEMENT)} {then}"
             for start in range(0, whole, ROWS_A_STATEMENT):
-                cursor.execute(statement, tuple(chain.from_iterable(rows[start : start + ROWS_A_STATEMENT])))
+                some = rows[start : start + ROWS_A_STATEMENT]
+                cursor.execute(statement, tuple(chain.from_iterable(((same,), *some))))
                 written += cursor.rowcount
         if whole < len(rows):
-            cursor.executemany(f"{into} VALUES {values} {then}", rows[whole:])
+            cursor.executemany(f"{into} VALUES {values} {then}", ((same, *row) for row in rows[whole:]))
             written += cursor.rowcount
     return written
 
