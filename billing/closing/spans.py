@@ -4,21 +4,14 @@ The law: of a part of a day the shorter side is read. What adds up may be the wh
 month in a zone that is near UTC reads an hour or two of records, not most of a day.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple, cast
+from collections.abc import Collection, Iterator
+from typing import cast
 
 from billing.closing.reader import MonthReader
 from storage import measuring
 from storage.due import ScheduleToValue
 from storage.measuring import Measured, Span
 from storage.types import DAY_MICROS
-
-
-class _Part(NamedTuple):
-    """Records by object, to be added, or to be taken off again."""
-
-    of: Mapping[int, Measured]
-    added: bool
 
 
 def measure_span(
@@ -30,17 +23,18 @@ def measure_span(
     """
     whole, edges = parts_of(span, adds_up=adds_up and not span.ends)
     objects = {cast("int", it.object_id) for it in schedules}
-    days = reader.whole_days(whole, objects, adds_up=adds_up and not span.ends)
-    parts = [_Part(found, added) for edge, added in edges if (found := reader.window(edge))]
+    used = dict(reader.whole_days(whole, objects, adds_up=adds_up and not span.ends))
+    for edge, added in edges:
+        part = reader.window(edge)
+        for object_id in objects & part.keys():
+            before, more = used.get(object_id), part[object_id]
+            joined = measuring.merged((before, more)) if added else _less(before, more)
+            assert joined is not None  # noqa: S101 - the part has records
+            used[object_id] = joined
     for schedule in schedules:
-        object_id = cast("int", schedule.object_id)
-        used = days.get(object_id)
-        for part in parts:
-            more = part.of.get(object_id)
-            if more is not None:
-                used = measuring.merged((used, more)) if part.added else _less(used, more)
-        if used is not None and used.records:
-            yield schedule.id, used
+        found = used.get(cast("int", schedule.object_id))
+        if found is not None and found.records:
+            yield schedule.id, found
 
 
 def parts_of(span: Span, *, adds_up: bool) -> tuple[Span, list[tuple[Span, bool]]]:
