@@ -2,12 +2,11 @@
 
 import argparse
 import importlib
-import itertools
 from pathlib import Path
 
 from benchmarks import figures, ingest
 
-CASES = ("ingest", "latency", "close", "extraction", "startup", "sources", "console", "peers")
+CASES = ("ingest", "latency", "backlog", "close", "extraction", "startup", "sources", "console", "peers")
 
 
 def main() -> None:
@@ -21,13 +20,9 @@ def main() -> None:
     for case in arguments.cases or CASES:
         module = importlib.import_module(f"benchmarks.{case}")
         command = f"python -m benchmarks {case} --scale {arguments.scale} --rounds {arguments.rounds}"
-        if case == "ingest":
-            present = ingest.PRESENT if arguments.present is None else arguments.present
-            found = ingest.run(scale=arguments.scale, rounds=arguments.rounds, present=present)
-            if arguments.present is None:
-                found = itertools.chain(found, [ingest.memory(scale=arguments.scale)])
-            else:
-                command += " --present " + " ".join(str(count) for count in present)
+        if case == "ingest" and arguments.present is not None:
+            command += " --present " + " ".join(str(count) for count in arguments.present)
+            found = ingest.run(scale=arguments.scale, rounds=arguments.rounds, present=arguments.present)
         else:
             found = module.run(scale=arguments.scale, rounds=arguments.rounds)
         figures.save(case, command, list(found), arguments.results)

@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from benchmarks import stage
-from benchmarks.figures import Figure, measure, ratio
-from benchmarks.memory import peak_mebibytes
+from benchmarks.figures import Figure, ratio
 from benchmarks.stage import START, Publisher, Store, Watch, broker, gateway, listening, message, wait
 from storage.types import to_micros
 from tests.brokers import Broker
@@ -215,26 +214,3 @@ def _of_database(
         two = [drain_gateway(fresh(store, "round"), count, workers=2) for _ in range(3)]
         one = [drain_gateway(fresh(store, "round"), count, workers=1) for _ in range(3)]
         yield ratio(CASE, "two ingest processes, postgresql", two, one, against="one ingest process", unit=unit)
-
-
-def memory(*, scale: str) -> Figure:
-    """The gateway's peak memory over a backlog of a million messages."""
-    count = 1_000_000 if scale == "full" else 10_000
-    with stage.store("sqlite") as store, broker() as running:
-        stage.make_fleet(store.create("empty"), OBJECTS)
-        url = fresh(store, "round")
-        watch = Watch(url)
-        with gateway(url, running) as process:
-            listening(process)
-        last = START
-        for _ in range(0, count, 10_000):
-            pieces, _, last = backlog(10_000)
-            publish(running, pieces)
-        with gateway(url, running) as process:
-            wait(lambda: watch.committed(last), "the last message is committed")
-            peak = peak_mebibytes(process.pid)
-        watch.close()
-    return measure(
-        CASE, f"peak memory of the gateway, {count:,} messages waiting in the broker", [peak],
-        unit="MiB", must=120, reach=80,
-    )  # fmt: skip

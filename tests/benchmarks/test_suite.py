@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import close, figures, ingest, report, stage
+from benchmarks import backlog, close, figures, ingest, report, stage
 from storage import usage
 from storage.database import Database
 from tests import brokers, postgres
@@ -45,9 +45,9 @@ def test_growth_is_the_median_of_the_rounds_with_its_spread() -> None:
     assert (growth.value, growth.low, growth.high, growth.rounds) == (9.0, 5.0, 22.0, 3)
 
 
-def test_ingest_and_close_are_measured(tmp_path: Path) -> None:
-    found = [*ingest.run(scale="small", rounds=1), *close.run(scale="small", rounds=1)]
-    assert {figure.case for figure in found} == {"ingest", "close"}
+def test_ingest_close_and_memory_are_measured(tmp_path: Path) -> None:
+    found = [figure for case in (ingest, close, backlog) for figure in case.run(scale="small", rounds=1)]
+    assert {figure.case for figure in found} == {"ingest", "close", "backlog"}
     assert all(figure.value > 0 for figure in found)
     figures.save("ingest", "python -m benchmarks ingest", found, tmp_path)
     assert "draining a backlog, sqlite" in report.tables(tmp_path)

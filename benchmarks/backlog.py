@@ -1,0 +1,43 @@
+"""The gateway's peak memory while it takes in a backlog of a million messages: `python -m benchmarks backlog`."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from benchmarks import ingest, stage
+from benchmarks.figures import Figure, measure
+from benchmarks.memory import peak_mebibytes
+from benchmarks.stage import START, Watch, broker, gateway, listening, wait
+
+CASE = "backlog"
+AT_ONCE = 10_000
+"""Messages that are made and published together."""
+MEGABYTES = 2**20 / 10**6
+
+
+def run(*, scale: str, rounds: int) -> Iterator[Figure]:
+    """The peak of each round, on SQLite."""
+    count = 1_000_000 if scale == "full" else 10_000
+    yield measure(
+        CASE, f"peak memory of the gateway, {count:,} messages waiting in the broker",
+        [peak(count) * MEGABYTES for _ in range(rounds if scale == "full" else 1)], unit="MB", must=120, reach=80,
+    )  # fmt: skip
+
+
+def peak(count: int) -> float:
+    """Mebibytes at the most, of the process that finds so many messages in its session and stores them."""
+    with stage.store("sqlite") as store, broker() as running:
+        stage.make_fleet(store.create("empty"), ingest.OBJECTS)
+        url = ingest.fresh(store, "round")
+        with gateway(url, running) as process:
+            listening(process)
+        last: datetime = START
+        for _ in range(0, count, AT_ONCE):
+            pieces, _, last = ingest.backlog(AT_ONCE)
+            ingest.publish(running, pieces)
+        watch = Watch(url)
+        try:
+            with gateway(url, running) as process:
+                wait(lambda: watch.committed(last), "the last message is committed")
+                return peak_mebibytes(process.pid)
+        finally:
+            watch.close()
