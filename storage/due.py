@@ -79,8 +79,8 @@ def schedules_to_value(
     return sorted(found.values(), key=attrgetter("start_at", "id"))
 
 
-class Fleet(NamedTuple):
-    """Schedules of one charge over one period: how many, and the objects that they lie between."""
+class ChargePeriod(NamedTuple):
+    """The schedules of one charge over one period: how many, and the objects that they lie between."""
 
     charge_id: int
     metric_id: int
@@ -91,7 +91,7 @@ class Fleet(NamedTuple):
     most_object: int
 
 
-def fleets_due(session: Session, *, contract_id: int, due_through: date, at_least: int) -> list[Fleet]:
+def charge_periods_due(session: Session, *, contract_id: int, due_through: date, at_least: int) -> list[ChargePeriod]:
     """What is planned and due by a day of a metric, of so many objects at least."""
     rows = session.connection().execute(
         text(
@@ -102,7 +102,7 @@ def fleets_due(session: Session, *, contract_id: int, due_through: date, at_leas
         ).bindparams(bindparam("due_through", type_=Date)),
         {"contract_id": contract_id, "due_through": due_through, "at_least": at_least},
     )
-    return [Fleet(*row) for row in rows]
+    return [ChargePeriod(*row) for row in rows]
 
 
 def charged_schedules(session: Session, contract_id: int) -> list[ScheduleToValue]:

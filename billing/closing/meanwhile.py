@@ -14,7 +14,7 @@ from billing.closing.reader import Asked, MonthReader
 from billing.closing.spans import parts_of
 from billing.core.charges import Charge, Usage
 from storage import closing, due, measuring
-from storage.due import Fleet
+from storage.due import ChargePeriod
 from storage.measuring import Span
 
 OBJECTS_MIN = 5000
@@ -48,14 +48,15 @@ def added_up_meanwhile(reader: MonthReader, contract_id: int, due_through: date)
 
 def _spans(reader: MonthReader, contract_id: int, due_through: date) -> Iterator[tuple[Span, range]]:
     """The whole days that are measured of many objects that lie close together, where all that is asked for adds up."""
-    found: dict[tuple[int, int, int], list[Fleet]] = defaultdict(list)
-    fleets = due.fleets_due(reader.session, contract_id=contract_id, due_through=due_through, at_least=OBJECTS_MIN)
-    for fleet in fleets:
-        found[fleet.metric_id, fleet.start_at, fleet.end_at].append(fleet)
-    charges = reader.charges_of(fleets)
+    found: dict[tuple[int, int, int], list[ChargePeriod]] = defaultdict(list)
+    session = reader.session
+    many = due.charge_periods_due(session, contract_id=contract_id, due_through=due_through, at_least=OBJECTS_MIN)
+    for it in many:
+        found[it.metric_id, it.start_at, it.end_at].append(it)
+    charges = reader.charges_of(many)
     for (metric_id, start, end), alike in found.items():
         kind = reader.metrics[metric_id].kind
-        if not all(_sums(charges[fleet.charge_id][1], kind) for fleet in alike):
+        if not all(_sums(charges[it.charge_id][1], kind) for it in alike):
             continue
         objects = range(min(it.least_object for it in alike), max(it.most_object for it in alike) + 1)
         if len(objects) < 2 * max(it.schedules for it in alike):

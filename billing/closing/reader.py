@@ -15,7 +15,7 @@ from billing.core.charges import Charge, Usage, charge_from
 from billing.core.errors import Invalid
 from billing.pooling import PoolCharge, pool_charges
 from storage import closing, commitments, crediting, due, exchanges, incomplete, measuring, records, walking
-from storage.due import Fleet, ScheduleToValue
+from storage.due import ChargePeriod, ScheduleToValue
 from storage.late import Touched, late_ends, late_levels, late_pools, late_schedules, touched_days
 from storage.markers import Beginning
 from storage.measuring import Measured, Span
@@ -101,7 +101,7 @@ class MonthReader:
         for contract_id, schedule_id in reached:
             self.late.setdefault(contract_id, []).append(schedule_id)
 
-    def charges_of(self, schedules: Iterable[ScheduleToValue | Fleet]) -> dict[int, tuple[int, Charge]]:
+    def charges_of(self, schedules: Iterable[ScheduleToValue | ChargePeriod]) -> dict[int, tuple[int, Charge]]:
         """Position and charge by charge id."""
         unknown = {schedule.charge_id for schedule in schedules} - self.charges.keys()
         for charge_id, row in due.charges(self.session, unknown).items():

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.core.errors import Invalid
-from billing.core.invoicing import InvoiceDraft, build_invoice, difference
-from billing.core.linebook import Entry, Heading
+from billing.core.invoicing import InvoiceDraft, build_invoice, close_book, difference
+from billing.core.linebook import Entries, Entry, Heading, LineBook
 from billing.core.numbering import number, series
 from billing.core.prices import Component
 
@@ -210,3 +210,36 @@ def test_numbers() -> None:
     assert number(series("credit_note", date(2022, 12, 1)), 12345) == "CN/2022/12/12345"
     with pytest.raises(Invalid):
         number("INV/2022/04", 0)
+
+
+@given(
+    quantities=st.lists(st.integers(-(10**19), 10**19).filter(bool), min_size=1, max_size=12),
+    scale=st.integers(1, 10**9),
+    unit_price=st.fractions(min_value=-100, max_value=100, max_denominator=10**6).filter(bool),
+    alone=st.integers(0, 12),
+)
+def test_columns_of_entries_are_the_entries_one_by_one(
+    *, quantities: list[int], scale: int, unit_price: Fraction, alone: int
+) -> None:
+    one_by_one = [
+        entry(place)._replace(component=component(Fraction(quantity, scale), unit_price))
+        for place, quantity in enumerate(quantities)
+    ]
+    book, together = LineBook(), quantities[alone:]
+    for each in one_by_one[:alone]:
+        book.add(each)
+    book.extend(
+        Entries(
+            heading=entry(1).heading,
+            name="Units",
+            position=1,
+            unit_price=unit_price,
+            schedules=range(alone, len(quantities)),
+            references=[f"IOT_{place}" for place in range(alone, len(quantities))],
+            quantities=together,
+            quantity_scale=scale,
+            amounts=[quantity * unit_price.numerator for quantity in together],
+            amount_scale=scale * unit_price.denominator,
+        )
+    )
+    assert close_book(book, "EUR") == build_invoice(one_by_one, "EUR")
