@@ -22,7 +22,7 @@ import psycopg
 from sqlalchemy import text
 
 from benchmarks import figures, stage
-from benchmarks.close_once import NOW
+from benchmarks.close_once import AGAIN, NOW
 from benchmarks.figures import Figure, measure, ratio
 from benchmarks.stage import Store
 from billing.close import close
@@ -47,12 +47,15 @@ TRYTON = "Tryton 7.0: consumption, invoice, posting"
 PATIENCE_SECONDS = 30.0
 
 
-def closed(url: str) -> dict[str, Any]:
-    """One close in a process of its own, so that its memory is its own, with the rows that the database counted."""
+def closed(url: str, *, again: bool = False) -> dict[str, Any]:
+    """One close in a process of its own, so that its memory is its own, with the rows that the database counted.
+
+    `again` in one that has closed before.
+    """
     server = None if url.startswith("sqlite") else url
     before = 0 if server is None else _written(server)
     said = subprocess.run(
-        [sys.executable, "-m", "benchmarks.close_once", url, UNTIL.isoformat()],
+        [sys.executable, "-m", "benchmarks.close_once", url, UNTIL.isoformat(), *([AGAIN] if again else [])],
         cwd=ROOT,
         check=True,
         capture_output=True,
