@@ -6,7 +6,7 @@ from datetime import datetime
 from benchmarks import ingest, stage
 from benchmarks.figures import Figure, measure
 from benchmarks.memory import peak_mebibytes
-from benchmarks.stage import START, Watch, broker, gateway, listening, wait
+from benchmarks.stage import START, Watch, broker, gateway, listening, message, wait
 
 CASE = "backlog"
 AT_ONCE = 10_000
@@ -30,14 +30,17 @@ def peak(count: int) -> float:
         url = ingest.fresh(store, "round")
         with gateway(url, running) as process:
             listening(process)
-        last: datetime = START
-        for _ in range(0, count, AT_ONCE):
-            pieces, _, last = ingest.backlog(AT_ONCE)
-            ingest.publish(running, pieces)
+        for first in range(0, count, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, count))
+            ingest.publish(running, [message(number, ingest.OBJECTS, _at(number)) for number in numbers])
         watch = Watch(url)
         try:
             with gateway(url, running) as process:
-                wait(lambda: watch.committed(last), "the last message is committed")
+                wait(lambda: watch.committed(_at(count - 1)), "the last message is committed")
                 return peak_mebibytes(process.pid)
         finally:
             watch.close()
+
+
+def _at(number: int) -> datetime:
+    return START + ingest.SPACING * number

@@ -21,7 +21,7 @@ class Alarms:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
 
-    def every(self, seconds: int, name: str, call: Callable[[], object]) -> None:
+    def every(self, seconds: float, name: str, call: Callable[[], object]) -> None:
         """Call every `seconds`."""
         self._scheduler.add_job(_reported(name, call), IntervalTrigger(seconds=seconds, timezone="UTC"), id=name)
 
