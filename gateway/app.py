@@ -176,11 +176,11 @@ class Gateway:
             self._alarms.every(CHECKPOINT_SECONDS, "checkpoint", self._checkpoint)
 
     def _checkpoint(self) -> None:
-        if self._stored() == self._moved:
-            return
-        self._moved = self._stored()
-        with contextlib.suppress(StorageError):  # whoever writes says what is wrong with the database
-            self._database.checkpoint()
+        stored = self._stored()
+        if stored != self._moved:
+            with contextlib.suppress(StorageError):  # whoever writes says what is wrong with the database
+                self._database.checkpoint()
+                self._moved = stored
 
     def _caught_up(self) -> bool:
         return self._receiver is not None and self._receiver.connected and self._receiver.idle

@@ -19,7 +19,7 @@ from billing.core.quick import POSITION, PerUnitOfTotal, quick
 from storage.due import ScheduleToValue
 from storage.measuring import Measured
 from storage.sets import batched
-from storage.tables import Metric
+from storage.tables import OPEN_STATUSES, Metric
 
 VALUED_AT_ONCE = 5000
 """Schedules whose columns are held at once: few beside what a line keeps of each."""
@@ -45,19 +45,20 @@ def short_ways(
     schedules: Sequence[ScheduleToValue],
     charges: Mapping[int, tuple[int, Charge]],
     metrics: Mapping[int, Metric],
-) -> dict[int, PerUnitOfTotal | None]:
-    """By charge id, the short way to the worth of its schedules."""
-    found: dict[int, PerUnitOfTotal | None] = {}
+) -> dict[int, PerUnitOfTotal]:
+    """By charge id, the short way to the worth of its schedules; other charges have none."""
+    found: dict[int, PerUnitOfTotal] = {}
     for charge_id, metric_id in {(schedule.charge_id, schedule.metric_id) for schedule in schedules}:
         metric = None if metric_id is None else metrics[metric_id]
-        found[charge_id] = None if metric is None else quick(charges[charge_id][1], metric.kind, metric.decimals)
+        if metric is not None and (way := quick(charges[charge_id][1], metric.kind, metric.decimals)) is not None:
+            found[charge_id] = way
     return found
 
 
 def alike(
     headings: Headings,
     schedules: Sequence[ScheduleToValue],
-    ways: Mapping[int, PerUnitOfTotal | None],
+    ways: Mapping[int, PerUnitOfTotal],
     apart: Collection[int],
 ) -> tuple[Fleet, list[ScheduleToValue]]:
     """The schedules that have a short way, by what they have in common, and the others.
@@ -68,7 +69,7 @@ def alike(
     others: list[ScheduleToValue] = []
     part_of = headings.contract.part_of
     for it in schedules:
-        if ways[it.charge_id] is None or it.void or it.status not in {"planned", "valued"} or it.id in apart:
+        if it.charge_id not in ways or it.void or it.status not in OPEN_STATUSES or it.id in apart:
             others.append(it)
             continue
         key = Alike(
@@ -87,16 +88,14 @@ def alike(
 def value_fleet(
     headings: Headings,
     fleet: Fleet,
-    ways: Mapping[int, PerUnitOfTotal | None],
+    ways: Mapping[int, PerUnitOfTotal],
     totals: Mapping[int, Measured],
     books: Mapping[str, LineBook],
 ) -> Iterator[Row]:
     """Put what the schedules are worth on their lines, and give the row of each."""
     for key, members in fleet.items():
-        way = ways[key.charge_id]
-        assert way is not None  # noqa: S101 - that is why they are here
         for portion in batched(members, VALUED_AT_ONCE):
-            yield from _value_portion(headings, key, portion, way, totals, books)
+            yield from _value_portion(headings, key, portion, ways[key.charge_id], totals, books)
 
 
 def _value_portion(

@@ -10,6 +10,7 @@ from billing.core.periods import Every
 from billing.core.prices import unit_of
 from storage.closing import ContractToClose
 from storage.due import ScheduleToValue
+from storage.tables import OPEN_STATUSES
 
 PERIOD_UNITS = {
     Every(weeks=1): ("week", "WEE"),
@@ -57,7 +58,7 @@ class Headings:
         )
         found = self.known.get(key)
         if found is None:
-            adjustment = schedule.status not in {"planned", "valued"}
+            adjustment = schedule.status not in OPEN_STATUSES
             found = self.known[key] = self._made(schedule, component, group, adjustment=adjustment)
         return found
 

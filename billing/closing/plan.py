@@ -29,6 +29,7 @@ from storage import closing, due, issuing
 from storage.closing import ContractToClose
 from storage.pools import ObjectPart
 from storage.sets import batched
+from storage.tables import OPEN_STATUSES
 
 DAY = timedelta(days=1)
 Books = dict[str, LineBook]
@@ -157,7 +158,7 @@ def _value(
         pools = find_pools(reader, contract, schedules)
         inputs = measure_schedules(reader, schedules, ZoneInfo(contract.timezone), pools)
     pooled: dict[int, PoolWorth] = {}
-    charged_before = {it.id for it in schedules if it.status not in {"planned", "valued"}}
+    charged_before = {it.id for it in schedules if it.status not in OPEN_STATUSES}
     early = {key for key, (_, charge) in charges.items() if isinstance(charge, Usage) and charge.threshold is not None}
     charged = issuing.charged(session, charged_before | {it.id for it in schedules if it.charge_id in early})
     headings = Headings(reader, contract)
