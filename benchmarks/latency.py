@@ -1,17 +1,21 @@
 """From publish to commit at half of the live rate: `python -m benchmarks latency`.
 
-A message carries the time of its publishing, the gateway under test notes the time after each commit, and the batch
-number joins the two.
+A message carries the time when its publishing was due, the gateway under test notes the time after each commit, and
+the batch number joins the two. Beside it, at the same rate, a process that only receives, acknowledges and throws away:
+what the broker and the machine take of it.
 """
 
+import gc
+import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine, event
@@ -20,12 +24,19 @@ from sqlmodel import Session
 from benchmarks import ingest, stage
 from benchmarks.figures import Figure, measure
 from benchmarks.stage import Publisher, broker, gateway, listening, message
+from config.settings import Settings
 from gateway.cli.main import main as metergate
+from gateway.links.link import LinkOptions
+from gateway.links.native import NativeLink
+from gateway.mqtt import address_from
 from storage.database import Database
 from tests.brokers import Broker
 
 CASE = "latency"
-SLICE_SECONDS = 0.005
+SLICE_SECONDS = 0.0005
+"""Between two looks at what is due."""
+AHEAD_SECONDS, MAKING_SECONDS = 1.0, 20e-6
+"""Before the first message is due, and more for each that is made."""
 LOG = "BENCH_COMMIT_LOG"
 
 
@@ -75,14 +86,61 @@ def delays(kind: str, *, rate: float, seconds: float) -> list[float]:
     return [(commits[batch - 1] - occurred_at / 1e6) * 1000 for occurred_at, batch in rows]
 
 
+def receive() -> None:
+    """Receive and acknowledge until SIGTERM, then print the milliseconds that each message took: the limit."""
+    settings = Settings()
+    link = NativeLink(
+        LinkOptions(
+            address=address_from(settings.broker_url),
+            client_id=settings.client_id,
+            mqtt_version=settings.mqtt_version,
+            keepalive_seconds=settings.keepalive_seconds,
+            receive_window=settings.receive_window,
+            subscribe=("devices/+/telemetry",),
+        )
+    )
+    signal.signal(signal.SIGTERM, lambda *_: link.interrupt())
+    link.open()
+    print("it listens", flush=True)
+    # What is kept until the end is no garbage; looking for some in it would be counted as the broker's delay.
+    gc.disable()
+    arrived: list[tuple[float, list[bytes]]] = []
+    while batch := link.receive(settings.batch_max):
+        link.acknowledge([message.packet_id for message in batch])
+        arrived.append((time.time(), [message.payload for message in batch]))
+    print(json.dumps([(at - _stated(payload)) * 1000 for at, payloads in arrived for payload in payloads]))
+
+
+def _stated(payload: bytes) -> float:
+    return datetime.fromisoformat(json.loads(payload)["ts"]).timestamp()
+
+
+def delays_of_receiving(rate: float, seconds: float) -> list[float]:
+    """Milliseconds from publish to reception, at `rate` messages a second, where nothing is stored."""
+    with broker() as running, gateway("", running, module="benchmarks.latency", function="receive") as process:
+        listening(process)
+        _paced(running, rate, seconds)
+        time.sleep(1)
+        process.terminate()
+        assert process.stdout is not None
+        return [float(delay) for delay in json.loads(process.stdout.read())]
+
+
 def _paced(running: Broker, rate: float, seconds: float) -> None:
+    """Publish evenly; a message carries the time when it is due, and is made before the clock starts."""
+    count = int(rate * seconds)
     publisher = Publisher(running)
-    began, sent = time.time(), 0
-    while (elapsed := time.time() - began) < seconds:
-        wanted = int(elapsed * rate)
-        publisher.send([message(number, ingest.OBJECTS, datetime.now(UTC)) for number in range(sent, wanted)])
+    began = time.time() + AHEAD_SECONDS + count * MAKING_SECONDS
+    due = datetime.fromtimestamp(began, UTC)
+    pieces = [message(n, ingest.OBJECTS, due + timedelta(seconds=n / rate)) for n in range(count)]
+    assert time.time() < began, "the messages were not made in time"
+    time.sleep(began - time.time())
+    sent = 0
+    while sent < count:
+        wanted = min(int((time.time() - began) * rate), count)
+        publisher.send(pieces[sent:wanted])
         sent = wanted
-        time.sleep(SLICE_SECONDS / 10)
+        time.sleep(SLICE_SECONDS)
     publisher.flushed()
     publisher.close()
 
@@ -97,11 +155,22 @@ def _of_database(kind: str, *, seconds: float, scale: str, rounds: int) -> Itera
     with stage.store(kind) as store:
         stage.make_fleet(store.create("empty"), ingest.OBJECTS)
         live = ingest.live_gateway(store.create("round", "empty"), 60_000 if scale == "full" else 3_000)
-    medians, worst = [], []
+    stored: list[tuple[float, float]] = []
+    received: list[tuple[float, float]] = []
     for _ in range(rounds):
-        found = sorted(delays(kind, rate=live / 2, seconds=seconds))
-        medians.append(statistics.median(found))
-        worst.append(found[int(len(found) * 0.99)])
+        stored.append(_middle_and_worst(delays(kind, rate=live / 2, seconds=seconds)))
+        received.append(_middle_and_worst(delays_of_receiving(live / 2, seconds)))
     load = f"at {live / 2:,.0f} messages/s, half of the live rate"
-    yield measure(CASE, f"publish to commit, median, {kind}", medians, unit="ms", must=5, reach=2, detail=load)
-    yield measure(CASE, f"publish to commit, 99th percentile, {kind}", worst, unit="ms", must=25, reach=10, detail=load)
+    bounds = {"median": (5, 2), "99th percentile": (25, 10)}
+    for place, (name, (must, reach)) in enumerate(bounds.items()):
+        values = [round_[place] for round_ in stored]
+        yield measure(
+            CASE, f"publish to commit, {name}, {kind}", values, unit="ms", must=must, reach=reach, detail=load
+        )
+        limits = [round_[place] for round_ in received]
+        yield measure(CASE, f"publish to reception, nothing stored, {name}", limits, unit="ms", detail=load)
+
+
+def _middle_and_worst(found: list[float]) -> tuple[float, float]:
+    found = sorted(found)
+    return statistics.median(found), found[int(len(found) * 0.99)]

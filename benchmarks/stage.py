@@ -226,7 +226,12 @@ def as_installed() -> dict[str, str]:
 
 @contextmanager
 def gateway(
-    url: str, running: Broker, *words: str, module: str = "gateway.cli.main", **settings: str
+    url: str,
+    running: Broker,
+    *words: str,
+    module: str = "gateway.cli.main",
+    function: str = "main",
+    **settings: str,
 ) -> Iterator["subprocess.Popen[str]"]:
     """`metergate run` as a process of its own, from before it listens until it is stopped."""
     environment = {
@@ -236,7 +241,7 @@ def gateway(
         "METERGATE_HTTP_LISTEN": "",
         **{f"METERGATE_{key.upper()}": value for key, value in settings.items()},
     }
-    code = f"from {module} import main; main()"
+    code = f"from {module} import {function}; {function}()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "run", *words],
         env=environment,

@@ -33,7 +33,7 @@ from gateway.reading import read_own, read_source
 from gateway.sources.numbering import Numbered
 from gateway.sources.quick import QuickSources
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
-from storage import births, downlink, partitions, quarantine, usage
+from storage import births, downlink, quarantine, usage
 from storage.database import Database
 from storage.errors import StorageError
 from storage.known import Known
@@ -198,8 +198,7 @@ def _apply(
     only_part: str | None = None,
     only_answers: bool = False,
 ) -> tuple[Applied, list[Refusal], _Learnt]:
-    metrics = usage.metrics(session)
-    archived = frozenset(partitions.archived_months(session))
+    metrics, archived = usage.metrics_and_archived(session)
     own = f"{rules.topic_devices}/"
     foreign = (
         QuickSources(

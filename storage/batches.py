@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from storage.bulk import copy_unless_taken, driver_cursor, insert_rows, is_sqlite, write_columns
+from storage.bulk import SAVEPOINT, copy_unless_taken, driver_cursor, insert_rows, is_sqlite, write_columns
 from storage.types import DAY_MICROS
 
 Key = tuple[int, int, int, str]
@@ -22,21 +22,29 @@ COLUMNS = "occurred_at, object_id, metric_id, discriminator, quantity, received_
 TYPES: tuple[str, ...] = ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int")
 """The columns of a row, with their types on PostgreSQL."""
 COPIED = MappingProxyType({"bigint": "int8", "int": "int4", "text": "text"})
-COPY_ROWS_MIN = 100
-"""Below this the three round trips of a COPY cost more than its rows save."""
+COPY_ROWS_MIN = 20
+"""Below this the second round trip of a COPY costs more than its rows save."""
 QUANTITY: Final = 4
 """Its place in a row."""
+ROLLUP = (
+    *("day", "object_id", "metric_id", "record_count", "quantity_sum", "quantity_max", "quantity_min"),
+    *("first_at", "first_quantity", "last_at", "last_quantity"),
+)
+ROLLUP_TYPES: tuple[str, ...] = (*("int",) * 4, *("bigint",) * 7)
+"""The columns of a day, with their types on PostgreSQL."""
+TOUCH = "ON CONFLICT (day) DO UPDATE SET batch = excluded.batch"
 COUNT, SUM, MOST, LEAST, FIRST_AT, FIRST, LAST_AT, LAST = range(3, 11)
 """Places in a day of the rollup, behind its key."""
 
 
 def next_batch(connection: Connection) -> int:
     """The number of this transaction among those that write usage; its row stays locked until the commit."""
-    # Through SQLAlchemy, whose events tell the benchmark of latency which commits are of usage.
-    row = connection.exec_driver_sql(
+    sql = (
         "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) "
         "ON CONFLICT (id) DO UPDATE SET last_batch = ingest_counter.last_batch + 1 RETURNING last_batch"
-    ).one()
+    )
+    # Through SQLAlchemy, whose events tell the benchmark of latency which commits are of usage.
+    row = connection.exec_driver_sql(sql if is_sqlite(connection) else f"{sql}; {SAVEPOINT}").one()
     return int(row[0])
 
 
@@ -116,10 +124,7 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
     greatest, least = ("max", "min") if is_sqlite(connection) else ("greatest", "least")
     earlier = "(excluded.first_at, excluded.first_quantity) < (usage_rollup.first_at, usage_rollup.first_quantity)"
     later = "(excluded.last_at, excluded.last_quantity) > (usage_rollup.last_at, usage_rollup.last_quantity)"
-    into = (
-        "INSERT INTO usage_rollup (day, object_id, metric_id, record_count, quantity_sum, quantity_max, quantity_min, "
-        "first_at, first_quantity, last_at, last_quantity, batch) "
-    )
+    into = f"INSERT INTO usage_rollup ({', '.join(ROLLUP)}, batch)"
     add = (
         "ON CONFLICT (day, object_id, metric_id) DO UPDATE SET "
         "record_count = usage_rollup.record_count + excluded.record_count, "
@@ -132,19 +137,22 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
         f"last_quantity = CASE WHEN {later} THEN excluded.last_quantity ELSE usage_rollup.last_quantity END, "
         "batch = excluded.batch"
     )
+    touched = {day for day, _, _ in days}
     if is_sqlite(connection):
         with driver_cursor(connection) as cursor:
             values = ", ".join("?" * (len(rows[0]) + 1))
             cursor.executemany(f"{into} VALUES ({values}) {add}", ((*row, batch) for row in rows))
+        touch_days(connection, touched, batch)
     else:
-        select = f"{into} SELECT d.*, %s::bigint FROM {{rows}} AS d {add}"
-        write_columns(connection, select, ("bigint",) * len(rows[0]), rows, batch)
-    touch_days(connection, {day for day, _, _ in days}, batch)
+        # In one statement: each is a round trip, for which a busy machine lets it wait.
+        touch = f"WITH touched AS (INSERT INTO usage_day (day, batch) SELECT unnest(%s::int[]), %s::bigint {TOUCH})"
+        select = f"{touch} {into} SELECT d.*, %s::bigint FROM {{rows}} AS d {add}"
+        write_columns(connection, select, ROLLUP_TYPES, rows, sorted(touched), batch, batch)
 
 
 def touch_days(connection: Connection, days: Iterable[int], batch: int) -> None:
     """Note that rollup rows of these UTC days were touched."""
-    sql = "INSERT INTO usage_day (day, batch) VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET batch = excluded.batch"
+    sql = f"INSERT INTO usage_day (day, batch) VALUES (?, ?) {TOUCH}"
     # Through SQLAlchemy, like the number: by these two its events tell where in a batch it is.
     connection.exec_driver_sql(
         sql if is_sqlite(connection) else sql.replace("?", "%s"), [(day, batch) for day in sorted(days)]

@@ -1,20 +1,20 @@
 """Many rows by one statement, on both databases; for the few writes that grow with messages."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from types import MappingProxyType
 from typing import Any, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from storage.arrays import ARRAYS
+
 ROWS_A_STATEMENT = 50
 """A third less time a row than by a statement a row; more rows give no more, and SQLite takes 32,766 values."""
 
-NUMERALS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
-    {"bigint": str, "int": lambda value: "NULL" if value is None else str(int(value))}
-)
+SAVEPOINT = "SAVEPOINT facts"
+"""What `copy_unless_taken` goes back to: a round trip less where it is set together with what is before it."""
 UNIQUE_VIOLATION = "23505"
 REPEATS, REPEATS_BATCHES = "metergate_repeats", 20
 """What a connection remembers of a key that was taken, and for how many writes."""
@@ -79,19 +79,15 @@ def write_columns(
 ) -> int:
     """Run `sql` once for all rows (PostgreSQL), where `{rows}` stands for them; returns how many rows were written.
 
-    A column travels as one array: a statement a row would cost a round trip each. Numbers are written out here, which
-    takes a tenth of what the driver takes for it. `first` are the values before the rows in `sql`, a `%s` each.
+    A column travels as one array: a statement a row would cost a round trip each. `first` are the values before the
+    rows in `sql`, a `%s` each.
     """
     if not rows:
         return 0
     arrays = ", ".join(f"%s::{name}[]" for name in types)
-    columns = [
-        list(column) if name == "text" else f"{{{','.join(map(NUMERALS[name], column))}}}"
-        for name, column in zip(types, zip(*rows, strict=True), strict=True)
-    ]
-    with driver_cursor(connection) as cursor:
-        cursor.execute(sql.format(rows=f"unnest({arrays})"), (*first, *columns))
-        return int(cursor.rowcount)
+    columns = (ARRAYS[name](column) for name, column in zip(types, zip(*rows, strict=True), strict=True))
+    # Through SQLAlchemy, whose events tell where in a batch it is.
+    return int(connection.exec_driver_sql(sql.format(rows=f"unnest({arrays})"), (*first, *columns)).rowcount)
 
 
 def copy_unless_taken(
@@ -100,7 +96,7 @@ def copy_unless_taken(
     """Write all rows by COPY in binary (PostgreSQL); False, and nothing is written, when the key of one is taken.
 
     It is the cheapest way in, but has no "on conflict": a connection that met a taken key does not try it for a while,
-    because a failure costs what the rows before it did.
+    because a failure costs what the rows before it did. The transaction has come by `SAVEPOINT`, and goes back to it.
     """
     wait = connection.info.get(REPEATS, 0)
     if wait:
@@ -108,7 +104,6 @@ def copy_unless_taken(
         return False
     sql = f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)"
     with driver_cursor(connection) as cursor:
-        cursor.execute("SAVEPOINT copying")
         try:
             with cursor.copy(sql) as copy:
                 copy.set_types(types)
@@ -117,8 +112,7 @@ def copy_unless_taken(
         except connection.dialect.loaded_dbapi.IntegrityError as error:
             if error.sqlstate != UNIQUE_VIOLATION:
                 raise
-            cursor.execute("ROLLBACK TO SAVEPOINT copying")
+            cursor.execute("ROLLBACK TO " + SAVEPOINT)
             connection.info[REPEATS] = REPEATS_BATCHES
             return False
-        cursor.execute("RELEASE SAVEPOINT copying")
     return True

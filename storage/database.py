@@ -4,14 +4,17 @@ The law: a transaction is committed whole at its end or not at all, and on SQLit
 first statement, so that what it read cannot have changed before it writes.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
+from storage.arrays import teach
 from storage.bulk import driver_cursor
 from storage.errors import DatabaseBusy, DatabaseUnreachable, SchemaOutdated, StorageError
 from storage.known import Known
@@ -22,6 +25,9 @@ BUSY_TIMEOUT_MS = 10_000
 """How long a SQLite writer waits for another one: longer than any batch, shorter than a person's patience."""
 LOG_PAGES = 4_000
 """SQLite's log, in pages of 4 KiB, from which on a commit itself moves them into the file: 16 MB."""
+RESTED_SECONDS = 1.0
+"""A connection that was not used for so long may have been closed by a server that is there again."""
+USED_AT = "metergate_used_at"
 SERIALIZATION_FAILURES = {"40001", "40P01", "55P03"}
 
 
@@ -35,13 +41,16 @@ class Database:
             if parsed.drivername in {"postgresql", "postgres"}:
                 parsed = parsed.set(drivername="postgresql+psycopg")
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
-            self.engine = create_engine(parsed, pool_pre_ping=not self.is_sqlite)
+            # The one used last is used next: each connection in use is a server process with caches of its own.
+            self.engine = create_engine(parsed, pool_use_lifo=True)
         except (ArgumentError, NoSuchModuleError) as error:
             raise StorageError(
                 f"the database URL is not usable ({error}); write sqlite:///metergate.db or postgresql://user@host/name"
             ) from None
         if self.is_sqlite:
             _prepare_sqlite(self.engine, busy_timeout_ms=busy_timeout_ms)
+        else:
+            _prepare_postgresql(self.engine)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -184,6 +193,35 @@ def _prepare_sqlite(engine: Engine, *, busy_timeout_ms: int) -> None:
     def _begin(connection: Connection) -> None:
         reading = connection.get_execution_options().get("metergate_reading", False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    """Arrays as they travel, and connections that are asked whether they live when they have rested for a while.
+
+    Asked each time, as a pool does it, one that has just been used would cost a round trip for nothing. Where the
+    server went away in that moment, a transaction fails with DatabaseUnreachable, as one does that is under way.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: ConnectionPoolEntry) -> None:
+        teach(connection)
+        record.info[USED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(connection: Any, record: ConnectionPoolEntry, _lent: object) -> None:
+        if time.monotonic() - record.info[USED_AT] > RESTED_SECONDS and not _lives(engine, connection):
+            raise InvalidatePoolError
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[USED_AT] = time.monotonic()
+
+
+def _lives(engine: Engine, connection: Any) -> bool:
+    try:
+        return engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error:
+        return False
 
 
 def _schema(connection: Connection) -> str | None:

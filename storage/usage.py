@@ -6,7 +6,7 @@ order of commits, because the counter's row is locked until the transaction ends
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from storage import batches
 from storage.batches import QUANTITY, Key, Row
-from storage.bulk import driver_cursor, write_many
+from storage.bulk import driver_cursor, is_sqlite, write_many
 from storage.tables import ConnectedObject, MessageInbox
 from storage.types import to_micros
 
@@ -117,6 +117,24 @@ def metrics(session: Session) -> dict[str, MetricRow]:
     return {name: MetricRow(*rest) for name, *rest in rows}
 
 
+def metrics_and_archived(session: Session) -> tuple[dict[str, MetricRow], frozenset[date]]:
+    """All metrics by name, and the first days of the UTC months that are detached: what each batch has to know.
+
+    One question for both: a round trip to the server costs more than the answer. Nothing is detached on SQLite, and
+    without a metric no usage is taken, whatever its month.
+    """
+    connection = session.connection()
+    if is_sqlite(connection):
+        return metrics(session), frozenset()
+    with driver_cursor(connection) as cursor:
+        rows = cursor.execute(
+            "SELECT (SELECT array_agg(month_starts_on) FROM archived_month), name, id, kind, decimals, excess_digits "
+            "FROM metric"
+        ).fetchall()
+    months = rows[0][0] if rows else None
+    return {name: MetricRow(*rest) for _, name, *rest in rows}, frozenset(months or ())
+
+
 def remember_times(session: Session, times: Sequence[tuple[int, str, int]]) -> dict[tuple[int, str], int]:
     """The time first given to each (object id, sender id), where `times` proposes (object id, sender id, micros).
 
@@ -214,6 +232,7 @@ __all__ = [
     "Row",
     "forget_times",
     "metrics",
+    "metrics_and_archived",
     "object_ids",
     "record",
     "remember_times",

@@ -110,3 +110,33 @@ def test_what_was_committed_moves_from_the_log_into_the_file(tmp_path: Path) -> 
     database.dispose()
     with closing(sqlite3.connect(tmp_path / "without_log.db")) as copied:
         assert copied.execute("SELECT name FROM metric").fetchall() == [("usage",)]
+
+
+def test_a_connection_that_rested_while_the_server_closed_it_is_replaced(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, other = Database(postgres_url), Database(postgres_url)
+
+    def close_the_others(session: Session) -> None:
+        session.connection().exec_driver_sql(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    def use() -> None:
+        with database.transaction() as session:
+            session.exec(select(Metric)).all()
+
+    monkeypatch.setattr("storage.database.RESTED_SECONDS", 60.0)
+    use()
+    with other.transaction() as session:
+        close_the_others(session)
+    with pytest.raises(DatabaseUnreachable):  # just used, so it is not asked
+        use()
+    use()
+    monkeypatch.setattr("storage.database.RESTED_SECONDS", 0.0)
+    with other.transaction() as session:
+        close_the_others(session)
+    use()
+    database.dispose()
+    other.dispose()
