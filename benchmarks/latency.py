@@ -168,7 +168,9 @@ def _of_database(kind: str, *, seconds: float, scale: str, rounds: int) -> Itera
             CASE, f"publish to commit, {name}, {kind}", values, unit="ms", must=must, reach=reach, detail=load
         )
         limits = [round_[place] for round_ in received]
-        yield measure(CASE, f"publish to reception, nothing stored, {name}", limits, unit="ms", detail=load)
+        yield measure(
+            CASE, f"publish to reception, nothing stored, {name}, beside {kind}", limits, unit="ms", detail=load
+        )
 
 
 def _middle_and_worst(found: list[float]) -> tuple[float, float]:

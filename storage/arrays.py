@@ -6,6 +6,7 @@ number of dimensions, whether there are NULLs, the type of the elements, the len
 element its size in bytes and its bytes.
 """
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, repeat
 from struct import Struct, pack
@@ -33,24 +34,38 @@ class TextArray(bytes):
 
 
 def _bigints(column: Sequence[int]) -> Int8Array:
-    # Sizes and values in turn, by one call: "iq" is a size of four bytes and a value of eight.
-    packed = pack(f">{'iq' * len(column)}", *chain.from_iterable(zip(repeat(8), column, strict=False)))
-    return Int8Array(HEADER.pack(1, 0, INT8, len(column), 1) + packed)
+    return Int8Array(_array(INT8, len(column), _sized("q", 8, column)))
 
 
 def _ints(column: Sequence[int | None]) -> Int4Array:
-    if None in column:
-        packed = b"".join(NULL_SIZE if value is None else pack(">ii", 4, value) for value in column)
-        return Int4Array(HEADER.pack(1, 1, INT4, len(column), 1) + packed)
-    packed = pack(f">{'ii' * len(column)}", *chain.from_iterable(zip(repeat(4), column, strict=False)))
-    return Int4Array(HEADER.pack(1, 0, INT4, len(column), 1) + packed)
+    nulls = None in column
+    packed = (
+        b"".join(NULL_SIZE if value is None else pack(">ii", 4, value) for value in column)
+        if nulls
+        else _sized("i", 4, column)
+    )
+    return Int4Array(_array(INT4, len(column), packed, nulls=nulls))
 
 
 def _texts(column: Sequence[str]) -> TextArray:
     words = [word.encode() for word in column]
     sizes = map(SIZE, map(len, words))
-    packed = b"".join(chain.from_iterable(zip(sizes, words, strict=True)))
-    return TextArray(HEADER.pack(1, 0, TEXT, len(words), 1) + packed)
+    return TextArray(_array(TEXT, len(words), b"".join(chain.from_iterable(zip(sizes, words, strict=True)))))
+
+
+def _array(element: int, length: int, packed: bytes, *, nulls: bool = False) -> bytes:
+    return HEADER.pack(1, nulls, element, length, 1) + packed
+
+
+def _sized(letter: str, size: int, column: Sequence[Any]) -> bytes:
+    """Sizes and values in turn, by one call of C for the whole column.
+
+    Raises OverflowError, as SQLite's driver does, where a value has more than `size` bytes.
+    """
+    try:
+        return pack(f">{f'i{letter}' * len(column)}", *chain.from_iterable(zip(repeat(size), column, strict=False)))
+    except struct.error as fault:
+        raise OverflowError(f"a value among {len(column)} has more than {8 * size} bits: {fault}") from None
 
 
 ARRAYS: Mapping[str, Callable[[Sequence[Any]], bytes]] = MappingProxyType(

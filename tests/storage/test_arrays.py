@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.arrays import ARRAYS
 from storage.bulk import write_columns
 from storage.database import Database
 from storage.usage import metrics, metrics_and_archived
@@ -41,6 +42,12 @@ def test_flags_are_numbers_too(server: Database) -> None:
         connection.exec_driver_sql("CREATE TEMPORARY TABLE flags (small int) ON COMMIT DROP")
         write_columns(connection, "INSERT INTO flags SELECT * FROM {rows}", ("int",), [(True,), (False,)])
         assert connection.exec_driver_sql("SELECT small FROM flags ORDER BY 1").scalars().all() == [0, 1]
+
+
+@pytest.mark.parametrize("kind,value", [("bigint", 2**63), ("int", -(2**31) - 1)])
+def test_a_number_that_has_no_room_is_refused_as_the_other_driver_does(kind: str, value: int) -> None:
+    with pytest.raises(OverflowError, match="more than"):
+        ARRAYS[kind]([0, value])
 
 
 def test_one_question_has_the_answers_of_two(database: Database) -> None:
