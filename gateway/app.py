@@ -125,9 +125,9 @@ class Gateway:
             self._sessions.start()
         if self._sources is not None:
             self._sources.look()
-            self._alarms.every(WATCH_SECONDS, "sources", self._look_at_sources)
+            self._alarms.every(WATCH_SECONDS, "sources", self._sources.look)
             if self._parts.ingest:
-                self._alarms.every(WATCH_SECONDS, "replay", self._replay_what_waited)
+                self._alarms.every(WATCH_SECONDS, "replay", self._replayer.look)
         if self._receiver is not None:
             self._receiver.start()
             try:
@@ -193,19 +193,6 @@ class Gateway:
 
     def _stored(self) -> int:
         return 0 if self._receiver is None else self._receiver.stored
-
-    def _look_at_sources(self) -> None:
-        try:
-            if self._sources is not None:
-                self._sources.look()
-        except StorageError as error:
-            log.warning("whether sources changed could not be seen: %s", error)
-
-    def _replay_what_waited(self) -> None:
-        try:
-            self._replayer.look()
-        except StorageError as error:
-            log.warning("what waits for new objects could not be taken in: %s", error)
 
     def _use_sources(self, sources: Sources, formerly: frozenset[str]) -> None:
         """Members share what any of them can read; what must be read in order is the first member's.
@@ -277,37 +264,31 @@ class Gateway:
         self._publisher.wake()
 
     def _expire_commands(self) -> None:
-        try:
-            with self._database.snapshot() as session:
-                now = self._clock.now()
-                if not (answering.any_overdue(session, now) or presence.any_due(session, now)):
-                    return
-            with self._database.transaction() as session:
-                if claim(session, "device_commands"):
-                    answering.expire(session, self._clock.now())
-                    presence.settle(session, self._clock.now())
-        except StorageError as error:
-            log.warning("commands and reports of presence could not be settled: %s", error)
+        with self._database.snapshot() as session:
+            now = self._clock.now()
+            if not (answering.any_overdue(session, now) or presence.any_due(session, now)):
+                return
+        with self._database.transaction() as session:
+            if claim(session, "device_commands"):
+                answering.expire(session, self._clock.now())
+                presence.settle(session, self._clock.now())
 
     def _look_for_inactivity(self) -> None:
         now = self._clock.now()
-        try:
-            if not self._listens():
-                self._listening_since = None
-                return
-            # Objects are silent only as far as we listened: what came meanwhile may not have waited.
-            self._listening_since = self._listening_since or now
-            with self._database.transaction() as session:
-                if claim(session, "inactivity"):
-                    presence.look(
-                        session,
-                        self._offline_after,
-                        now,
-                        listening_since=self._listening_since,
-                        debounce=timedelta(seconds=self._settings.presence_debounce_seconds),
-                    )
-        except StorageError as error:
-            log.warning("objects that are silent could not be looked for: %s", error)
+        if not self._listens():
+            self._listening_since = None
+            return
+        # Objects are silent only as far as we listened: what came meanwhile may not have waited.
+        self._listening_since = self._listening_since or now
+        with self._database.transaction() as session:
+            if claim(session, "inactivity"):
+                presence.look(
+                    session,
+                    self._offline_after,
+                    now,
+                    listening_since=self._listening_since,
+                    debounce=timedelta(seconds=self._settings.presence_debounce_seconds),
+                )
 
     def _on_drops(self, payload: bytes, at: datetime) -> None:
         """The broker says how many messages it dropped since it was started; more than before is a gap."""
@@ -360,12 +341,8 @@ class Gateway:
 
     def _look_for_silences(self) -> None:
         """Objects that are silent for longer than expected; nothing is read where no metric expects anything."""
-        try:
-            with self._database.transaction() as session:
-                looked = silences.look(session, self._clock.now())
-        except StorageError as error:
-            log.warning("whether objects are silent could not be seen: %s", error)
-            return
+        with self._database.transaction() as session:
+            looked = silences.look(session, self._clock.now())
         if looked.begun or looked.ended or looked.cleared:
             log.warning("%d silences begun, %d ended, %d cleared", looked.begun, looked.ended, looked.cleared)
 

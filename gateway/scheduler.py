@@ -10,11 +10,16 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from storage.errors import StorageError
+
 log = logging.getLogger(__name__)
 
 
 class Alarms:
-    """Named calls, repeated by interval or by cron, each caught and reported when it fails."""
+    """Named calls, repeated by interval or by cron, each caught and reported when it fails.
+
+    A database that is away is one sentence, what should not happen has its traceback.
+    """
 
     def __init__(self) -> None:
         self._scheduler = BackgroundScheduler(
@@ -48,6 +53,8 @@ def _reported(name: str, call: Callable[[], object]) -> Callable[[], None]:
     def run() -> None:
         try:
             call()
+        except StorageError as error:
+            log.warning("%s failed (%s); it is tried again at the next tick", name, error)
         except Exception:
             log.exception("%s failed; it is tried again at the next tick", name)
 
