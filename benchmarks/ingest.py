@@ -10,11 +10,13 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import psycopg
 
 from benchmarks import stage
 from benchmarks.figures import Figure, ratio
+from benchmarks.receiving import drain_by_link
 from benchmarks.stage import START, Publisher, Store, Watch, broker, gateway, listening, message, wait
 from storage.types import to_micros
 from tests.brokers import Broker
@@ -22,10 +24,12 @@ from tests.brokers import Broker
 CASE = "ingest"
 OBJECTS = 1000
 SPACING = timedelta(milliseconds=7)
-BATCH = 2000
+BATCH = 4000
 PRESENT = (1_000_000, 10_000_000)
 PAHO = {"paho, MQTT 3.1.1": "3.1.1", "paho, MQTT 5": "5"}
 """paho reads the properties of MQTT 5 slowly; `mosquitto_sub` speaks 3.1.1."""
+ALONE = {"our own, MQTT 5": ("native", "5")} | {name: ("paho", version) for name, version in PAHO.items()}
+"""Receivers that are drained once more with nothing stored: what the client and its language take of each ratio."""
 _numbers = itertools.count()
 
 
@@ -37,7 +41,7 @@ def backlog(count: int) -> tuple[list[bytes], datetime, datetime]:
 
 
 def drain_gateway(url: str, count: int, *, workers: int = 0, **settings: str) -> float:
-    """Messages a second from the first committed to the last, of a backlog that waited in the session."""
+    """Messages a second from the first batch committed to the last, of a backlog that waited in the session."""
     pieces, first, last = backlog(count)
     watch = Watch(url)
     words = ("--workers", str(workers)) if workers else ()
@@ -48,8 +52,9 @@ def drain_gateway(url: str, count: int, *, workers: int = 0, **settings: str) ->
             publish(running, pieces)
             with gateway(url, running, *words, **settings):
                 began = wait(lambda: watch.committed(first), "the first message is committed", step=0.001)
+                before = watch.since(first)
                 ended = wait(lambda: watch.committed(last), "the last message is committed")
-        return count / (ended - began)
+        return (count - before) / (ended - began)
     finally:
         watch.close()
 
@@ -106,6 +111,16 @@ def live_yardstick(count: int) -> float:
         return count / (time.monotonic() - began)
 
 
+def drain_alone(count: int, receiver: str, version: str) -> float:
+    """Messages a second of a receiver that acknowledges and throws away."""
+    pieces, _, _ = backlog(count)
+    with broker() as running:
+        drain = partial(drain_by_link, running, name="alone", receiver=receiver, version=version)
+        drain(0)
+        publish(running, pieces)
+        return count / drain(count)
+
+
 def subscribed(running: Broker) -> None:
     """Make the yardstick's session: it ends once its subscription stands."""
     yardstick(running, 1, "-E").wait()
@@ -157,7 +172,7 @@ def prepared(store: Store, present: int, name: str) -> str:
 
 def run(*, scale: str, rounds: int, present: Sequence[int] = PRESENT) -> Iterator[Figure]:
     """Every figure of the case; `present` are the usage records that are there before, on the full scale."""
-    count = 100_000 if scale == "full" else 5_000
+    count = 100_000 if scale == "full" else 20_000
     presents = present if scale == "full" else (20_000,)
     kinds = ("sqlite", "postgresql") if scale == "full" else ("sqlite",)
     for kind in kinds:
@@ -172,6 +187,7 @@ def _of_database(
 ) -> Iterator[Figure]:
     names = ("yardstick", "empty", "bare", *PAHO, "live", "live sub")
     drained: dict[str, list[float]] = {name: [] for name in names}
+    alone: dict[str, list[float]] = {name: [] for name in ALONE}
     for present in filled:
         drained[str(present)] = []
     for _ in range(rounds):
@@ -183,6 +199,8 @@ def _of_database(
         for name, version in PAHO.items():
             url = fresh(store, "round")
             drained[name].append(drain_gateway(url, count // 2, receiver="paho", mqtt_version=version))
+        for name, (receiver, version) in ALONE.items():
+            alone[name].append(drain_alone(count // 2, receiver, version))
         drained["live sub"].append(live_yardstick(count))
         drained["live"].append(live_gateway(fresh(store, "round"), count))
     sqlite, sub = kind == "sqlite", "mosquitto_sub -q 1"
@@ -199,6 +217,11 @@ def _of_database(
         yield ratio(
             CASE, f"draining with {name}, {kind}", drained[name], drained["yardstick"], against=f"{sub} draining",
             must=0.25 if sqlite else 0.2, unit=unit,
+        )  # fmt: skip
+    for name, found in alone.items():
+        yield ratio(
+            CASE, f"receiving alone, nothing stored, {name}, beside {kind}", found, drained["yardstick"],
+            against=f"{sub} draining", unit=unit,
         )  # fmt: skip
     yield ratio(
         CASE, f"draining a backlog, {kind}", drained["empty"], drained["bare"],

@@ -23,13 +23,12 @@ from sqlmodel import Session
 
 from benchmarks import ingest, stage
 from benchmarks.figures import Figure, measure
-from benchmarks.stage import Publisher, broker, gateway, listening, message
+from benchmarks.receiving import link_of
+from benchmarks.stage import Publisher, Watch, broker, gateway, listening, message, wait
 from config.settings import Settings
 from gateway.cli.main import main as metergate
-from gateway.links.link import LinkOptions
-from gateway.links.native import NativeLink
-from gateway.mqtt import address_from
 from storage.database import Database
+from storage.types import to_micros
 from tests.brokers import Broker
 
 CASE = "latency"
@@ -72,13 +71,20 @@ def delays(kind: str, *, rate: float, seconds: float) -> list[float]:
         os.environ[LOG] = str(log)
         with gateway(url, running, module="benchmarks.latency") as process:
             listening(process)
-            _paced(running, rate, seconds)
+            _heard_once(running, url)
+            began = _paced(running, rate, seconds)
             time.sleep(1)
         commits = [float(line) for line in log.read_text().split()]
         database = Database(url)
         try:
             with database.snapshot() as session:
-                rows = session.connection().exec_driver_sql("SELECT occurred_at, batch FROM usage_record").all()
+                rows = (
+                    session.connection()
+                    .exec_driver_sql(
+                        f"SELECT occurred_at, batch FROM usage_record WHERE occurred_at >= {to_micros(began)}"
+                    )
+                    .all()
+                )
                 (last,) = session.connection().exec_driver_sql("SELECT last_batch FROM ingest_counter").one()
         finally:
             database.dispose()
@@ -89,16 +95,7 @@ def delays(kind: str, *, rate: float, seconds: float) -> list[float]:
 def receive() -> None:
     """Receive and acknowledge until SIGTERM, then print the milliseconds that each message took: the limit."""
     settings = Settings()
-    link = NativeLink(
-        LinkOptions(
-            address=address_from(settings.broker_url),
-            client_id=settings.client_id,
-            mqtt_version=settings.mqtt_version,
-            keepalive_seconds=settings.keepalive_seconds,
-            receive_window=settings.receive_window,
-            subscribe=("devices/+/telemetry",),
-        )
-    )
+    link = link_of(settings)
     signal.signal(signal.SIGTERM, lambda *_: link.interrupt())
     link.open()
     print("it listens", flush=True)
@@ -126,8 +123,20 @@ def delays_of_receiving(rate: float, seconds: float) -> list[float]:
         return [float(delay) for delay in json.loads(process.stdout.read())]
 
 
-def _paced(running: Broker, rate: float, seconds: float) -> None:
-    """Publish evenly; a message carries the time when it is due, and is made before the clock starts."""
+def _heard_once(running: Broker, url: str) -> None:
+    """A message of each object, stored: what a gateway that has run for a while knows of its fleet."""
+    pieces, _, last = ingest.backlog(ingest.OBJECTS)
+    ingest.publish(running, pieces)
+    watch = Watch(url)
+    wait(lambda: watch.committed(last), "every object was heard once")
+    watch.close()
+
+
+def _paced(running: Broker, rate: float, seconds: float) -> datetime:
+    """Publish evenly from the instant returned on.
+
+    A message carries the time when it is due, and is made before the clock starts.
+    """
     count = int(rate * seconds)
     publisher = Publisher(running)
     began = time.time() + AHEAD_SECONDS + count * MAKING_SECONDS
@@ -143,6 +152,7 @@ def _paced(running: Broker, rate: float, seconds: float) -> None:
         time.sleep(SLICE_SECONDS)
     publisher.flushed()
     publisher.close()
+    return due
 
 
 def run(*, scale: str, rounds: int) -> Iterator[Figure]:

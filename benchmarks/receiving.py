@@ -18,7 +18,7 @@ from pathlib import Path
 
 from config.settings import Settings
 from gateway.links import packets
-from gateway.links.link import LinkOptions
+from gateway.links.link import Link, LinkOptions
 from gateway.mqtt import address_from
 from gateway.receiver import link_maker
 from tests import brokers
@@ -83,18 +83,26 @@ def _length(value: int) -> bytes:
     return bytes([value]) if value <= packets.ONE_BYTE_MAX else bytes([value & 127 | 128, value >> 7])
 
 
-def drain_by_link(broker: Broker, count: int, *, name: str, receiver: str, version: str) -> float:
-    settings = Settings.model_validate({"receiver": receiver, "mqtt_version": version})
-    link = link_maker(settings)(
+def link_of(settings: Settings) -> Link:
+    """The connection that a gateway with these settings receives telemetry by."""
+    return link_maker(settings)(
         LinkOptions(
-            address=address_from(broker.url()),
-            client_id=name,
-            mqtt_version=version,
+            address=address_from(settings.broker_url),
+            client_id=settings.client_id,
+            mqtt_version=settings.mqtt_version,
             keepalive_seconds=settings.keepalive_seconds,
             receive_window=settings.receive_window,
             subscribe=(PATTERN,),
         )
     )
+
+
+def drain_by_link(broker: Broker, count: int, *, name: str, receiver: str, version: str) -> float:
+    """Seconds from the connection until so many messages were received and acknowledged."""
+    settings = Settings.model_validate(
+        {"broker_url": broker.url(), "client_id": name, "receiver": receiver, "mqtt_version": version}
+    )
+    link = link_of(settings)
     began = time.perf_counter()
     link.open()
     received = 0

@@ -365,7 +365,7 @@ def wait(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_
 
 
 class Watch:
-    """Looks from outside whether the record of an instant is committed."""
+    """Looks from outside at what is committed."""
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
@@ -376,6 +376,14 @@ class Watch:
                 f"SELECT 1 FROM usage_record WHERE occurred_at = {to_micros(instant)} LIMIT 1"
             )
             return row.first() is not None
+
+    def since(self, instant: datetime) -> int:
+        """How many records of that instant or later are committed."""
+        with self._database.snapshot() as session:
+            row = session.connection().exec_driver_sql(
+                f"SELECT count(*) FROM usage_record WHERE occurred_at >= {to_micros(instant)}"
+            )
+            return int(row.scalar_one())
 
     def close(self) -> None:
         self._database.dispose()

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     topic_devices: str = Field("devices", min_length=1, description="Prefix of the objects' topics.")
     topic_control: str = Field("control", min_length=1, description="Prefix of the back office's topics.")
     receive_window: int = Field(
-        4000, ge=1, le=65535, description="Messages in flight without acknowledgement: bounds the memory."
+        8000, ge=1, le=65535, description="Messages in flight without acknowledgement: bounds the memory."
     )
     keepalive_seconds: int = Field(
         30, ge=1, le=65535, description="A dead connection to the broker is noticed within one and a half of these."
@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     stop_seconds: int = Field(
         30, ge=1, description="How long a gateway that is stopped may finish what it has in hand."
     )
-    batch_max: int = Field(2000, ge=1, description="Most messages of one transaction.")
+    batch_max: int = Field(4000, ge=1, description="Most messages of one transaction.")
     broker_drops_topic: str = Field(
         "$SYS/broker/publish/messages/dropped",
         description="Where the broker says how many messages it dropped (Mosquitto); empty: not listened to.",

@@ -6,10 +6,9 @@ The law: a message is taken whole or refused whole.
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import cast
 
 from billing.core.errors import Invalid
-from billing.core.quantity import Excess, scale
+from billing.core.quantity import scale
 from gateway.message import Message, Read, Rules
 from gateway.telemetry import CommandAnswer, LifecycleReport, Sample, Unreadable
 from storage import partitions, presence, usage
@@ -140,7 +139,7 @@ class Door:
 
 def _quantity(value: Decimal | int, metric: usage.MetricRow) -> int:
     try:
-        return scale(value, metric.decimals, cast("Excess", metric.excess_digits))
+        return scale(value, metric.decimals, metric.excess_digits)
     except Invalid as error:
         raise Unreadable("bad_number", error.message) from None
 

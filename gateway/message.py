@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from config.settings import Settings
 from gateway.attached import Attached
 from gateway.quick_batch import NEVER, Limits
@@ -15,9 +17,11 @@ from storage import partitions
 from storage.types import MICROSECOND
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Message:
-    """A message as it was received. `receipt` is unique per receipt: it tells apart what has no key of its own."""
+class Message(msgspec.Struct, kw_only=True, eq=False, gc=False):
+    """A message as it was received. `receipt` is unique per receipt: it tells apart what has no key of its own.
+
+    A struct, because one is made for every message: a dataclass takes five times as long.
+    """
 
     topic: str
     payload: bytes

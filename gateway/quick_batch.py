@@ -5,13 +5,12 @@ The law: what this takes, `decode_telemetry` and the door take with the same row
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from billing.core.errors import Invalid
-from billing.core.quantity import Excess, scale
+from billing.core.quantity import scale_text
 from gateway.quick_telemetry import BYTES_MAX, EPOCH_DIGITS_MAX, FRACTION_MAX, NOTHING, described_by
 from gateway.telemetry import METRICS_MAX, SENDER_ID_MAX, parse_time
 from storage.types import to_micros
@@ -24,13 +23,13 @@ TEXTS_KEPT = 10_000
 """Seconds, and fractions of a second, remembered by their text: a fleet that is on time needs few."""
 SECOND = len("2022-04-14T10:00:00")
 EPOCH_MAX = 10**EPOCH_DIGITS_MAX
-QUOTE, ESCAPE = b'"', b"\\"
+QUOTE, ESCAPE = b'"', ord("\\")
 NOTHING_SAID = ("", 0)
 NEVER = -(1 << 63)
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    metrics: dict[str, int | Decimal]
+    metrics: dict[str, msgspec.Raw]
     ts: str | int
     id: str = ""
     properties: msgspec.Raw = NOTHING
@@ -118,12 +117,8 @@ def take_quickly(
                 continue
             for name, value in values.items():
                 metric_id, _, decimals, excess = metrics[name]
-                rows.append(
-                    (
-                        *(at, object_id, metric_id, sender_id),
-                        *(scale(value, decimals, cast("Excess", excess)), received, message.origin, False),
-                    )
-                )
+                quantity = scale_text(bytes(value), decimals, excess)
+                rows.append((at, object_id, metric_id, sender_id, quantity, received, message.origin, False))
                 owners.append(place)
             if said:
                 described.update(dict.fromkeys(range(begun, len(rows)), said))

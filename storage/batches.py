@@ -6,12 +6,13 @@ days is what the caller says was new.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from storage.bulk import SAVEPOINT, copy_unless_taken, driver_cursor, insert_rows, is_sqlite, write_columns
+from storage.bulk import SAVEPOINT, copy_unless_taken, insert_rows, is_sqlite, write_columns
 from storage.types import DAY_MICROS
 
 Key = tuple[int, int, int, str]
@@ -32,6 +33,7 @@ ROLLUP = (
 )
 ROLLUP_TYPES: tuple[str, ...] = (*("int",) * 4, *("bigint",) * 7)
 """The columns of a day, with their types on PostgreSQL."""
+ROLLUP_INTO = f"INSERT INTO usage_rollup (batch, {', '.join(ROLLUP)})"
 TOUCH = "ON CONFLICT (day) DO UPDATE SET batch = excluded.batch"
 COUNT, SUM, MOST, LEAST, FIRST_AT, FIRST, LAST_AT, LAST = range(3, 11)
 """Places in a day of the rollup, behind its key."""
@@ -102,30 +104,52 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
     """
     if not facts:
         return
+    rows = _days(facts)
+    touched = {row[0] for row in rows}
+    if is_sqlite(connection):
+        insert_rows(connection, ROLLUP_INTO, _add("max", "min"), batch, rows)
+        touch_days(connection, touched, batch)
+    else:
+        # In one statement: each is a round trip, for which a busy machine lets it wait.
+        touch = f"WITH touched AS (INSERT INTO usage_day (day, batch) SELECT unnest(%s::int[]), %s::bigint {TOUCH})"
+        select = f"{touch} {ROLLUP_INTO} SELECT %s::bigint, d.* FROM {{rows}} AS d {_add('greatest', 'least')}"
+        write_columns(connection, select, ROLLUP_TYPES, rows, sorted(touched), batch, batch)
+
+
+def _days(facts: Iterable[Row]) -> list[tuple[int, ...]]:
+    """What the facts come to by day, object and metric, in the columns of the rollup."""
     days: dict[tuple[int, int, int], list[int]] = {}
-    for fact in facts:
-        at, object_id, metric_id, _, quantity = fact[:5]
-        key = (at // DAY_MICROS, object_id, metric_id)
-        if key not in days:
-            days[key] = [*key, 1, quantity, quantity, quantity, at, quantity, at, quantity]
+    look = days.get
+    day = begins = ends = 0
+    for at, object_id, metric_id, _, quantity, _, _, _ in facts:
+        if not begins <= at < ends:
+            day = at // DAY_MICROS
+            begins = day * DAY_MICROS
+            ends = begins + DAY_MICROS
+        key = (day, object_id, metric_id)
+        it = look(key)
+        if it is None:
+            days[key] = [day, object_id, metric_id, 1, quantity, quantity, quantity, at, quantity, at, quantity]
             continue
-        day = days[key]
-        day[COUNT] += 1
-        day[SUM] += quantity
-        if quantity > day[MOST]:
-            day[MOST] = quantity
-        elif quantity < day[LEAST]:
-            day[LEAST] = quantity
-        if at > day[LAST_AT] or (at == day[LAST_AT] and quantity > day[LAST]):
-            day[LAST_AT], day[LAST] = at, quantity
-        if at < day[FIRST_AT] or (at == day[FIRST_AT] and quantity < day[FIRST]):
-            day[FIRST_AT], day[FIRST] = at, quantity
-    rows = [tuple(day) for day in days.values()]
-    greatest, least = ("max", "min") if is_sqlite(connection) else ("greatest", "least")
+        it[COUNT] += 1
+        it[SUM] += quantity
+        if quantity > it[MOST]:
+            it[MOST] = quantity
+        elif quantity < it[LEAST]:
+            it[LEAST] = quantity
+        if at > it[LAST_AT] or (at == it[LAST_AT] and quantity > it[LAST]):
+            it[LAST_AT], it[LAST] = at, quantity
+        if at < it[FIRST_AT] or (at == it[FIRST_AT] and quantity < it[FIRST]):
+            it[FIRST_AT], it[FIRST] = at, quantity
+    return [tuple(it) for it in days.values()]
+
+
+@cache
+def _add(greatest: str, least: str) -> str:
+    """What becomes of a day that is there, where the database calls the greater and the lesser of two so."""
     earlier = "(excluded.first_at, excluded.first_quantity) < (usage_rollup.first_at, usage_rollup.first_quantity)"
     later = "(excluded.last_at, excluded.last_quantity) > (usage_rollup.last_at, usage_rollup.last_quantity)"
-    into = f"INSERT INTO usage_rollup ({', '.join(ROLLUP)}, batch)"
-    add = (
+    return (
         "ON CONFLICT (day, object_id, metric_id) DO UPDATE SET "
         "record_count = usage_rollup.record_count + excluded.record_count, "
         "quantity_sum = usage_rollup.quantity_sum + excluded.quantity_sum, "
@@ -137,17 +161,6 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
         f"last_quantity = CASE WHEN {later} THEN excluded.last_quantity ELSE usage_rollup.last_quantity END, "
         "batch = excluded.batch"
     )
-    touched = {day for day, _, _ in days}
-    if is_sqlite(connection):
-        with driver_cursor(connection) as cursor:
-            values = ", ".join("?" * (len(rows[0]) + 1))
-            cursor.executemany(f"{into} VALUES ({values}) {add}", ((*row, batch) for row in rows))
-        touch_days(connection, touched, batch)
-    else:
-        # In one statement: each is a round trip, for which a busy machine lets it wait.
-        touch = f"WITH touched AS (INSERT INTO usage_day (day, batch) SELECT unnest(%s::int[]), %s::bigint {TOUCH})"
-        select = f"{touch} {into} SELECT d.*, %s::bigint FROM {{rows}} AS d {add}"
-        write_columns(connection, select, ROLLUP_TYPES, rows, sorted(touched), batch, batch)
 
 
 def touch_days(connection: Connection, days: Iterable[int], batch: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
@@ -66,7 +66,7 @@ class MetricRow(NamedTuple):
     id: int
     kind: str
     decimals: int
-    excess_digits: str
+    excess_digits: Literal["round", "refuse"]
 
 
 def record(session: Session, facts: Sequence[Row], described: Mapping[int, int] = NONE_DESCRIBED) -> Recorded:

@@ -18,6 +18,9 @@ Excess = Literal["round", "refuse"]
 _TRAPS = (Inexact, InvalidOperation, Overflow)
 _multiply = Context(prec=28, traps=list(_TRAPS)).multiply
 _POWERS = tuple(Decimal(10**decimals) for decimals in range(10))
+_DIGITS_SURE = 28
+"""Characters of a number that is an integer of ours in one step."""
+_WHOLE_POWERS: tuple[int, ...] = tuple(10**places for places in range(10))
 
 
 def number_of(text: str) -> Decimal:
@@ -49,6 +52,23 @@ def scale(value: Decimal | int, decimals: int, excess: Excess) -> int:
             if scaled == product:
                 return scaled
     return parse_quantity(value, decimals, excess)
+
+
+def scale_text(text: bytes, decimals: int, excess: Excess) -> int:
+    """`parse_quantity` of a JSON value as it stands; most are the digits of the answer, with a point among them.
+
+    Raises Invalid for one that is not a number, and as `parse_quantity` does.
+    """
+    whole, _, fraction = text.partition(b".")
+    places = decimals - len(fraction)
+    if places >= 0 and len(text) <= _DIGITS_SURE:
+        try:
+            scaled = int(whole + fraction) * _WHOLE_POWERS[places]
+        except ValueError:  # with an exponent, or no number
+            return scale(number_of(text.decode()), decimals, excess)
+        if -QUANTITY_LIMIT <= scaled <= QUANTITY_LIMIT:
+            return scaled
+    return scale(number_of(text.decode()), decimals, excess)
 
 
 def parse_quantity(value: Decimal | int, decimals: int, excess: Excess) -> int:

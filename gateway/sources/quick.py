@@ -5,10 +5,10 @@ The law: what this takes, `translate` and the door take with the same rows; what
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from billing.core.errors import Invalid
-from billing.core.quantity import Excess, scale
+from billing.core.quantity import scale
 from gateway.sources.rules import MessageMapping, Route
 from gateway.telemetry import METRICS_MAX, SENDER_ID_MAX, Unreadable
 from storage.usage import MetricRow, Row
@@ -73,7 +73,7 @@ class QuickSources:
         rows: list[Row] = []
         for name, value in _values(mapping, document):
             metric_id, _, decimals, excess = self._metrics[name]
-            quantity = scale(value, decimals, cast("Excess", excess))
+            quantity = scale(value, decimals, excess)
             rows.append((at, object_id, metric_id, key, quantity, received, message.origin, False))
         return rows if 0 < len(rows) <= self._metrics_max else None
 

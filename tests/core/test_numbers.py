@@ -1,15 +1,16 @@
 """Money and quantities: rounded once, allocated from the whole, refused before they can do harm."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billing.core.errors import Invalid
 from billing.core.money import allocate, exact_sum, exact_text, format_minor, minor_digits, round_half_away, to_minor
-from billing.core.quantity import Excess, parse_quantity, unscale
+from billing.core.quantity import Excess, number_of, parse_quantity, scale_text, unscale
 
 fractions = st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6)
 weights = st.dictionaries(st.text(max_size=4), fractions, min_size=1, max_size=12).map(lambda d: list(d.items()))
@@ -144,6 +145,34 @@ def test_what_was_scaled_comes_back(scaled: int, decimals: int) -> None:
     value = unscale(scaled, decimals)
     assert value * 10**decimals == scaled
     assert parse_quantity(Decimal(exact_text(value)), decimals, "refuse") == scaled
+
+
+JSON_NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+
+
+def outcome(of: Callable[[], int]) -> int | str | None:
+    try:
+        return of()
+    except Invalid as refusal:
+        return refusal.code
+
+
+@given(text=JSON_NUMBERS, decimals=st.integers(0, 9), excess=st.sampled_from(["round", "refuse"]))
+@example(text="-0", decimals=6, excess="refuse")
+@example(text="1e-05", decimals=6, excess="refuse")
+@example(text="0.0000005", decimals=6, excess="round")
+@example(text="100000000000.000000", decimals=6, excess="refuse")
+@example(text="100000000000.000001", decimals=6, excess="refuse")
+@example(text="0.500000000000", decimals=1, excess="refuse")
+def test_a_number_is_scaled_from_its_text_as_from_its_value(text: str, decimals: int, excess: Excess) -> None:
+    from_its_value = outcome(lambda: parse_quantity(number_of(text), decimals, excess))
+    assert outcome(lambda: scale_text(text.encode(), decimals, excess)) == from_its_value
+
+
+@pytest.mark.parametrize("text", ["null", "true", '"12"', "[1]", '{"a": 1}', "", "1e"])
+def test_what_json_does_not_call_a_number_is_refused(text: str) -> None:
+    with pytest.raises(Invalid, match="not a number"):
+        scale_text(text.encode(), 6, "round")
 
 
 def by_definition(total: int, weights: list[tuple[str, Fraction]]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from tests.faults.test_database_faults import prepared
 from tests.ingest.conftest import REFERENCE
 
 TOTAL = 2000
-UNKEYED, STOPS = 20_000, 3
+UNKEYED, STOPS, WINDOW = 20_000, 3, 4000
 STOP_SECONDS = 2
 SLACK_SECONDS = 15
 """For a loaded machine; without a limit, none of these processes would end at all, or in less than a minute."""
@@ -52,7 +52,8 @@ def test_a_gateway_under_load_stops_in_peace(
 def test_a_clean_stop_under_load_doubles_not_even_what_has_no_key(
     broker: Broker, database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    settings = {"database_url": database_url, "broker_url": broker.url(), "batch_max": 100}
+    # What a stop finds in hand is stored: three windows must be less than all.
+    settings = {"database_url": database_url, "broker_url": broker.url(), "batch_max": 100, "receive_window": WINDOW}
     unkeyed = '{"metrics": {"usage": 1}}'
     with gateway_process(tmp_path / "log", **settings) as gateway, Peer(broker, REFERENCE) as thing:
         gateway.start()
