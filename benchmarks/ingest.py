@@ -185,7 +185,7 @@ def run(*, scale: str, rounds: int, present: Sequence[int] = PRESENT) -> Iterato
 def _of_database(
     store: Store, kind: str, filled: dict[int, str], *, count: int, rounds: int, scale: str
 ) -> Iterator[Figure]:
-    names = ("yardstick", "empty", "bare", *PAHO, "live", "live sub")
+    names = ("yardstick", "empty", "bare", *PAHO, "live", "live sub", *(f"live {name}" for name in PAHO))
     drained: dict[str, list[float]] = {name: [] for name in names}
     alone: dict[str, list[float]] = {name: [] for name in ALONE}
     for present in filled:
@@ -203,6 +203,9 @@ def _of_database(
             alone[name].append(drain_alone(count // 2, receiver, version))
         drained["live sub"].append(live_yardstick(count))
         drained["live"].append(live_gateway(fresh(store, "round"), count))
+        for name, version in PAHO.items():
+            url = fresh(store, "round")
+            drained[f"live {name}"].append(live_gateway(url, count // 2, receiver="paho", mqtt_version=version))
     sqlite, sub = kind == "sqlite", "mosquitto_sub -q 1"
     unit = "messages/s"
     yield ratio(
@@ -213,16 +216,7 @@ def _of_database(
         CASE, f"live, {kind}", drained["live"], drained["live sub"], against=f"{sub} live",
         must=0.8 if sqlite else None, reach=1.0 if sqlite else None, unit=unit,
     )  # fmt: skip
-    for name in PAHO:
-        yield ratio(
-            CASE, f"draining with {name}, {kind}", drained[name], drained["yardstick"], against=f"{sub} draining",
-            must=0.25 if sqlite else 0.2, unit=unit,
-        )  # fmt: skip
-    for name, found in alone.items():
-        yield ratio(
-            CASE, f"receiving alone, nothing stored, {name}, beside {kind}", found, drained["yardstick"],
-            against=f"{sub} draining", unit=unit,
-        )  # fmt: skip
+    yield from _of_clients(kind, drained, alone)
     yield ratio(
         CASE, f"draining a backlog, {kind}", drained["empty"], drained["bare"],
         against="a bare loop of inserts of the same rows", unit=unit,
@@ -237,3 +231,22 @@ def _of_database(
         two = [drain_gateway(fresh(store, "round"), count, workers=2) for _ in range(3)]
         one = [drain_gateway(fresh(store, "round"), count, workers=1) for _ in range(3)]
         yield ratio(CASE, "two ingest processes, postgresql", two, one, against="one ingest process", unit=unit)
+
+
+def _of_clients(kind: str, drained: dict[str, list[float]], alone: dict[str, list[float]]) -> Iterator[Figure]:
+    """The gateway with paho, and each client with nothing stored."""
+    sqlite, sub = kind == "sqlite", "mosquitto_sub -q 1"
+    for name in PAHO:
+        yield ratio(
+            CASE, f"draining with {name}, {kind}", drained[name], drained["yardstick"], against=f"{sub} draining",
+            must=0.25 if sqlite else 0.2, unit="messages/s",
+        )  # fmt: skip
+        yield ratio(
+            CASE, f"live with {name}, {kind}", drained[f"live {name}"], drained["live sub"], against=f"{sub} live",
+            must=0.6 if sqlite else None, unit="messages/s",
+        )  # fmt: skip
+    for name, found in alone.items():
+        yield ratio(
+            CASE, f"receiving alone, nothing stored, {name}, beside {kind}", found, drained["yardstick"],
+            against=f"{sub} draining", unit="messages/s",
+        )  # fmt: skip

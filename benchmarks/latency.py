@@ -1,4 +1,4 @@
-"""From publish to commit at half of the live rate: `python -m benchmarks latency`.
+"""From publish to commit at half and at a tenth of the live rate: `python -m benchmarks latency`.
 
 A message carries the time when its publishing was due, the gateway under test notes the time after each commit, and
 the batch number joins the two. Beside it, at the same rate, a process that only receives, acknowledges and throws away:
@@ -14,9 +14,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Engine, event
 from sqlmodel import Session
@@ -37,6 +38,19 @@ SLICE_SECONDS = 0.0005
 AHEAD_SECONDS, MAKING_SECONDS = 1.0, 20e-6
 """Before the first message is due, and more for each that is made."""
 LOG = "BENCH_COMMIT_LOG"
+
+
+class Load(NamedTuple):
+    """A part of the live rate, and the bounds there (must, reach) of each thing measured, in milliseconds."""
+
+    part: float
+    bounds: Mapping[str, tuple[float | None, float | None]]
+
+
+LOADS = {
+    "half": Load(0.5, {"median": (5, 2), "99th percentile": (25, 10)}),
+    "a tenth": Load(0.1, {"median": (None, None), "99th percentile": (None, None)}),
+}
 
 
 def main() -> None:
@@ -156,7 +170,7 @@ def _paced(running: Broker, rate: float, seconds: float) -> datetime:
 
 
 def run(*, scale: str, rounds: int) -> Iterator[Figure]:
-    """Median and 99th percentile over all messages of each round, on each database."""
+    """Median and 99th percentile over all messages of each round, on each database, at each load."""
     for kind in ("sqlite", "postgresql") if scale == "full" else ("sqlite",):
         yield from _of_database(kind, seconds=6.0 if scale == "full" else 2.0, scale=scale, rounds=rounds)
 
@@ -165,22 +179,24 @@ def _of_database(kind: str, *, seconds: float, scale: str, rounds: int) -> Itera
     with stage.store(kind) as store:
         stage.make_fleet(store.create("empty"), ingest.OBJECTS)
         live = ingest.live_gateway(store.create("round", "empty"), 60_000 if scale == "full" else 3_000)
-    stored: list[tuple[float, float]] = []
-    received: list[tuple[float, float]] = []
+    stored: dict[str, list[tuple[float, float]]] = {name: [] for name in LOADS}
+    received: dict[str, list[tuple[float, float]]] = {name: [] for name in LOADS}
     for _ in range(rounds):
-        stored.append(_middle_and_worst(delays(kind, rate=live / 2, seconds=seconds)))
-        received.append(_middle_and_worst(delays_of_receiving(live / 2, seconds)))
-    load = f"at {live / 2:,.0f} messages/s, half of the live rate"
-    bounds = {"median": (5, 2), "99th percentile": (25, 10)}
-    for place, (name, (must, reach)) in enumerate(bounds.items()):
-        values = [round_[place] for round_ in stored]
-        yield measure(
-            CASE, f"publish to commit, {name}, {kind}", values, unit="ms", must=must, reach=reach, detail=load
-        )
-        limits = [round_[place] for round_ in received]
-        yield measure(
-            CASE, f"publish to reception, nothing stored, {name}, beside {kind}", limits, unit="ms", detail=load
-        )
+        for name, load in LOADS.items():
+            stored[name].append(_middle_and_worst(delays(kind, rate=live * load.part, seconds=seconds)))
+            received[name].append(_middle_and_worst(delays_of_receiving(live * load.part, seconds)))
+    for name, load in LOADS.items():
+        at = f"at {live * load.part:,.0f} messages/s"
+        beside = f"beside {kind} at {name} of the live rate"
+        for place, (what, (must, reach)) in enumerate(load.bounds.items()):
+            yield measure(
+                CASE, f"publish to commit, {what}, {kind}, at {name} of the live rate",
+                [round_[place] for round_ in stored[name]], unit="ms", must=must, reach=reach, detail=at,
+            )  # fmt: skip
+            yield measure(
+                CASE, f"publish to reception, nothing stored, {what}, {beside}",
+                [round_[place] for round_ in received[name]], unit="ms", detail=at,
+            )  # fmt: skip
 
 
 def _middle_and_worst(found: list[float]) -> tuple[float, float]:

@@ -7,14 +7,14 @@ beginning, to the digit; also when it is told after readings of the new one have
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from sqlmodel import Session
 
 from billing.activation import ObjectInfo
 from billing.core.errors import Conflict, Invalid, NotFound
 from billing.core.money import exact_text
-from billing.core.quantity import Excess, scale, unscale
+from billing.core.quantity import scale, unscale
 from billing.keeping import replaced_values
 from billing.recording import Said
 from billing.timeline import event_row, known_object
@@ -123,7 +123,7 @@ def _epoch(session: Session, object_id: int, metric: MetricRow, told: Exchange, 
     after = next((it for it in around if it.starts_at > at), None)
 
     def scaled(value: Decimal | None) -> int | None:
-        return None if value is None else scale(value, metric.decimals, cast("Excess", metric.excess_digits))
+        return None if value is None else scale(value, metric.decimals, metric.excess_digits)
 
     def shown(value: int) -> str:
         return exact_text(unscale(value, metric.decimals))

@@ -7,7 +7,7 @@ by the next close. A record is taken back once, and its repeat by the object cha
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from sqlmodel import Session
 
@@ -15,7 +15,7 @@ from billing.activation import ObjectInfo
 from billing.archiving import require_records
 from billing.core.errors import Conflict, Invalid, NotFound
 from billing.core.money import exact_text
-from billing.core.quantity import Excess, scale, unscale
+from billing.core.quantity import scale, unscale
 from billing.keeping import replaced_values
 from billing.recording import Said
 from billing.timeline import event_row, known_object
@@ -70,7 +70,7 @@ def reverse(session: Session, reference: str, taken: Taken, said: Said) -> Rever
     require_records(session, at, at + 1)
     place = {"at": at, "object_id": row.id, "metric_id": metric.id}
     quantities, before = reversals.records_at(session, **place), reversals.reversals_at(session, **place)
-    scaled = None if taken.value is None else scale(taken.value, metric.decimals, cast("Excess", metric.excess_digits))
+    scaled = None if taken.value is None else scale(taken.value, metric.decimals, metric.excess_digits)
     reversal = Reversal(taken.reason, said.origin, said.key, replacement=scaled)
     repeated = [identity for identity, earlier in before.items() if _is_repeat(earlier, reversal)]
     identity = repeated[0] if repeated and taken.identity is None else _identity(reference, taken, quantities, before)

@@ -38,9 +38,10 @@ class ItemRow(NamedTuple):
     contract: str
     subscription: str
     timezone: str
+    currency: str
 
 
-OWN_COLUMNS = ItemRow._fields[:-3]
+OWN_COLUMNS = ItemRow._fields[:-4]
 
 
 def _query() -> Any:
@@ -50,6 +51,7 @@ def _query() -> Any:
         Contract.name,
         Subscription.name,
         Contract.timezone,
+        Contract.currency,
     ]
     return (
         select(*columns)

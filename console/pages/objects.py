@@ -11,6 +11,7 @@ from starlette.responses import Response
 from billing.access import Permission, permission_of
 from billing.core.errors import NotFound
 from billing.core.lifecycle import ObjectStatus, allowed_commands
+from billing.core.money import minor_digits
 from console.asking import Ask, Page
 from console.charts import Chart, Series, months_back, over
 from console.pages import commanding
@@ -48,6 +49,7 @@ def show(ask: Ask, *, preview: Any = None) -> Response:
             "timeline": registry.timeline(session, it.id, TIMELINE_ROWS)[::-1],
             "items": own[::-1],
             "schedules": schedules,
+            "digits": {item.id: minor_digits(item.currency) for item in own},
             "suspensions": items.suspensions(session, [item.id for item in own]),
             "charges": one_object.charge_names(session, every),
             "documents": one_object.invoiced_on(session, every),

@@ -197,3 +197,13 @@ def test_a_close_names_what_was_used_while_suspended_and_is_not_billed(client: h
     run = sends(client, "/close", "start", until="2022-05-31").headers["location"]
     eventually(lambda: "hx-trigger" not in client.get(run).text.split('id="run"')[1].split(">")[0], "it is closed")
     assert "Used while suspended, not billed" in client.get(run).text
+
+
+def test_a_schedule_shows_money_as_money_and_nothing_before_it_is_valued(client: httpx.Client, site: Site) -> None:
+    sign_in(client, site)
+    page = client.get("/objects/IOT_NS542").text
+    april, june = (
+        next(row for row in page.split("<tr>") if row.startswith(f"<td>{first} 2022")) for first in ("1 Apr", "1 Jun")
+    )
+    assert '<td class="n">12</td><td class="n">30.00</td>' in april
+    assert '<td class="n">\N{EN DASH}</td><td class="n">\N{EN DASH}</td>' in june

@@ -78,7 +78,7 @@ def slowly(declared: Declared, message: Message) -> list[Row]:
                     return []
                 for name, value in sample.values:
                     metric = METRICS[name]
-                    quantity = scale(value, metric.decimals, metric.excess_digits)  # type: ignore[arg-type] # one of the two words
+                    quantity = scale(value, metric.decimals, metric.excess_digits)
                     key = (sample.occurred_at, 7, metric.id, sample.sender_id)
                     rows.append((*key, quantity, RECEIVED, "mqtt", False))
     except (Unreadable, Invalid):
