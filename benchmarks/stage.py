@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy import text
@@ -365,25 +367,26 @@ def wait(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_
 
 
 class Watch:
-    """Looks from outside at what is committed."""
+    """Looks from outside at what is committed, cheaply: it shares the processors with what is measured."""
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
+        self._driver: Any = (
+            sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+            if url.startswith("sqlite")
+            else psycopg.connect(url, autocommit=True)
+        )
 
     def committed(self, instant: datetime) -> bool:
-        with self._database.snapshot() as session:
-            row = session.connection().exec_driver_sql(
-                f"SELECT 1 FROM usage_record WHERE occurred_at = {to_micros(instant)} LIMIT 1"
-            )
-            return row.first() is not None
+        return bool(self._ask(f"SELECT 1 FROM usage_record WHERE occurred_at = {to_micros(instant)} LIMIT 1"))
 
     def since(self, instant: datetime) -> int:
         """How many records of that instant or later are committed."""
-        with self._database.snapshot() as session:
-            row = session.connection().exec_driver_sql(
-                f"SELECT count(*) FROM usage_record WHERE occurred_at >= {to_micros(instant)}"
-            )
-            return int(row.scalar_one())
+        ((count,),) = self._ask(f"SELECT count(*) FROM usage_record WHERE occurred_at >= {to_micros(instant)}")
+        return int(count)
 
     def close(self) -> None:
-        self._database.dispose()
+        self._driver.close()
+
+    def _ask(self, question: str) -> list[tuple[int, ...]]:
+        rows: list[tuple[int, ...]] = self._driver.execute(question).fetchall()
+        return rows
