@@ -30,12 +30,14 @@ PAHO = {"paho, MQTT 3.1.1": "3.1.1", "paho, MQTT 5": "5"}
 """paho reads the properties of MQTT 5 slowly; `mosquitto_sub` speaks 3.1.1."""
 ALONE = {"our own, MQTT 5": ("native", "5")} | {name: ("paho", version) for name, version in PAHO.items()}
 """Receivers that are drained once more with nothing stored: what the client and its language take of each ratio."""
+MESSAGES_MAX = 1_000_000
+"""Of one backlog: each begins so many spacings after the one before, and all of them before today."""
 _numbers = itertools.count()
 
 
 def backlog(count: int) -> tuple[list[bytes], datetime, datetime]:
     """`count` new messages, and the times in the first and the last of them."""
-    first = next(_numbers) * 10_000_000
+    first = next(_numbers) * MESSAGES_MAX
     instants = [START + SPACING * (first + number) for number in range(count)]
     return [message(first + n, OBJECTS, at) for n, at in enumerate(instants)], instants[0], instants[-1]
 
@@ -53,6 +55,7 @@ def drain_gateway(url: str, count: int, *, workers: int = 0, **settings: str) ->
             with gateway(url, running, *words, **settings):
                 began = wait(lambda: watch.committed(first), "the first message is committed", step=0.001)
                 before = watch.since(first)
+                assert before < count, "the first batch that was seen was the last: publish more"
                 ended = wait(lambda: watch.committed(last), "the last message is committed")
         return (count - before) / (ended - began)
     finally:
@@ -128,7 +131,7 @@ def subscribed(running: Broker) -> None:
 
 def bare_inserts(url: str, count: int) -> float:
     """Rows a second of a loop that only inserts the same rows, a commit each `BATCH`, synced to the disk."""
-    first = next(_numbers) * 10_000_000
+    first = next(_numbers) * MESSAGES_MAX
     rows = [
         (to_micros(START + SPACING * (first + n)), n % OBJECTS + 1, 1, f"{first + n:036d}", n * 1000, 0, 1, "mqtt", 0)
         for n in range(count)
@@ -172,7 +175,7 @@ def prepared(store: Store, present: int, name: str) -> str:
 
 def run(*, scale: str, rounds: int, present: Sequence[int] = PRESENT) -> Iterator[Figure]:
     """Every figure of the case; `present` are the usage records that are there before, on the full scale."""
-    count = 100_000 if scale == "full" else 20_000
+    count = 100_000 if scale == "full" else 30_000
     presents = present if scale == "full" else (20_000,)
     kinds = ("sqlite", "postgresql") if scale == "full" else ("sqlite",)
     for kind in kinds:

@@ -54,7 +54,7 @@ def _reported(name: str, call: Callable[[], object]) -> Callable[[], None]:
         try:
             call()
         except StorageError as error:
-            log.warning("%s failed (%s); it is tried again at the next tick", name, error)
+            log.error("%s failed (%s); it is tried again at the next tick", name, error)  # noqa: TRY400 - one sentence
         except Exception:
             log.exception("%s failed; it is tried again at the next tick", name)
 

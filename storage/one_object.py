@@ -116,7 +116,8 @@ def charge_names(session: Session, schedules: Sequence[InvoicingSchedule]) -> di
 
 def invoiced_on(session: Session, schedules: Sequence[InvoicingSchedule]) -> dict[int, list[str]]:
     """The numbers of the documents that each of these schedules is on, by the schedule's id."""
-    ids = [schedule.id for schedule in schedules if schedule.status == "invoiced"]
+    # What passed its threshold is on an invoice while its period goes on.
+    ids = [schedule.id for schedule in schedules if schedule.status == "invoiced" or schedule.amount]
     rows = session.exec(
         select(LineShare.schedule_id, Invoice.number, Invoice.id)
         .join(InvoiceLine, col(InvoiceLine.id) == col(LineShare.line_id))

@@ -19,7 +19,7 @@ _TRAPS = (Inexact, InvalidOperation, Overflow)
 _multiply = Context(prec=28, traps=list(_TRAPS)).multiply
 _POWERS = tuple(Decimal(10**decimals) for decimals in range(10))
 _DIGITS_SURE = 28
-"""Characters of a number that is an integer of ours in one step."""
+"""Characters of a number that is made in one step."""
 _WHOLE_POWERS: tuple[int, ...] = tuple(10**places for places in range(10))
 
 
@@ -55,7 +55,7 @@ def scale(value: Decimal | int, decimals: int, excess: Excess) -> int:
 
 
 def scale_text(text: bytes, decimals: int, excess: Excess) -> int:
-    """`parse_quantity` of a JSON value as it stands; most are the digits of the answer, with a point among them.
+    """`parse_quantity` of a value as it stands in JSON that a decoder has checked; mostly its digits are the answer's.
 
     Raises Invalid for one that is not a number, and as `parse_quantity` does.
     """

@@ -211,7 +211,8 @@ class NativeLink:
         it is worked off as it comes, and the answer is judged when it is reached.
         """
         deadline = time.monotonic() + self._answer_seconds
-        while not self._granted and len(self._waiting) < self._options.receive_window:
+        window = self._options.receive_window
+        while not self._granted and len(self._waiting) < window and self._read_bytes < self._batch_bytes:
             self._wait_for_answer(deadline)
 
     def _wait_for_answer(self, deadline: float) -> None:

@@ -168,7 +168,7 @@ class PahoLink:
         self._flush()
         deadline = time.monotonic() + ANSWER_SECONDS
         # Mosquitto 2.0 sends a kept session's whole queue before the answer to the subscription: see native.py.
-        while not self._ready and len(self._arrived) < options.receive_window:
+        while not self._ready and len(self._arrived) < options.receive_window and self._read_bytes < BATCH_BYTES:
             left = deadline - time.monotonic()
             if left <= 0 or self._interrupted:
                 raise LinkError(f"the broker did not answer within {ANSWER_SECONDS:g} s")

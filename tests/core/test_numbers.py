@@ -170,7 +170,7 @@ def test_a_number_is_scaled_from_its_text_as_from_its_value(text: str, decimals:
 
 
 @pytest.mark.parametrize("text", ["null", "true", '"12"', "[1]", '{"a": 1}', "", "1e"])
-def test_what_json_does_not_call_a_number_is_refused(text: str) -> None:
+def test_a_json_value_that_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="not a number"):
         scale_text(text.encode(), 6, "round")
 

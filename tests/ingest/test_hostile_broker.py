@@ -258,12 +258,22 @@ def test_a_delivery_at_qos_2_is_completed_and_does_not_end_every_connection() ->
     assert said == [b"\x50\x02\x00\x09", b"\x70\x02\x00\x09"]
 
 
-def test_large_messages_make_small_batches() -> None:
+def large() -> bytes:
+    """A message of 100,000 bytes, at QoS 0."""
     body = b"\x00\x01a\x00" + bytes(100_000)
-    large = b"\x30" + bytes([len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14]) + body
+    return b"\x30" + bytes([len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14]) + body
+
+
+def test_large_messages_before_the_answer_to_the_subscription_are_not_all_held() -> None:
+    with broker(says(ACCEPT, large() * (WINDOW - 1)), batch_bytes=300_000, answer_seconds=2) as link:
+        assert link.open() is False, "it did not wait for the answer, nor for a window of messages"
+        assert len(link.receive(WINDOW)) <= 4
+
+
+def test_large_messages_make_small_batches() -> None:
     count = 40
 
-    with broker(says(ACCEPT, GRANT + large * count), batch_bytes=300_000) as link:
+    with broker(says(ACCEPT, GRANT + large() * count), batch_bytes=300_000) as link:
         link.open()
         sizes: list[int] = []
         while sum(sizes) < count:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlmodel import col, select
 
 from billing.core.charges import charge_from
 from billing.core.errors import Invalid
@@ -21,9 +22,11 @@ from billing.core.thresholds import worth_so_far
 from billing.core.valuing import value
 from billing.crediting import Credit, credit
 from billing.thresholds import bill_thresholds
+from storage import one_object
 from storage.database import Database
 from storage.detail import explain
 from storage.invoices import InvoiceDocument, list_invoices
+from storage.tables import InvoicingSchedule
 from tests.rating.command import Command
 from tests.usecases.changing import World, contract, lines, plans
 
@@ -62,6 +65,10 @@ def test_a_period_is_invoiced_when_it_passes_an_amount_and_its_end_charges_the_r
     # Dated the local day, which is the 13th in Paris, and numbered in its month's series.
     assert (early.number, early.issued_on) == ("INV/2022/04/0001", date(2022, 4, 13))
     assert [line.adjustment for line in early.lines] == [False]
+    with database.snapshot() as session:
+        april = session.exec(select(InvoicingSchedule).order_by(col(InvoicingSchedule.starts_on))).first()
+        assert april is not None
+        assert (april.status, one_object.invoiced_on(session, [april])) == ("planned", {april.id: [early.number]})
     assert look(here, "2022-04-13T10:00:00+00:00") == []
     here.uses(7, "2022-04-20T10:00:00+00:00")
     # 47 units are 15.651: 13.32 was invoiced, and 2.33 is left.
