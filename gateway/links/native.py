@@ -46,7 +46,7 @@ class NativeLink:
         self._joining: deque[tuple[str, ...]] = deque()
         self._ended: LinkError | None = None
         self._interrupted = False
-        self._read_bytes = 0
+        self._read_bytes = self._given_bytes = 0
         self._heard_at = time.monotonic()
         self._keepalive_seconds = options.keepalive_seconds
         self._no_more_pings = threading.Event()
@@ -80,19 +80,20 @@ class NativeLink:
         return connack.session_present
 
     def receive(self, limit: int) -> Sequence[Publication]:
-        silence, read_bytes = 1.5 * self._keepalive_seconds, self._read_bytes
+        silence = 1.5 * self._keepalive_seconds
         while not self._waiting and not self._interrupted:
             if not self._read(seconds=silence) and time.monotonic() - self._heard_at >= silence:
                 self._end(LinkError(f"the broker was silent for {silence:g} s"))
         # Whatever has arrived is one batch: look once more before working, without waiting.
         while (
             len(self._waiting) < limit
-            and self._read_bytes - read_bytes < self._batch_bytes
+            and self._read_bytes - self._given_bytes < self._batch_bytes
             and self._ended is None
             and not self._interrupted
             and self._read(seconds=None)
         ):
             pass
+        self._given_bytes = self._read_bytes
         if len(self._waiting) <= limit:
             batch = list(self._waiting)
             self._waiting.clear()
