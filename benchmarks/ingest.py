@@ -10,13 +10,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 
 import psycopg
 
 from benchmarks import stage
 from benchmarks.figures import Figure, ratio
-from benchmarks.receiving import drain_by_link
+from benchmarks.receiving import CONTENDERS
 from benchmarks.stage import START, Publisher, Store, Watch, broker, gateway, listening, message, wait
 from storage.types import to_micros
 from tests.brokers import Broker
@@ -28,7 +27,7 @@ BATCH = 4000
 PRESENT = (1_000_000, 10_000_000)
 PAHO = {"paho, MQTT 3.1.1": "3.1.1", "paho, MQTT 5": "5"}
 """paho reads the properties of MQTT 5 slowly; `mosquitto_sub` speaks 3.1.1."""
-ALONE = {"our own, MQTT 5": ("native", "5")} | {name: ("paho", version) for name, version in PAHO.items()}
+ALONE = ("native, MQTT 5", *PAHO)
 """Receivers that are drained once more with nothing stored: what the client and its language take of each ratio."""
 MESSAGES_MAX = 1_000_000
 """Of one backlog: each begins so many spacings after the one before, and all of them before today."""
@@ -114,14 +113,13 @@ def live_yardstick(count: int) -> float:
         return count / (time.monotonic() - began)
 
 
-def drain_alone(count: int, receiver: str, version: str) -> float:
+def drain_alone(count: int, name: str) -> float:
     """Messages a second of a receiver that acknowledges and throws away."""
     pieces, _, _ = backlog(count)
     with broker() as running:
-        drain = partial(drain_by_link, running, name="alone", receiver=receiver, version=version)
-        drain(0)
+        CONTENDERS[name](running, 0)
         publish(running, pieces)
-        return count / drain(count)
+        return count / CONTENDERS[name](running, count)
 
 
 def subscribed(running: Broker) -> None:
@@ -202,8 +200,8 @@ def _of_database(
         for name, version in PAHO.items():
             url = fresh(store, "round")
             drained[name].append(drain_gateway(url, count // 2, receiver="paho", mqtt_version=version))
-        for name, (receiver, version) in ALONE.items():
-            alone[name].append(drain_alone(count // 2, receiver, version))
+        for name in ALONE:
+            alone[name].append(drain_alone(count // 2, name))
         drained["live sub"].append(live_yardstick(count))
         drained["live"].append(live_gateway(fresh(store, "round"), count))
         for name, version in PAHO.items():

@@ -18,9 +18,8 @@ Excess = Literal["round", "refuse"]
 _TRAPS = (Inexact, InvalidOperation, Overflow)
 _multiply = Context(prec=28, traps=list(_TRAPS)).multiply
 _POWERS = tuple(Decimal(10**decimals) for decimals in range(10))
-_DIGITS_SURE = 28
-"""Characters of a number that is made in one step."""
-_WHOLE_POWERS: tuple[int, ...] = tuple(10**places for places in range(10))
+_SHORT = 28
+"""Characters of a number whose digits are looked at as they stand."""
 
 
 def number_of(text: str) -> Decimal:
@@ -60,14 +59,14 @@ def scale_text(text: bytes, decimals: int, excess: Excess) -> int:
     Raises Invalid for one that is not a number, and as `parse_quantity` does.
     """
     whole, _, fraction = text.partition(b".")
-    places = decimals - len(fraction)
-    if places >= 0 and len(text) <= _DIGITS_SURE:
+    if len(fraction) <= decimals and len(text) <= _SHORT:
         try:
-            scaled = int(whole + fraction) * _WHOLE_POWERS[places]
-        except ValueError:  # with an exponent, or no number
-            return scale(number_of(text.decode()), decimals, excess)
-        if -QUANTITY_LIMIT <= scaled <= QUANTITY_LIMIT:
-            return scaled
+            scaled = int(whole + fraction) * 10 ** (decimals - len(fraction))
+        except ValueError:
+            pass  # with an exponent, or no number
+        else:
+            if -QUANTITY_LIMIT <= scaled <= QUANTITY_LIMIT:
+                return scaled
     return scale(number_of(text.decode()), decimals, excess)
 
 

@@ -46,7 +46,7 @@ class NativeLink:
         self._joining: deque[tuple[str, ...]] = deque()
         self._ended: LinkError | None = None
         self._interrupted = False
-        self._read_bytes = self._given_bytes = 0
+        self._read_bytes = 0
         self._heard_at = time.monotonic()
         self._keepalive_seconds = options.keepalive_seconds
         self._no_more_pings = threading.Event()
@@ -87,13 +87,13 @@ class NativeLink:
         # Whatever has arrived is one batch: look once more before working, without waiting.
         while (
             len(self._waiting) < limit
-            and self._read_bytes - self._given_bytes < self._batch_bytes
+            and self._read_bytes < self._batch_bytes
             and self._ended is None
             and not self._interrupted
             and self._read(seconds=None)
         ):
             pass
-        self._given_bytes = self._read_bytes
+        self._read_bytes = 0
         if len(self._waiting) <= limit:
             batch = list(self._waiting)
             self._waiting.clear()

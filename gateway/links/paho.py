@@ -128,7 +128,7 @@ class PahoLink:
         self._ready = False
         self._ended: LinkError | None = None
         self._interrupted = False
-        self._read_bytes = self._given_bytes = 0
+        self._read_bytes = 0
         self._heard_at = time.monotonic()
         self._no_more_pings = threading.Event()
         self._pinger = threading.Thread(target=self._ping, name="metergate-ping", daemon=True)
@@ -183,13 +183,13 @@ class PahoLink:
                 self._ended = LinkError(f"the broker was silent for {silence:g} s")
         while (
             len(self._arrived) < limit
-            and self._read_bytes - self._given_bytes < BATCH_BYTES
+            and self._read_bytes < BATCH_BYTES
             and self._ended is None
             and not self._interrupted
             and self._read(seconds=None)
         ):
             pass
-        self._given_bytes = self._read_bytes
+        self._read_bytes = 0
         return [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
 
     def stands(self) -> bool:

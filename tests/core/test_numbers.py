@@ -169,7 +169,7 @@ def test_a_number_is_scaled_from_its_text_as_from_its_value(text: str, decimals:
     assert outcome(lambda: scale_text(text.encode(), decimals, excess)) == from_its_value
 
 
-@pytest.mark.parametrize("text", ["null", "true", '"12"', "[1]", '{"a": 1}', "", "1e"])
+@pytest.mark.parametrize("text", ["null", "true", '"12"', "[1]", '{"a": 1}', "", "-", "1e"])
 def test_a_json_value_that_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="not a number"):
         scale_text(text.encode(), 6, "round")
