@@ -61,7 +61,7 @@ def scale_text(text: bytes, decimals: int, excess: Excess) -> int:
     whole, _, fraction = text.partition(b".")
     if len(fraction) <= decimals and len(text) <= _SHORT:
         try:
-            scaled = int(whole + fraction) * 10 ** (decimals - len(fraction))
+            scaled: int = int(whole + fraction) * 10 ** (decimals - len(fraction))
         except ValueError:
             pass  # with an exponent, or no number
         else:
