@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, event
 from sqlmodel import Session
 
 from benchmarks import ingest, stage
@@ -28,6 +28,7 @@ from benchmarks.receiving import link_of
 from benchmarks.stage import Publisher, Watch, broker, gateway, listening, message, wait
 from config.settings import Settings
 from gateway.cli.main import main as metergate
+from storage import batches
 from storage.database import Database
 from storage.types import to_micros
 from tests.brokers import Broker
@@ -58,10 +59,13 @@ def main() -> None:
     log = Path(os.environ[LOG]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - as long as the process
     here = threading.local()
 
-    @event.listens_for(Engine, "before_cursor_execute")
-    def _before(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if "INTO ingest_counter" in statement:
-            here.takes_batch = True
+    next_batch = batches.next_batch
+
+    def numbered(connection: Connection) -> tuple[int, str]:
+        here.takes_batch = True
+        return next_batch(connection)
+
+    batches.next_batch = numbered
 
     @event.listens_for(Session, "after_commit")
     def _after(_session: Session) -> None:

@@ -35,7 +35,7 @@ from gateway.sources.quick import QuickSources
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
 from storage import births, downlink, quarantine, usage
 from storage.database import Database
-from storage.errors import StorageError
+from storage.errors import IntakeChanged, StorageError
 from storage.known import Known
 from storage.markers import Marked, note
 from storage.properties import parsed, property_set_ids
@@ -112,12 +112,21 @@ def ingest_batch(database: Database, messages: Sequence[Message], rules: Rules, 
 
 def _commit(database: Database, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
     try:
+        return _commit_once(database, messages, rules, now=now)
+    except IntakeChanged:
+        database.known.intake = None
+        return _commit_once(database, messages, rules, now=now)
+
+
+def _commit_once(database: Database, messages: Sequence[Message], rules: Rules, *, now: datetime) -> Applied:
+    try:
         with database.transaction() as session:
             applied, learnt = _apply_and_keep(session, messages, rules, now=now, known=database.known)
     except Exception:
         rules.sources.unread()
         raise
     rules.sources.settle()
+    database.known.intake = learnt.intake
     database.known.learn(learnt.objects, learnt.heard)
     database.known.learn_properties(learnt.property_sets)
     database.known.learn_topics(rules.topic_devices, learnt.topics)
@@ -184,6 +193,7 @@ class _Learnt(NamedTuple):
     objects: dict[str, int]
     heard: dict[int, int]
     property_sets: dict[str, int]
+    intake: usage.Intake
     topics: list[tuple[str, str]]
     """Topics with the reference of the object that publishes there."""
 
@@ -198,7 +208,9 @@ def _apply(
     only_part: str | None = None,
     only_answers: bool = False,
 ) -> tuple[Applied, list[Refusal], _Learnt]:
-    metrics, archived = usage.metrics_and_archived(session)
+    # Remembered, so that nothing is locked while messages are read; whether it stands is seen where they are written.
+    intake = known.intake or usage.intake(session)
+    metrics, archived, _ = intake
     own = f"{rules.topic_devices}/"
     foreign = (
         QuickSources(
@@ -213,6 +225,8 @@ def _apply(
         else None
     )
     quick = take_quickly(messages, known.topics(rules.topic_devices), metrics, rules.limits(archived), foreign)
+    if quick.left and intake is known.intake and usage.intake(session).text != intake.text:
+        raise IntakeChanged
     refusals: list[Refusal] = []
     reads: list[Read] = []
     numbers: list[Numbered] = []
@@ -244,7 +258,7 @@ def _apply(
     facts = _in_order(messages, quick, made, door)
     sets = property_set_ids(session, facts.described.values(), known.property_sets)
     described = {place: sets[content] for place, content in facts.described.items()}
-    recorded = usage.record(session, facts.rows, described)
+    recorded = usage.record(session, facts.rows, described, read_by=intake)
     _begin_registers(session, facts, metrics, {place for place, _ in recorded.conflicts}, now)
     refusals += _conflicts(recorded, messages, facts)
     reports = [
@@ -277,6 +291,7 @@ def _apply(
             found,
             heard,
             sets,
+            intake,
             [
                 (read.message.topic, read.reference)
                 for read in accepted

@@ -5,6 +5,7 @@ Every option is explicit: a tick that was missed runs once, late, and never twic
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -13,6 +14,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
+
+SPREAD = (5**0.5 - 1) / 2
+"""Steps of the golden ratio: however many there are, no two come close."""
 
 
 class Alarms:
@@ -27,8 +31,13 @@ class Alarms:
         )
 
     def every(self, seconds: float, name: str, call: Callable[[], object]) -> None:
-        """Call every `seconds`."""
-        self._scheduler.add_job(_reported(name, call), IntervalTrigger(seconds=seconds, timezone="UTC"), id=name)
+        """Call every `seconds`, each name at a moment of its own within them.
+
+        Calls that begin together keep the batch that is being written waiting for all of them.
+        """
+        first = datetime.now(UTC) + timedelta(seconds=seconds * phase(len(self._scheduler.get_jobs())))
+        trigger = IntervalTrigger(seconds=seconds, start_date=first, timezone="UTC")
+        self._scheduler.add_job(_reported(name, call), trigger, id=name)
 
     def cron(self, expression: str, name: str, call: Callable[[], object]) -> None:
         """Call when the five-field cron `expression` (UTC) says; ValueError when it cannot be read."""
@@ -47,6 +56,11 @@ class Alarms:
         """Stop, after the call that runs."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+
+def phase(nth: int) -> float:
+    """Where in its interval, from 0 to 1, the nth call has its moment."""
+    return nth * SPREAD % 1
 
 
 def _reported(name: str, call: Callable[[], object]) -> Callable[[], None]:

@@ -12,7 +12,17 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from storage.bulk import SAVEPOINT, copy_unless_taken, insert_rows, is_sqlite, write_columns
+from storage.bulk import (
+    SAVEPOINT,
+    copy_unless_taken,
+    driver_cursor,
+    in_one_piece,
+    insert_rows,
+    is_sqlite,
+    write_columns,
+    write_many,
+)
+from storage.intake import expression
 from storage.types import DAY_MICROS
 
 Key = tuple[int, int, int, str]
@@ -39,15 +49,21 @@ COUNT, SUM, MOST, LEAST, FIRST_AT, FIRST, LAST_AT, LAST = range(3, 11)
 """Places in a day of the rollup, behind its key."""
 
 
-def next_batch(connection: Connection) -> int:
-    """The number of this transaction among those that write usage; its row stays locked until the commit."""
+def next_batch(connection: Connection) -> tuple[int, str]:
+    """The number of this transaction among those that write usage, and the text of the `Intake` that it stands under.
+
+    The number's row stays locked until the commit.
+    """
     sql = (
-        "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) "
-        "ON CONFLICT (id) DO UPDATE SET last_batch = ingest_counter.last_batch + 1 RETURNING last_batch"
+        "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) ON CONFLICT (id) "
+        f"DO UPDATE SET last_batch = ingest_counter.last_batch + 1 RETURNING last_batch, {expression(connection)}"
     )
-    # Through SQLAlchemy, whose events tell the benchmark of latency which commits are of usage.
-    row = connection.exec_driver_sql(sql if is_sqlite(connection) else f"{sql}; {SAVEPOINT}").one()
-    return int(row[0])
+    with driver_cursor(connection) as cursor, in_one_piece(connection):
+        cursor.execute(sql)
+        if not is_sqlite(connection):
+            cursor.connection.execute(SAVEPOINT)
+        number, text = cursor.fetchone()
+    return number, text
 
 
 def insert(connection: Connection, facts: Sequence[Row], batch: int, described: Mapping[int, int]) -> int:
@@ -165,8 +181,5 @@ def _add(greatest: str, least: str) -> str:
 
 def touch_days(connection: Connection, days: Iterable[int], batch: int) -> None:
     """Note that rollup rows of these UTC days were touched."""
-    sql = f"INSERT INTO usage_day (day, batch) VALUES (?, ?) {TOUCH}"
-    # Through SQLAlchemy, like the number: by these two its events tell where in a batch it is.
-    connection.exec_driver_sql(
-        sql if is_sqlite(connection) else sql.replace("?", "%s"), [(day, batch) for day in sorted(days)]
-    )
+    rows = [(day, batch) for day in sorted(days)]
+    write_many(connection, f"INSERT INTO usage_day (day, batch) VALUES (?, ?) {TOUCH}", rows)

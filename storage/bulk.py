@@ -1,7 +1,7 @@
 """Many rows by one statement, on both databases; for the few writes that grow with messages."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import Any, cast
 
@@ -23,6 +23,14 @@ REPEATS, REPEATS_BATCHES = "metergate_repeats", 20
 def is_sqlite(connection: Connection) -> bool:
     """Whether the statements go to SQLite rather than PostgreSQL."""
     return connection.dialect.name == "sqlite"
+
+
+def in_one_piece(connection: Connection) -> AbstractContextManager[Any]:
+    """What is asked inside goes to PostgreSQL at once, with the BEGIN before it: one round trip instead of one each.
+
+    An answer is waited for when it is fetched, and all of them at the end.
+    """
+    return nullcontext() if is_sqlite(connection) else cast("Any", connection.connection.driver_connection).pipeline()
 
 
 @contextmanager
@@ -86,8 +94,8 @@ def write_columns(
         return 0
     arrays = ", ".join(f"%s::{name}[]" for name in types)
     columns = (ARRAYS[name](column) for name, column in zip(types, zip(*rows, strict=True), strict=True))
-    # Through SQLAlchemy, whose events tell where in a batch it is.
-    return int(connection.exec_driver_sql(sql.format(rows=f"unnest({arrays})"), (*first, *columns)).rowcount)
+    with driver_cursor(connection) as cursor:
+        return int(cursor.execute(sql.format(rows=f"unnest({arrays})"), (*first, *columns)).rowcount)
 
 
 def copy_unless_taken(

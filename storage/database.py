@@ -192,7 +192,8 @@ def _prepare_sqlite(engine: Engine, *, busy_timeout_ms: int) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         reading = connection.get_execution_options().get("metergate_reading", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        with driver_cursor(connection) as cursor:
+            cursor.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _prepare_postgresql(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 StorageError
 ├── DatabaseUnreachable   nothing answers at the URL
 ├── DatabaseBusy          another writer holds it; the same call may succeed later
+├── IntakeChanged         what may be taken in is not what was remembered; the same call may succeed now
 └── SchemaOutdated        the tables are not those of this release
 """
 
@@ -17,6 +18,13 @@ class DatabaseUnreachable(StorageError):
 
 class DatabaseBusy(StorageError):
     """Another writer holds the database, or two changes crossed; the same call may succeed later."""
+
+
+class IntakeChanged(StorageError):
+    """A metric, or which months are detached, was changed since it was remembered."""
+
+    def __init__(self) -> None:
+        super().__init__("the metrics, or the months that are detached, were changed meanwhile; try again")
 
 
 class SchemaOutdated(StorageError):

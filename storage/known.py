@@ -5,6 +5,8 @@ The law: only what is committed is remembered, and losing all of it changes noth
 
 from collections.abc import Iterable, Mapping
 
+from storage.intake import Intake
+
 OBJECTS_KEPT = 100_000
 """Objects remembered: some 30 MB; when there are more, it begins anew."""
 PROPERTY_SETS_KEPT, PROPERTIES_LENGTH_KEPT = 50_000, 500
@@ -19,6 +21,8 @@ class Known:
     def __init__(self) -> None:
         self.objects: dict[str, int] = {}
         self.property_sets: dict[str, int] = {}
+        self.intake: Intake | None = None
+        """What a batch is read by before its transaction has begun; whether it still stands is seen in it."""
         self._topics: dict[str, dict[str, int]] = {}
         self._heard: dict[int, int] = {}
 

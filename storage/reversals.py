@@ -101,7 +101,7 @@ def reversals_at(session: Session, *, at: int, object_id: int, metric_id: int) -
 def reverse(session: Session, key: Key, reversal: Reversal, now: datetime) -> None:
     """Take a usage record back that stands; its day's rollup becomes what is left."""
     at, object_id, metric_id, discriminator = key
-    batch = next_batch(session.connection())
+    batch, _ = next_batch(session.connection())
     row = {
         "occurred_at": from_micros(at),
         "object_id": object_id,

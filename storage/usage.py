@@ -6,16 +6,18 @@ order of commits, because the counter's row is locked until the transaction ends
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from storage import batches
 from storage.batches import QUANTITY, Key, Row
-from storage.bulk import driver_cursor, is_sqlite, write_many
+from storage.bulk import driver_cursor, write_many
+from storage.errors import IntakeChanged
+from storage.intake import Intake, MetricRow, expression
 from storage.tables import ConnectedObject, MessageInbox
 from storage.types import to_micros
 
@@ -60,26 +62,26 @@ class Recorded:
     conflicts: list[tuple[int, int]]
 
 
-class MetricRow(NamedTuple):
-    """What the door needs to know of a metric."""
-
-    id: int
-    kind: str
-    decimals: int
-    excess_digits: Literal["round", "refuse"]
-
-
-def record(session: Session, facts: Sequence[Row], described: Mapping[int, int] = NONE_DESCRIBED) -> Recorded:
+def record(
+    session: Session,
+    facts: Sequence[Row],
+    described: Mapping[int, int] = NONE_DESCRIBED,
+    *,
+    read_by: Intake | None = None,
+) -> Recorded:
     """Write the facts that are new, and add exactly those to the rollup, in the session's transaction.
 
     `described` has the set of properties of each fact that has one, by its place. A fact that is there already with
     the same quantity and properties is a duplicate; with others it is a conflict, and nothing is changed. Raises
-    IntegrityError when a day's sum would leave 64 bits.
+    IntegrityError when a day's sum would leave 64 bits, and IntakeChanged when the facts were read by an `Intake` that
+    does not stand any more.
     """
     if not facts:
         return Recorded(inserted=0, duplicates=0, conflicts=[])
     connection = session.connection()
-    batch = batches.next_batch(connection)
+    batch, text = batches.next_batch(connection)
+    if read_by is not None and read_by.text != text:
+        raise IntakeChanged
     count = batches.insert(connection, facts, batch, described)
     if count == len(facts):
         batches.roll_up(connection, facts, batch)
@@ -110,29 +112,16 @@ def object_ids(session: Session, references: Iterable[str]) -> dict[str, int]:
     return found
 
 
+def intake(session: Session) -> Intake:
+    """What is taken in at this moment."""
+    connection = session.connection()
+    with driver_cursor(connection) as cursor:
+        return Intake.of(cursor.execute(f"SELECT {expression(connection)}").fetchone()[0])
+
+
 def metrics(session: Session) -> dict[str, MetricRow]:
     """All metrics by name."""
-    with driver_cursor(session.connection()) as cursor:
-        rows = cursor.execute("SELECT name, id, kind, decimals, excess_digits FROM metric").fetchall()
-    return {name: MetricRow(*rest) for name, *rest in rows}
-
-
-def metrics_and_archived(session: Session) -> tuple[dict[str, MetricRow], frozenset[date]]:
-    """All metrics by name, and the first days of the UTC months that are detached: what each batch has to know.
-
-    One question for both: a round trip to the server costs more than the answer. Nothing is detached on SQLite, and
-    without a metric no usage is taken, whatever its month.
-    """
-    connection = session.connection()
-    if is_sqlite(connection):
-        return metrics(session), frozenset()
-    with driver_cursor(connection) as cursor:
-        rows = cursor.execute(
-            "SELECT (SELECT array_agg(month_starts_on) FROM archived_month), name, id, kind, decimals, excess_digits "
-            "FROM metric"
-        ).fetchall()
-    months = rows[0][0] if rows else None
-    return {name: MetricRow(*rest) for _, name, *rest in rows}, frozenset(months or ())
+    return intake(session).metrics
 
 
 def remember_times(session: Session, times: Sequence[tuple[int, str, int]]) -> dict[tuple[int, str], int]:
@@ -227,12 +216,13 @@ def _chunks(values: list[str]) -> Iterable[list[str]]:
 
 __all__ = [
     "Fact",
+    "Intake",
     "MetricRow",
     "Recorded",
     "Row",
     "forget_times",
+    "intake",
     "metrics",
-    "metrics_and_archived",
     "object_ids",
     "record",
     "remember_times",

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from gateway.scheduler import Alarms
+from gateway.scheduler import Alarms, phase
 from storage.errors import DatabaseUnreachable
 from tests.brokers import eventually
 
@@ -29,3 +29,10 @@ def test_a_call_that_fails_is_made_again(failure: Exception, caplog: pytest.LogC
     assert all(record.levelno >= logging.WARNING and "handover failed" in record.getMessage() for record in said)
     assert all((record.exc_info is not None) == traced for record in said)
     assert traced or "it is away" in said[0].getMessage()
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_calls_of_one_interval_have_moments_apart(count: int) -> None:
+    moments = sorted(phase(nth) for nth in range(count))
+    gaps = [later - earlier for earlier, later in zip(moments, [*moments[1:], moments[0] + 1], strict=True)]
+    assert min(gaps) > 1 / (2 * count)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from storage.arrays import ARRAYS
 from storage.bulk import write_columns
 from storage.database import Database
-from storage.usage import metrics, metrics_and_archived
 
 BIGINTS = st.integers(-(2**63), 2**63 - 1)
 INTS = st.none() | st.integers(-(2**31), 2**31 - 1)
@@ -48,8 +47,3 @@ def test_flags_are_numbers_too(server: Database) -> None:
 def test_a_number_that_has_no_room_is_refused_as_the_other_driver_does(kind: str, value: int) -> None:
     with pytest.raises(OverflowError, match="more than"):
         ARRAYS[kind]([0, value])
-
-
-def test_one_question_has_the_answers_of_two(database: Database) -> None:
-    with database.snapshot() as session:
-        assert metrics_and_archived(session) == (metrics(session), frozenset())
