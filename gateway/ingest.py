@@ -208,25 +208,8 @@ def _apply(
     only_part: str | None = None,
     only_answers: bool = False,
 ) -> tuple[Applied, list[Refusal], _Learnt]:
-    # Remembered, so that nothing is locked while messages are read; whether it stands is seen where they are written.
-    intake = known.intake or usage.intake(session)
-    metrics, archived, _ = intake
+    quick, intake = _taken_quickly(session, messages, rules, known)
     own = f"{rules.topic_devices}/"
-    foreign = (
-        QuickSources(
-            rules.sources,
-            known.objects,
-            metrics,
-            own_prefix=own,
-            payload_bytes=rules.payload_limit_bytes,
-            metrics_max=rules.metrics,
-        ).rows
-        if rules.sources.sources
-        else None
-    )
-    quick = take_quickly(messages, known.topics(rules.topic_devices), metrics, rules.limits(archived), foreign)
-    if quick.left and intake is known.intake and usage.intake(session).text != intake.text:
-        raise IntakeChanged
     refusals: list[Refusal] = []
     reads: list[Read] = []
     numbers: list[Numbered] = []
@@ -250,7 +233,7 @@ def _apply(
     ignored += len(nobodys)
     if nobodys:
         reads = [it for it in reads if not _unasked(it) or it.reference in objects]
-    door = Door(rules, objects, metrics, archived)
+    door = Door(rules, objects, intake.metrics, intake.archived)
     accepted, refused = _let_in(reads, door)
     refusals += refused
     times = usage.remember_times(session, list(times_to_remember(accepted, objects)))
@@ -259,7 +242,7 @@ def _apply(
     sets = property_set_ids(session, facts.described.values(), known.property_sets)
     described = {place: sets[content] for place, content in facts.described.items()}
     recorded = usage.record(session, facts.rows, described, read_by=intake)
-    _begin_registers(session, facts, metrics, {place for place, _ in recorded.conflicts}, now)
+    _begin_registers(session, facts, intake.metrics, {place for place, _ in recorded.conflicts}, now)
     refusals += _conflicts(recorded, messages, facts)
     reports = [
         reported(read.message, read.content, objects[read.reference], times, rules.debounce_of(read.message.topic))
@@ -299,6 +282,36 @@ def _apply(
             ],
         ),
     )
+
+
+def _taken_quickly(
+    session: Session, messages: Sequence[Message], rules: Rules, known: Known
+) -> tuple[Taken, usage.Intake]:
+    """What goes the quick way, and by which metrics and months.
+
+    Remembered ones, where there are any, so that nothing is locked while messages are read: whether they stand is seen
+    where facts are written, and here where something is left. Raises IntakeChanged where they do not.
+    """
+    remembered = known.intake
+    intake = remembered or usage.intake(session)
+    own = f"{rules.topic_devices}/"
+    foreign = (
+        QuickSources(
+            rules.sources,
+            known.objects,
+            intake.metrics,
+            own_prefix=own,
+            payload_bytes=rules.payload_limit_bytes,
+            metrics_max=rules.metrics,
+        ).rows
+        if rules.sources.sources
+        else None
+    )
+    limits = rules.limits(intake.archived)
+    quick = take_quickly(messages, known.topics(rules.topic_devices), intake.metrics, limits, foreign)
+    if quick.left and remembered and usage.intake(session).text != remembered.text:
+        raise IntakeChanged
+    return quick, intake
 
 
 def _unasked(read: Read) -> bool:
