@@ -34,8 +34,6 @@ from storage.types import to_micros
 from tests.brokers import Broker
 
 CASE = "latency"
-SLICE_SECONDS = 0.0005
-"""Between two looks at what is due."""
 AHEAD_SECONDS, MAKING_SECONDS = 1.0, 20e-6
 """Before the first message is due, and more for each that is made."""
 LOG = "BENCH_COMMIT_LOG"
@@ -162,12 +160,7 @@ def _paced(running: Broker, rate: float, seconds: float) -> datetime:
     pieces = [message(n, ingest.OBJECTS, due + timedelta(seconds=n / rate)) for n in range(count)]
     assert time.time() < began, "the messages were not made in time"
     time.sleep(began - time.time())
-    sent = 0
-    while sent < count:
-        wanted = min(int((time.time() - began) * rate), count)
-        publisher.send(pieces[sent:wanted])
-        sent = wanted
-        time.sleep(SLICE_SECONDS)
+    publisher.send_evenly(pieces, rate, began)
     publisher.flushed()
     publisher.close()
     return due

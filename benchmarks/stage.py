@@ -34,6 +34,8 @@ START = datetime(2026, 6, 1, tzinfo=UTC)
 BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_SECONDS = 300.0
 OBJECTS_AT_ONCE = 5000
+SLICE_SECONDS = 0.0005
+"""Between two looks at what is due."""
 FLEET = """\
 seller: {name: Seller, country: FR, currency: EUR, timezone: Europe/Paris}
 metrics: [{name: usage, unit: unit, kind: delta, decimals: 6}]
@@ -314,6 +316,15 @@ class Publisher:
         for first in range(0, len(pieces), 500):
             self._socket.sendall(b"".join(pieces[first : first + 500]))
 
+    def send_evenly(self, pieces: list[bytes], rate: float, began: float) -> None:
+        """Send `rate` packets a second from the time `began` (seconds since 1970) on."""
+        sent = 0
+        while sent < len(pieces):
+            wanted = min(int((time.time() - began) * rate), len(pieces))
+            self.send(pieces[sent:wanted])
+            sent = wanted
+            time.sleep(SLICE_SECONDS)
+
     def flushed(self) -> None:
         """Wait until the broker has acknowledged all."""
         wait(lambda: self._acknowledged >= self._sent, "the broker takes what is published")
@@ -337,7 +348,6 @@ class Publisher:
 
 def message(number: int, objects: int, instant: datetime) -> bytes:
     """The nth PUBLISH at QoS 1 with about 150 bytes of native JSON, an id and a time."""
-    topic = f"devices/{reference(number % objects)}/telemetry".encode()
     stamp = instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
     body = (
         (
@@ -347,7 +357,13 @@ def message(number: int, objects: int, instant: datetime) -> bytes:
         .replace(', "properties": {}', "")
         .encode()
     )
-    variable = struct.pack(">H", len(topic)) + topic + struct.pack(">H", number % 65535 + 1)
+    return packet(number, f"devices/{reference(number % objects)}/telemetry", body)
+
+
+def packet(number: int, topic: str, body: bytes) -> bytes:
+    """The nth PUBLISH at QoS 1 of a connection."""
+    name = topic.encode()
+    variable = struct.pack(">H", len(name)) + name + struct.pack(">H", number % 65535 + 1)
     length, size = bytearray(), len(variable) + len(body)
     while True:
         size, seven = size >> 7, size & 0x7F
