@@ -137,13 +137,18 @@ def declare(database: Database, objects: int) -> None:
         partitions.split(session, MONTH)
 
 
-def publish(broker: Broker, *, objects: int, count: int, rate: float) -> None:
-    """One message with an id of 12 characters from each object in turn, `rate` a second, until `count` are sent."""
+def made(objects: int, count: int) -> list[bytes]:
+    """A message with an id of 12 characters from each object in turn, as packets."""
     pieces = []
     for number in range(count):
         at = START_MILLIS + number // objects * MINUTE_MILLIS + number % objects
         body = {"id": f"{number:012d}", "ts": at, "metrics": {"usage": number % 997}}
         pieces.append(packet(number, f"devices/OBJECT_{number % objects:07d}/telemetry", json.dumps(body).encode()))
+    return pieces
+
+
+def publish(broker: Broker, pieces: list[bytes], rate: float) -> None:
+    """Send `rate` packets a second until the broker has them all."""
     publisher = Publisher(broker)
     publisher.send_evenly(pieces, rate, time.time())
     publisher.flushed()
@@ -189,13 +194,14 @@ def measure(folder: Path, *, objects: int, messages: int, rate: float, workers: 
         connection.execute("CHECKPOINT")
         env = os.environ | {"METERGATE_DATABASE_URL": url, "METERGATE_BROKER_URL": broker.url()}
         assert broker.process is not None
+        pieces = made(objects, messages)
         with gateway(env, folder, workers):
             eventually(lambda: len(at_work(database)) == workers, "the workers", seconds=PATIENCE_SECONDS)
             pids = at_work(database)
             before = postmaster.seconds(), cpu_seconds(broker.process.pid), sum(cpu_seconds(pid) for pid in pids)
             wal = _wal(connection)
             began = time.monotonic()
-            publish(broker, objects=objects, count=messages, rate=rate)
+            publish(broker, pieces, rate)
             eventually(lambda: stored(connection) == messages, "all are stored", seconds=PATIENCE_SECONDS)
             wall = time.monotonic() - began
             after = postmaster.seconds(), cpu_seconds(broker.process.pid), sum(cpu_seconds(pid) for pid in pids)
@@ -237,10 +243,8 @@ def _close(env: dict[str, str], folder: Path, postmaster: Postmaster) -> tuple[f
         used = now.children_user + now.children_system - own.children_user - own.children_system
         spent.append((used, postmaster.seconds() - theirs, time.monotonic() - began))
     *empty, whole = spent
-    own, theirs, wall = (
-        late - statistics.median(early) for late, early in zip(whole, zip(*empty, strict=True), strict=True)
-    )
-    return own, theirs, wall
+    started = [statistics.median(seconds) for seconds in zip(*empty, strict=True)]
+    return whole[0] - started[0], whole[1] - started[1], whole[2] - started[2]
 
 
 def _wal(connection: "psycopg.Connection[tuple[Any, ...]]") -> int:

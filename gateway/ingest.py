@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sqlmodel import Session
 
@@ -20,7 +20,6 @@ from billing.answering import answer
 from billing.core.properties import REGISTER
 from billing.downlink import Answer
 from billing.exchanging import begins
-from billing.registry import NewObject, create_objects
 from gateway.alarming import tell_of_clocks
 from gateway.aside import keep_addresses, keep_births, note_presence
 from gateway.attached import from_kept
@@ -30,6 +29,7 @@ from gateway.limiting import keep_all
 from gateway.message import Message, Read, Refusal, Rules
 from gateway.quick_batch import NEVER, Taken, take_quickly
 from gateway.reading import read_own, read_source
+from gateway.registering import objects_of
 from gateway.sources.numbering import Numbered
 from gateway.sources.quick import QuickSources
 from gateway.telemetry import CommandAnswer, LifecycleReport, Unreadable
@@ -227,7 +227,7 @@ def _apply(
                 reads += parts
         except Unreadable as error:
             refusals.append(Refusal(message, error.reason, str(error)))
-    objects, found = _objects(session, reads, known, rules, now)
+    objects, found = objects_of(session, reads, known.objects, rules, now)
     # What tells its state without being asked, and is nobody's, is nothing.
     nobodys = [it for it in reads if _unasked(it) and it.reference not in objects]
     ignored += len(nobodys)
@@ -412,38 +412,6 @@ def _in_order(messages: Sequence[Message], quick: Taken, made: Sequence[usage.Fa
         {nth: part for nth, (_, _, part, _) in enumerate(found) if part is not None},
         {nth: content for nth, (_, _, _, content) in enumerate(found) if content},
     )
-
-
-def _objects(
-    session: Session, reads: Sequence[Read], known: Known, rules: Rules, now: datetime
-) -> tuple[dict[str, int], dict[str, int]]:
-    """The ids of the objects that speak here, and those among them that were not known yet."""
-    ids = known.objects
-    unknown = {read.reference for read in reads if read.reference not in ids}
-    if not unknown:
-        return ids, {}
-    found = usage.object_ids(session, unknown)
-    new = {it.reference for it in reads if not isinstance(it.content, CommandAnswer)} - ids.keys() - found.keys()
-    if new and rules.sources.registers:
-        found |= _registered(session, [it for it in reads if it.reference in new], rules, now)
-    return {**{read.reference: ids[read.reference] for read in reads if read.reference in ids}, **found}, found
-
-
-def _registered(session: Session, reads: Sequence[Read], rules: Rules, now: datetime) -> dict[str, int]:
-    """Register the unknown objects that their source registers by itself; the ids of those that are there now."""
-    new: dict[Literal["draft", "pending"], dict[str, NewObject]] = {"draft": {}, "pending": {}}
-    for read in reads:
-        source = rules.sources.of(read.message.topic) if read.part is not None else None
-        if source is not None and source.unknown_objects != "quarantine":
-            new[source.unknown_objects].setdefault(
-                read.reference, NewObject(reference=read.reference, kind=source.kind)
-            )
-    references: set[str] = set()
-    for status, objects in new.items():
-        if objects:
-            create_objects(session, list(objects.values()), status, now, "mqtt", topic_devices=rules.topic_devices)
-            references |= objects.keys()
-    return usage.object_ids(session, references)
 
 
 def _conflicts(recorded: usage.Recorded, messages: Sequence[Message], facts: _Facts) -> Iterable[Refusal]:

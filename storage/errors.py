@@ -3,7 +3,7 @@
 StorageError
 ├── DatabaseUnreachable   nothing answers at the URL
 ├── DatabaseBusy          another writer holds it; the same call may succeed later
-├── IntakeChanged         what may be taken in is not what was remembered; the same call may succeed now
+├── IntakeChanged         a metric or an archived month is not as it was remembered; the same call may succeed now
 └── SchemaOutdated        the tables are not those of this release
 """
 
@@ -21,10 +21,10 @@ class DatabaseBusy(StorageError):
 
 
 class IntakeChanged(StorageError):
-    """A metric, or which months are detached, was changed since it was remembered."""
+    """A metric, or which months are archived, was changed since it was remembered."""
 
     def __init__(self) -> None:
-        super().__init__("the metrics, or the months that are detached, were changed meanwhile; try again")
+        super().__init__("the metrics, or the archived months, were changed meanwhile; try again")
 
 
 class SchemaOutdated(StorageError):

@@ -1,4 +1,4 @@
-"""What is taken in: the metrics that exist, and the UTC months that are detached.
+"""What is taken in: the metrics that exist, in all months but the archived ones.
 
 The law: it is one text in the database's own words, so that whoever remembers it sees by one comparison whether it
 still stands.
@@ -14,7 +14,7 @@ from storage.bulk import is_sqlite
 
 METRICS = "SELECT {aggregate}({array}(name, id, kind, decimals, excess_digits)) FROM metric"
 SQLITE = f"json_array(json(({METRICS.format(aggregate='json_group_array', array='json_array')})), NULL)"
-"""Nothing is detached on SQLite. (A text that comes out of a subquery is not JSON to it until it is told.)"""
+"""No month is archived on SQLite. (A text that comes out of a subquery is not JSON to it until it is told.)"""
 POSTGRESQL = (
     f"json_build_array(({METRICS.format(aggregate='json_agg', array='json_build_array')}), "
     "(SELECT json_agg(month_starts_on) FROM archived_month))::text"
@@ -31,7 +31,7 @@ class MetricRow(NamedTuple):
 
 
 class Intake(NamedTuple):
-    """Metrics by name, and the first days of the detached months; `text` is what the database said."""
+    """Metrics by name, and the first days of the archived months (UTC); `text` is what the database said."""
 
     metrics: dict[str, MetricRow]
     archived: frozenset[date]
@@ -39,6 +39,7 @@ class Intake(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Self:
+        """What a text of the database says."""
         metrics, archived = json.loads(text)
         return cls(
             {name: MetricRow(*rest) for name, *rest in metrics or ()},

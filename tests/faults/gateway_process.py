@@ -10,13 +10,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlmodel import Session
 
 from config.clock import SystemClock
@@ -69,15 +69,17 @@ class FaultyDatabase(Database):
         """Stand before the facts and behind them, in this process: no event of SQLAlchemy sees what writes them."""
         insert = batches.insert
 
-        def watched(*arguments: Any) -> int:
+        def watched(
+            connection: Connection, facts: Sequence[batches.Row], batch: int, described: Mapping[int, int]
+        ) -> int:
             self._local.writes = True
             self._written += 1
             self._point("before insert")
-            count = insert(*arguments)
+            count = insert(connection, facts, batch, described)
             self._point("after insert")
             return count
 
-        vars(batches)["insert"] = watched
+        batches.insert = watched
 
     def _commit(self, _c: Any) -> None:
         if getattr(self._local, "writes", False):

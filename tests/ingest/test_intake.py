@@ -56,11 +56,8 @@ def test_a_rule_that_changed_holds_for_the_next_batch(running: Database, message
     assert len(stored(running)) == 3
 
 
-def test_a_month_that_is_detached_takes_nothing_more(running: Database, message: Make, rules: Rules) -> None:
-    if running.is_sqlite:
-        assert running.known.intake is not None
-        assert running.known.intake.archived == frozenset()
-        return
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_archived_month_takes_nothing_more(running: Database, message: Make, rules: Rules) -> None:
     with running.transaction() as session:
         session.add(ArchivedMonth(month_starts_on=date(2022, 4, 1), archived_at=NOON))
     ingest_batch(running, [message(entry("1", second=3))], rules, now=NOON)
