@@ -14,12 +14,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlmodel import Session
 
 from benchmarks import ingest, stage
@@ -28,7 +28,7 @@ from benchmarks.receiving import link_of
 from benchmarks.stage import Publisher, Watch, broker, gateway, listening, message, wait
 from config.settings import Settings
 from gateway.cli.main import main as metergate
-from storage import batches
+from storage import usage
 from storage.database import Database
 from storage.types import to_micros
 from tests.brokers import Broker
@@ -57,13 +57,13 @@ def main() -> None:
     log = Path(os.environ[LOG]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - as long as the process
     here = threading.local()
 
-    next_batch = batches.next_batch
+    record = usage.record
 
-    def numbered(connection: Connection) -> tuple[int, str]:
-        here.takes_batch = True
-        return next_batch(connection)
+    def noted(session: Session, facts: Sequence[usage.Row], *others: Any, **named: Any) -> usage.Recorded:
+        here.takes_batch = bool(facts)
+        return record(session, facts, *others, **named)
 
-    batches.next_batch = numbered
+    usage.record = noted
 
     @event.listens_for(Session, "after_commit")
     def _after(_session: Session) -> None:

@@ -7,21 +7,18 @@ days is what the caller says was new.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from storage.bulk import (
-    SAVEPOINT,
-    copy_unless_taken,
     driver_cursor,
-    in_one_piece,
     insert_rows,
     is_sqlite,
     write_columns,
     write_many,
 )
+from storage.errors import IntakeChanged
 from storage.intake import expression
 from storage.types import DAY_MICROS
 
@@ -29,12 +26,11 @@ Key = tuple[int, int, int, str]
 """Instant in microseconds, object id, metric id, discriminator."""
 Row = tuple[int, int, int, str, int, int, str, bool]
 """A `Fact` without its names, which cost more than all else that is done to it."""
-COLUMNS = "occurred_at, object_id, metric_id, discriminator, quantity, received_at, origin, unkeyed"
+COLUMNS: tuple[str, ...] = (
+    *("occurred_at", "object_id", "metric_id", "discriminator", "quantity", "received_at", "origin", "unkeyed"),
+)
 TYPES: tuple[str, ...] = ("bigint", "int", "int", "text", "bigint", "bigint", "text", "int")
 """The columns of a row, with their types on PostgreSQL."""
-COPIED = MappingProxyType({"bigint": "int8", "int": "int4", "text": "text"})
-COPY_ROWS_MIN = 20
-"""Below this the second round trip of a COPY costs more than its rows save."""
 QUANTITY: Final = 4
 """Its place in a row."""
 ROLLUP = (
@@ -44,9 +40,36 @@ ROLLUP = (
 ROLLUP_TYPES: tuple[str, ...] = (*("int",) * 4, *("bigint",) * 7)
 """The columns of a day, with their types on PostgreSQL."""
 ROLLUP_INTO = f"INSERT INTO usage_rollup (batch, {', '.join(ROLLUP)})"
+NUMBERED = (
+    "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) ON CONFLICT (id) "
+    "DO UPDATE SET last_batch = ingest_counter.last_batch + 1"
+)
+NEW_KEY = "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING"
 TOUCH = "ON CONFLICT (day) DO UPDATE SET batch = excluded.batch"
 COUNT, SUM, MOST, LEAST, FIRST_AT, FIRST, LAST_AT, LAST = range(3, 11)
 """Places in a day of the rollup, behind its key."""
+
+
+class Written(NamedTuple):
+    """The number of a batch, and how many of its facts are new."""
+
+    number: int
+    new: int
+
+
+def write(connection: Connection, facts: Sequence[Row], described: Mapping[int, int], stands: str | None) -> Written:
+    """Number a batch and write the facts whose key is new; where all of them were, their days have them too.
+
+    `described` has the set of properties of each fact that has one, by its place; `stands` is the text of the `Intake`
+    that they were read by. Raises IntakeChanged where another one stands by now.
+    """
+    batch, text = next_batch(connection)
+    if stands is not None and stands != text:
+        raise IntakeChanged
+    count = insert(connection, facts, batch, described)
+    if count == len(facts):
+        roll_up(connection, facts, batch)
+    return Written(batch, count)
 
 
 def next_batch(connection: Connection) -> tuple[int, str]:
@@ -54,39 +77,25 @@ def next_batch(connection: Connection) -> tuple[int, str]:
 
     The number's row stays locked until the commit.
     """
-    sql = (
-        "INSERT INTO ingest_counter (id, last_batch) VALUES (1, 1) ON CONFLICT (id) "
-        f"DO UPDATE SET last_batch = ingest_counter.last_batch + 1 RETURNING last_batch, {expression(connection)}"
-    )
-    with driver_cursor(connection) as cursor, in_one_piece(connection):
-        cursor.execute(sql)
-        if not is_sqlite(connection):
-            cursor.connection.execute(SAVEPOINT)
-        number, text = cursor.fetchone()
+    sql = f"{NUMBERED} RETURNING last_batch, {expression(connection)}"
+    with driver_cursor(connection) as cursor:
+        number, text = cursor.execute(sql).fetchone()
     return number, text
 
 
 def insert(connection: Connection, facts: Sequence[Row], batch: int, described: Mapping[int, int]) -> int:
-    """Write the facts whose key is new, the first of a key in this batch; returns how many they were.
-
-    `described` has the set of properties of each fact that has one, by its place.
-    """
+    """Write the facts whose key is new, the first of a key in this batch; returns how many they were."""
     rows: Sequence[tuple[Any, ...]] = facts
-    columns, types = COLUMNS, TYPES
+    names, types = COLUMNS, TYPES
     if described:
         rows = [(*fact, described.get(place)) for place, fact in enumerate(facts)]
-        columns, types = f"{columns}, property_set_id", (*types, "int")
-    key = "ON CONFLICT (occurred_at, object_id, metric_id, discriminator) DO NOTHING"
+        names, types = (*names, "property_set_id"), (*types, "int")
+    columns = ", ".join(names)
     if is_sqlite(connection):
         # A fact is a row as it stands: the batch, equal for all, is one value of the statement.
-        return insert_rows(connection, f"INSERT INTO usage_record (batch, {columns})", key, batch, rows)
+        return insert_rows(connection, f"INSERT INTO usage_record (batch, {columns})", NEW_KEY, batch, rows)
     into = f"INSERT INTO usage_record ({columns}, batch)"
-    if len(rows) >= COPY_ROWS_MIN:
-        numbered = ((*row, batch) for row in rows)
-        sizes = [COPIED[name] for name in (*types, "bigint")]
-        if copy_unless_taken(connection, "usage_record", f"{columns}, batch", sizes, numbered):
-            return len(rows)
-    return write_columns(connection, f"{into} SELECT f.*, %s::bigint FROM {{rows}} AS f {key}", types, rows, batch)
+    return write_columns(connection, f"{into} SELECT f.*, %s::bigint FROM {{rows}} AS f {NEW_KEY}", types, rows, batch)
 
 
 def taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> dict[Key, tuple[int, int | None]]:
@@ -120,19 +129,19 @@ def roll_up(connection: Connection, facts: Sequence[Row], batch: int) -> None:
     """
     if not facts:
         return
-    rows = _days(facts)
+    rows = days_of(facts)
     touched = {row[0] for row in rows}
     if is_sqlite(connection):
-        insert_rows(connection, ROLLUP_INTO, _add("max", "min"), batch, rows)
+        insert_rows(connection, ROLLUP_INTO, add("max", "min"), batch, rows)
         touch_days(connection, touched, batch)
     else:
         # In one statement: each is a round trip, for which a busy machine lets it wait.
         touch = f"WITH touched AS (INSERT INTO usage_day (day, batch) SELECT unnest(%s::int[]), %s::bigint {TOUCH})"
-        select = f"{touch} {ROLLUP_INTO} SELECT %s::bigint, d.* FROM {{rows}} AS d {_add('greatest', 'least')}"
+        select = f"{touch} {ROLLUP_INTO} SELECT %s::bigint, d.* FROM {{rows}} AS d {add('greatest', 'least')}"
         write_columns(connection, select, ROLLUP_TYPES, rows, sorted(touched), batch, batch)
 
 
-def _days(facts: Iterable[Row]) -> list[tuple[int, ...]]:
+def days_of(facts: Iterable[Row]) -> list[tuple[int, ...]]:
     """What the facts come to by day, object and metric, in the columns of the rollup."""
     days: dict[tuple[int, int, int], list[int]] = {}
     look = days.get
@@ -161,7 +170,7 @@ def _days(facts: Iterable[Row]) -> list[tuple[int, ...]]:
 
 
 @cache
-def _add(greatest: str, least: str) -> str:
+def add(greatest: str, least: str) -> str:
     """What becomes of a day that is there, where the database calls the greater and the lesser of two so."""
     earlier = "(excluded.first_at, excluded.first_quantity) < (usage_rollup.first_at, usage_rollup.first_quantity)"
     later = "(excluded.last_at, excluded.last_quantity) > (usage_rollup.last_at, usage_rollup.last_quantity)"

@@ -1,7 +1,7 @@
 """Many rows by one statement, on both databases; for the few writes that grow with messages."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, cast
 
@@ -13,24 +13,20 @@ from storage.arrays import ARRAYS
 ROWS_A_STATEMENT = 50
 """A third less time a row than by a statement a row; more rows give no more, and SQLite takes 32,766 values."""
 
-SAVEPOINT = "SAVEPOINT facts"
-"""What `copy_unless_taken` goes back to: a round trip less where it is set together with what is before it."""
-UNIQUE_VIOLATION = "23505"
-REPEATS, REPEATS_BATCHES = "metergate_repeats", 20
-"""What a connection remembers of a key that was taken, and for how many writes."""
-
 
 def is_sqlite(connection: Connection) -> bool:
     """Whether the statements go to SQLite rather than PostgreSQL."""
     return connection.dialect.name == "sqlite"
 
 
-def in_one_piece(connection: Connection) -> AbstractContextManager[Any]:
-    """What is asked inside goes to PostgreSQL at once, with the BEGIN before it: one round trip instead of one each.
-
-    An answer is waited for when it is fetched, and all of them at the end.
-    """
-    return nullcontext() if is_sqlite(connection) else cast("Any", connection.connection.driver_connection).pipeline()
+@contextmanager
+def driver_errors(connection: Connection) -> Iterator[None]:
+    """What the driver raises becomes what SQLAlchemy raises for it."""
+    failures = cast("type[Exception]", connection.dialect.loaded_dbapi.Error)
+    try:
+        yield
+    except failures as error:
+        raise DBAPIError.instance(None, None, error, failures, dialect=connection.dialect) from error
 
 
 @contextmanager
@@ -39,14 +35,12 @@ def driver_cursor(connection: Connection) -> Iterator[Any]:
 
     What the driver raises becomes what SQLAlchemy raises for it.
     """
-    failures = cast("type[Exception]", connection.dialect.loaded_dbapi.Error)
-    cursor: Any = connection.connection.cursor()
-    try:
-        yield cursor
-    except failures as error:
-        raise DBAPIError.instance(None, None, error, failures, dialect=connection.dialect) from error
-    finally:
-        cursor.close()
+    with driver_errors(connection):
+        cursor: Any = connection.connection.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
 
 
 def insert_rows(connection: Connection, into: str, then: str, same: int, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -96,31 +90,3 @@ def write_columns(
     columns = (ARRAYS[name](column) for name, column in zip(types, zip(*rows, strict=True), strict=True))
     with driver_cursor(connection) as cursor:
         return int(cursor.execute(sql.format(rows=f"unnest({arrays})"), (*first, *columns)).rowcount)
-
-
-def copy_unless_taken(
-    connection: Connection, table: str, columns: str, types: Sequence[str], rows: Iterable[tuple[Any, ...]]
-) -> bool:
-    """Write all rows by COPY in binary (PostgreSQL); False, and nothing is written, when the key of one is taken.
-
-    It is the cheapest way in, but has no "on conflict": a connection that met a taken key does not try it for a while,
-    because a failure costs what the rows before it did. The transaction has come by `SAVEPOINT`, and goes back to it.
-    """
-    wait = connection.info.get(REPEATS, 0)
-    if wait:
-        connection.info[REPEATS] = wait - 1
-        return False
-    sql = f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)"
-    with driver_cursor(connection) as cursor:
-        try:
-            with cursor.copy(sql) as copy:
-                copy.set_types(types)
-                for row in rows:
-                    copy.write_row(row)
-        except connection.dialect.loaded_dbapi.IntegrityError as error:
-            if error.sqlstate != UNIQUE_VIOLATION:
-                raise
-            cursor.execute("ROLLBACK TO " + SAVEPOINT)
-            connection.info[REPEATS] = REPEATS_BATCHES
-            return False
-    return True

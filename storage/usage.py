@@ -13,10 +13,9 @@ from typing import NamedTuple
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from storage import batches
+from storage import at_once, batches
 from storage.batches import QUANTITY, Key, Row
 from storage.bulk import driver_cursor, write_many
-from storage.errors import IntakeChanged
 from storage.intake import Intake, MetricRow, expression
 from storage.tables import ConnectedObject, MessageInbox
 from storage.types import to_micros
@@ -79,12 +78,9 @@ def record(
     if not facts:
         return Recorded(inserted=0, duplicates=0, conflicts=[])
     connection = session.connection()
-    batch, text = batches.next_batch(connection)
-    if read_by is not None and read_by.text != text:
-        raise IntakeChanged
-    count = batches.insert(connection, facts, batch, described)
+    how = connection, facts, described, None if read_by is None else read_by.text
+    batch, count = at_once.write(*how) or batches.write(*how)
     if count == len(facts):
-        batches.roll_up(connection, facts, batch)
         return Recorded(inserted=count, duplicates=0, conflicts=[])
     first: dict[Key, int] = {}
     for place, fact in enumerate(facts):

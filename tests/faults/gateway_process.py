@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlmodel import Session
 
 from config.clock import SystemClock
 from config.settings import Settings
 from gateway.app import Gateway
 from gateway.cli.main import main
-from storage import batches
+from storage import usage
 from storage.database import Database
 
 POINTS = ("before insert", "after insert", "before commit", "after commit")
@@ -67,19 +67,19 @@ class FaultyDatabase(Database):
 
     def _watch(self) -> None:
         """Stand before the facts and behind them, in this process: no event of SQLAlchemy sees what writes them."""
-        insert = batches.insert
+        record = usage.record
 
-        def watched(
-            connection: Connection, facts: Sequence[batches.Row], batch: int, described: Mapping[int, int]
-        ) -> int:
+        def watched(session: Session, facts: Sequence[usage.Row], *others: Any, **named: Any) -> usage.Recorded:
+            if not facts:
+                return record(session, facts, *others, **named)
             self._local.writes = True
             self._written += 1
             self._point("before insert")
-            count = insert(connection, facts, batch, described)
+            recorded = record(session, facts, *others, **named)
             self._point("after insert")
-            return count
+            return recorded
 
-        batches.insert = watched
+        usage.record = watched
 
     def _commit(self, _c: Any) -> None:
         if getattr(self._local, "writes", False):
