@@ -13,17 +13,16 @@ from sqlalchemy.exc import IntegrityError
 
 from storage.arrays import ARRAYS
 from storage.batches import (
-    COLUMNS,
     NUMBERED,
     ROLLUP,
     ROLLUP_INTO,
     ROLLUP_TYPES,
     TOUCH,
-    TYPES,
     Row,
     Written,
     add,
     days_of,
+    with_properties,
 )
 from storage.bulk import is_sqlite
 from storage.errors import IntakeChanged
@@ -34,6 +33,7 @@ from storage.types import DAY_MICROS
 OF_ONE_FACT = "day, object_id, metric_id, 1, quantity, quantity, quantity, occurred_at, quantity, occurred_at, quantity"
 """What a fact brings to its day, in the columns of the rollup."""
 ALL = ", ".join(ROLLUP)
+"""What a day brings that was summed up before."""
 ONCE = frozenset({"metric_id", "discriminator", "received_at", "origin", "unkeyed", "day"})
 """Columns that mostly say the same in all rows of a batch; each set of them makes a statement of its own."""
 UNIQUE_VIOLATION = "23505"
@@ -52,11 +52,8 @@ def write(
         connection.info[REPEATS] = wait - 1
         return None
     days = [fact[0] // DAY_MICROS for fact in facts]
-    names, types, columns = COLUMNS, TYPES, list(zip(*facts, strict=True))
-    if described:
-        columns.append(tuple(described.get(place) for place in range(len(facts))))
-        names, types = (*names, "property_set_id"), (*types, "int")
-    table, values = _table((*names, "day"), (*types, "int"), [*columns, days], once=ONCE)
+    names, types, rows = with_properties(facts, described)
+    table, values = _table((*names, "day"), (*types, "int"), [*zip(*rows, strict=True), days], once=ONCE)
     summed = ""
     if len({(day, fact[1], fact[2]) for day, fact in zip(days, facts, strict=True)}) < len(facts):
         summed, sums = _table(ROLLUP, ROLLUP_TYPES, list(zip(*days_of(facts), strict=True)))

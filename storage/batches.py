@@ -85,17 +85,23 @@ def next_batch(connection: Connection) -> tuple[int, str]:
 
 def insert(connection: Connection, facts: Sequence[Row], batch: int, described: Mapping[int, int]) -> int:
     """Write the facts whose key is new, the first of a key in this batch; returns how many they were."""
-    rows: Sequence[tuple[Any, ...]] = facts
-    names, types = COLUMNS, TYPES
-    if described:
-        rows = [(*fact, described.get(place)) for place, fact in enumerate(facts)]
-        names, types = (*names, "property_set_id"), (*types, "int")
+    names, types, rows = with_properties(facts, described)
     columns = ", ".join(names)
     if is_sqlite(connection):
         # A fact is a row as it stands: the batch, equal for all, is one value of the statement.
         return insert_rows(connection, f"INSERT INTO usage_record (batch, {columns})", NEW_KEY, batch, rows)
     into = f"INSERT INTO usage_record ({columns}, batch)"
     return write_columns(connection, f"{into} SELECT f.*, %s::bigint FROM {{rows}} AS f {NEW_KEY}", types, rows, batch)
+
+
+def with_properties(
+    facts: Sequence[Row], described: Mapping[int, int]
+) -> tuple[tuple[str, ...], tuple[str, ...], Sequence[tuple[Any, ...]]]:
+    """The columns, their types on PostgreSQL, and the rows, which have a set of properties where any fact has one."""
+    if not described:
+        return COLUMNS, TYPES, facts
+    rows = [(*fact, described.get(place)) for place, fact in enumerate(facts)]
+    return (*COLUMNS, "property_set_id"), (*TYPES, "int"), rows
 
 
 def taken_before(connection: Connection, keys: Sequence[Key], batch: int) -> dict[Key, tuple[int, int | None]]:
