@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import text
 from sqlmodel import Session, col, func, select, update
 
+from storage.bulk import is_sqlite
 from storage.tables import (
     Charge,
     ConnectedObject,
@@ -145,7 +146,11 @@ def charges(session: Session, version_ids: Collection[int]) -> dict[int, list[Ch
 
 
 def metric_has_usage(session: Session, metric_id: int) -> bool:
-    """Whether anything was ever measured with this metric."""
+    """Whether anything was ever measured with this metric; nothing more is until the transaction ends."""
+    connection = session.connection()
+    if not is_sqlite(connection):
+        # Whoever writes usage waits here, and only then sees by which metrics: see storage/intake.py.
+        connection.exec_driver_sql("LOCK TABLE ingest_counter IN SHARE MODE")
     query = select(UsageRollup.metric_id).where(UsageRollup.metric_id == metric_id).limit(1)
     return session.exec(query).first() is not None
 

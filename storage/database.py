@@ -42,7 +42,8 @@ class Database:
                 parsed = parsed.set(drivername="postgresql+psycopg")
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
             # The one used last is used next: each connection in use is a server process with caches of its own.
-            self.engine = create_engine(parsed, pool_use_lifo=True)
+            more = {} if self.is_sqlite else {"connect_args": {"client_encoding": "utf8"}}
+            self.engine = create_engine(parsed, pool_use_lifo=True, **more)
         except (ArgumentError, NoSuchModuleError) as error:
             raise StorageError(
                 f"the database URL is not usable ({error}); write sqlite:///metergate.db or postgresql://user@host/name"

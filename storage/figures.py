@@ -10,7 +10,7 @@ from sqlmodel import Session, col, func, select
 from storage import gaps, members, quarantine, registry
 from storage.tables import OPEN_STATUSES, IngestCounter, Invoice, InvoicingSchedule, Outbox
 
-Values = Mapping[tuple[str, ...], int]
+Values = Mapping[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,10 @@ class Figures:
     drafts: int
     batches: int
     up: Values
+    dead: Values
+    """Ingest members that fell silent without having been stopped: what the broker gives them waits."""
+    heard: Values
+    """When each ingest member was last heard, in seconds since 1970 UTC."""
     messages: Values
 
 
@@ -45,6 +49,8 @@ def read(session: Session, now: datetime) -> Figures:
         gaps=gaps.count(session),
         drafts=session.exec(select(func.count()).select_from(Invoice).where(Invoice.status == "draft")).one(),
         batches=0 if counter is None else counter.last_batch,
-        up={(it.client_id,): int(it.state == "at work") for it in found},
+        up={(it.client_id,): it.state == "at work" for it in found},
+        dead={(it.client_id,): it.state == "dead" for it in found},
+        heard={(it.client_id,): it.heartbeat_at.timestamp() for it in found},
         messages={(it.client_id,): it.messages for it in found},
     )

@@ -10,6 +10,7 @@ the documented interface of `psycopg.pq`.
 import select
 from collections.abc import Sequence
 from functools import cache
+from hashlib import blake2b
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,8 +27,7 @@ TRANSACTION = b"BEGIN", b"ROLLBACK"
 NESTED = b"SAVEPOINT metergate", b"ROLLBACK TO metergate"
 """What comes before a statement, and what takes it back; a savepoint is not released, as that is a round trip."""
 PREPARED = "metergate_prepared"
-"""What a connection remembers of its statements: the name of each, by its text."""
-_numbers = count()
+"""What a connection remembers: the texts of its statements."""
 
 
 def ask(connection: Connection, sql: str, values: Sequence[Value]) -> list[str]:
@@ -39,36 +39,47 @@ def ask(connection: Connection, sql: str, values: Sequence[Value]) -> list[str]:
     import psycopg  # noqa: PLC0415 - SQLite has no need of the driver
 
     pgconn: PGconn = cast("Any", connection.connection.driver_connection).pgconn
-    names = connection.info.setdefault(PREPARED, {})
+    prepared = connection.info.setdefault(PREPARED, set())
+    data = [_dumped(it) for it in values]
+    formats = [isinstance(it, bytes | str) for it in values]
     with driver_errors(connection):
         try:
-            row = _ask(pgconn, names, sql, values)
-        except psycopg.errors.InvalidSqlStatementName:
-            # After a ROLLBACK the driver forgets what is prepared on its connection, ours too.
-            names.clear()
-            row = _ask(pgconn, names, sql, values)
+            try:
+                row = _ask(pgconn, prepared, sql, data, formats)
+            except psycopg.errors.InvalidSqlStatementName:
+                # After a ROLLBACK the driver forgets what is prepared on its connection, ours too.
+                prepared.clear()
+                row = _ask(pgconn, prepared, sql, data, formats)
+        except BaseException:
+            if pgconn.pipeline_status:  # the answer was not waited for: nobody else could make sense of it
+                connection.invalidate()
+            raise
     return [(row.get_value(0, column) or b"").decode() for column in range(row.nfields)]
 
 
-def _ask(pgconn: "PGconn", names: dict[str, bytes], sql: str, values: Sequence[Value]) -> "PGresult":
+def _ask(
+    pgconn: "PGconn", prepared: set[str], sql: str, data: Sequence[bytes | None], formats: Sequence[int]
+) -> "PGresult":
     from psycopg.errors import error_from_result  # noqa: PLC0415
     from psycopg.pq import ExecStatus, TransactionStatus  # noqa: PLC0415
 
-    name = names.get(sql) or b"metergate_%d" % next(_numbers)
     before, back = TRANSACTION if pgconn.transaction_status == TransactionStatus.IDLE else NESTED
+    new = sql not in prepared
     pgconn.enter_pipeline_mode()
     pgconn.send_query_params(before, None)
-    if sql not in names:
-        pgconn.send_prepare(name, _numbered(sql))
-    pgconn.send_query_prepared(name, [_dumped(it) for it in values], [isinstance(it, bytes) for it in values])
+    if new:
+        pgconn.send_prepare(_name(sql), _numbered(sql))
+    pgconn.send_query_prepared(_name(sql), data, formats)
     pgconn.pipeline_sync()
-    answers = _answers(pgconn)
+    begun, *answers = _answers(pgconn)
     pgconn.exit_pipeline_mode()
-    for answer in answers:
+    if new and answers[0].status == ExecStatus.COMMAND_OK:
+        prepared.add(sql)  # whatever becomes of its execution
+    for answer in (begun, *answers):
         if answer.status == ExecStatus.FATAL_ERROR:
-            pgconn.exec_(back)
+            if begun.status == ExecStatus.COMMAND_OK:  # else there may be an older savepoint of the name
+                pgconn.exec_(back)
             raise error_from_result(answer)
-    names[sql] = name
     return answers[-1]
 
 
@@ -106,6 +117,11 @@ def _dumped(value: Value) -> bytes | None:
             return value.encode()
         case _:
             return b"%d" % value
+
+
+@cache
+def _name(sql: str) -> bytes:
+    return b"metergate_" + blake2b(sql.encode(), digest_size=8).hexdigest().encode()
 
 
 @cache

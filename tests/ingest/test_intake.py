@@ -1,18 +1,21 @@
 """What a batch is read by is remembered between batches, and seen again where the batch is written."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
 from sqlmodel import select
 
+from billing import catalogue
 from gateway.ingest import ingest_batch
 from gateway.message import Message, Rules
-from storage import usage
+from storage import at_once, usage
 from storage.database import Database
 from storage.errors import IntakeChanged
 from storage.intake import Intake, MetricRow
 from storage.tables import ArchivedMonth, Metric, Quarantine
+from tests.brokers import eventually
 from tests.ingest.conftest import NOON, REFERENCE, stored
 
 Make = Callable[..., Message]
@@ -74,6 +77,68 @@ def test_nothing_is_written_by_an_intake_that_does_not_stand(running: Database) 
     with pytest.raises(IntakeChanged, match="try again"), running.transaction() as session:
         usage.record(session, [fact], read_by=old)
     assert len(stored(running)) == 2
+
+
+DECLARED = "metrics: [{name: usage, unit: unit, kind: delta, decimals: 2}]"
+
+
+def waits(database: Database) -> bool:
+    """Whether a transaction waits for a lock."""
+    with database.snapshot() as session:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(session.connection().exec_driver_sql(query).scalar_one())
+
+
+@pytest.fixture
+def first_fact(database: Database) -> tuple[usage.Fact, usage.Intake]:
+    """The first usage of a metric, and what it was read by."""
+    with database.snapshot() as session:
+        old = usage.intake(session)
+        object_id = usage.object_ids(session, [REFERENCE])[REFERENCE]
+    return usage.Fact(1_649_930_400_000_000, object_id, old.metrics["usage"].id, "", 1, 1, "mqtt"), old
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("steps", [0, 1])
+def test_usage_that_comes_while_its_metric_changes_waits_and_is_read_again(
+    database: Database, first_fact: tuple[usage.Fact, usage.Intake], steps: int
+) -> None:
+    fact, old = first_fact
+
+    def record() -> None:
+        with database.transaction() as session:
+            session.connection().info[at_once.REPEATS] = steps
+            usage.record(session, [fact], read_by=old)
+
+    with ThreadPoolExecutor(1) as other:
+        with database.transaction() as session:
+            catalogue.apply(session, catalogue.load(DECLARED), NOON)
+            recording = other.submit(record)
+            eventually(lambda: waits(database), "it waits")
+        with pytest.raises(IntakeChanged):
+            recording.result(10)
+    assert stored(database) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_metric_that_changes_while_its_first_usage_is_written_waits_and_is_refused(
+    database: Database, first_fact: tuple[usage.Fact, usage.Intake], steps: int
+) -> None:
+    fact, old = first_fact
+
+    def change() -> None:
+        with database.transaction() as session:
+            catalogue.apply(session, catalogue.load(DECLARED), NOON)
+
+    with ThreadPoolExecutor(1) as other:
+        with database.transaction() as session:
+            session.connection().info[at_once.REPEATS] = steps
+            usage.record(session, [fact], read_by=old)
+            changing = other.submit(change)
+            eventually(lambda: waits(database), "it waits")
+        with pytest.raises(catalogue.CatalogueInvalid, match="was measured with decimals 6"):
+            changing.result(10)
 
 
 def test_what_the_database_says_is_what_stands_in_its_tables(database: Database) -> None:

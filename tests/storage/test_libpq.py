@@ -1,5 +1,6 @@
 """One prepared statement through libpq: what it leaves of a transaction, of a statement and of a connection."""
 
+import select
 from collections.abc import Iterator
 
 import pytest
@@ -57,6 +58,60 @@ def test_of_what_fails_nothing_is_left_and_the_transaction_goes_on(server: Datab
             add(connection, 7)
         add(connection, 2)
     assert kept(server) == [*before, 2, 7]
+
+
+def test_a_statement_that_fails_again_and_again_is_prepared_once(server: Database) -> None:
+    with server.transaction() as session:
+        session.connection().exec_driver_sql("INSERT INTO kept VALUES (7)")
+    with server.transaction() as session:
+        connection = session.connection()
+        for _ in range(3):
+            with pytest.raises(IntegrityError):
+                add(connection, 7)
+        there = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'metergate%%'"
+        assert connection.exec_driver_sql(there).scalar_one() == 1
+
+
+def test_a_transaction_that_has_failed_stays_failed(server: Database) -> None:
+    """Its own savepoint was not set: to go back to an older one would undo what was there before."""
+    with server.transaction() as session:
+        connection = session.connection()
+        connection.exec_driver_sql("INSERT INTO kept VALUES (1)")
+        add(connection, 2)
+        with pytest.raises(DBAPIError, match="nothing_like_it"):
+            connection.exec_driver_sql("SELECT nothing_like_it")
+        for _ in range(2):
+            with pytest.raises(DBAPIError, match="aborted"):
+                add(connection, 3)
+        session.rollback()
+    assert kept(server) == []
+
+
+def test_who_is_interrupted_while_it_waits_says_so_and_the_next_connection_works(
+    server: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def register(self, *_: int) -> None:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(select, "poll", Interrupted)
+        with pytest.raises(KeyboardInterrupt), server.transaction() as session:
+            add(session.connection(), 1)
+    with server.transaction() as session:
+        add(session.connection(), 2)
+    assert kept(server) == [2]
+
+
+def test_words_that_the_server_cannot_keep_are_refused_and_the_transaction_goes_on(server: Database) -> None:
+    with server.transaction() as session:
+        connection = session.connection()
+        with pytest.raises(UnicodeEncodeError):
+            ask(connection, "SELECT %s::text", ["\ud800"])
+        with pytest.raises(DBAPIError, match="0x00"):
+            ask(connection, "SELECT %s::text", ["a\0b"])
+        add(connection, 1)
+    assert kept(server) == [1]
 
 
 def test_a_statement_that_the_server_does_not_understand_is_an_error_each_time(server: Database) -> None:
