@@ -18,14 +18,13 @@ STDIN = 0
 BACKOFF_MIN_SECONDS, BACKOFF_MAX_SECONDS = 1.0, 30.0
 STEADY_SECONDS = 60.0
 """A worker that ran for so long is healthy: the next start after its end is immediate again."""
-STOP_SECONDS = 30.0
-"""How long a worker may take to store what it has received; then it is killed, and the broker sends that again."""
 
 
 class Workers:
     """Processes by name, each started with its command; a `with` block starts and stops them.
 
-    `say` gets every line that a worker prints, with the worker's name.
+    `say` gets every line that a worker prints, with the worker's name. One that has not stopped after `stop_seconds` is
+    killed, and the broker sends again what it had not stored.
     """
 
     def __init__(
@@ -33,8 +32,8 @@ class Workers:
         commands: Mapping[str, Sequence[str]],
         say: Callable[[str, str], None],
         *,
+        stop_seconds: float,
         backoff_seconds: float = BACKOFF_MIN_SECONDS,
-        stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._commands = dict(commands)
         self._say = say
@@ -59,11 +58,15 @@ class Workers:
             thread.start()
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def tell(self) -> None:
+        """Tell all to stop; none is started again."""
         with self._lock:
             self._stopping.set()
             for process in self._running.values():
                 process.terminate()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.tell()
         deadline = time.monotonic() + self._stop_seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -31,6 +31,10 @@ class _Stored(Collector):
         yield _gauge("metergate_drafts_waiting", "Drafts that wait for approval.", (), {(): it.drafts})
         yield _counter("metergate_batches", "Transactions that wrote usage.", (), {(): it.batches})
         yield _gauge("metergate_member_up", "1 when an ingest member is at work.", ("client_id",), it.up)
+        dead = "1 when an ingest member fell silent without having been stopped: its share of the messages waits."
+        yield _gauge("metergate_member_dead", dead, ("client_id",), it.dead)
+        heard = "When an ingest member was last heard."
+        yield _gauge("metergate_member_heard_timestamp_seconds", heard, ("client_id",), it.heard)
         yield _counter("metergate_member_messages", "Messages that a member stored.", ("client_id",), it.messages)
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 YOUNG_OBJECTS = 50_000
 """A batch makes some ten thousand objects that live as long as it: the collector is not to look at them meanwhile."""
 
+WORKER_GRACE_SECONDS = 5
+"""Beyond METERGATE_STOP_SECONDS, at which a worker gives up by itself: one that does not is killed."""
+
 
 @click.command()
 @click.option(
@@ -73,7 +76,11 @@ def run(*, role: str, workers: int, member: int, embedded_broker: bool, port: in
             arguments = ("run", "--role", "ingest", "--supervised", "--member")
             commands = {f"ingest-{k}": metergate(*arguments, str(k)) for k in range(member, member + workers)}
             children = stack.enter_context(
-                Workers(commands, lambda name, line: click.echo(f"[{name}] {line}", err=True))
+                Workers(
+                    commands,
+                    lambda name, line: click.echo(f"[{name}] {line}", err=True),
+                    stop_seconds=settings.stop_seconds + WORKER_GRACE_SECONDS,
+                )
             )
         does = BESIDE_WORKERS if workers and role == "all" else PARTS[role]  # type: ignore[index] # click checked it
         served: WebServer | None = None
@@ -87,7 +94,11 @@ def run(*, role: str, workers: int, member: int, embedded_broker: bool, port: in
         click.echo(_said(settings, does, workers, served))
         stop.wait()
         click.echo("stopping: what was received is stored first", err=True)
-        limit = threading.Timer(settings.stop_seconds, _give_up, [settings.stop_seconds])
+        seconds = settings.stop_seconds
+        if children is not None:
+            children.tell()  # so that all finish at the same time
+            seconds += 2 * WORKER_GRACE_SECONDS
+        limit = threading.Timer(seconds, _give_up, [seconds])
         limit.daemon = True
         limit.start()
     limit.cancel()

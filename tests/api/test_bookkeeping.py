@@ -1,6 +1,7 @@
 """Catalogue, close, invoices, payments and what they refuse, over HTTP."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,15 +10,16 @@ import pytest
 
 from billing.access import Role
 from config.clock import VirtualClock
-from storage import quarantine
+from storage import members, quarantine
 from storage.database import Database
 from tests.api.conftest import NOW, SERVICE, Speaking
-from tests.brokers import eventually
+from tests.brokers import ROOT, eventually
 from tests.usecases.conftest import CATALOGUE
 
 MAY = datetime(2022, 5, 2, 8, 0, tzinfo=UTC)
 APRIL = {"until": "2022-04-30"}
 NUMBER = "INV/2022/04/0001"
+API_PAGE = ROOT / "docs/api.md"
 
 
 def fleet(client: httpx.Client, *references: str) -> None:
@@ -248,6 +250,26 @@ def test_prometheus_reads_the_figures_with_a_token(speaking: Speaking, client: h
         assert told.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert "metergate_outbox_waiting 0.0" in told.text
         assert "metergate_batches_total 0.0" in told.text
+        families = re.findall(r"^# TYPE (\S+) ", told.text, re.MULTILINE)
+        assert families == re.findall(r"^\| `(metergate_\w+)", API_PAGE.read_text(), re.MULTILINE), "the page has them"
+
+
+def test_prometheus_reads_which_ingest_member_is_at_work_stopped_or_dead(
+    speaking: Speaking, database: Database
+) -> None:
+    heard = {"at_work": NOW, "dead": NOW - timedelta(seconds=61), "stopped": NOW - timedelta(days=1)}
+    with database.transaction() as session:
+        for name, at in heard.items():
+            write = members.stop if name == "stopped" else members.beat
+            write(session, name, host="h", pid=1, now=at, started_at=at, stored=7)
+    told = speaking(Role.READER).get("/metrics").text
+    for name, (up, dead) in {"at_work": (1, 0), "dead": (0, 1), "stopped": (0, 0)}.items():
+        assert f'metergate_member_up{{client_id="{name}"}} {up}.0' in told
+        assert f'metergate_member_dead{{client_id="{name}"}} {dead}.0' in told
+        assert f'metergate_member_messages_total{{client_id="{name}"}} 7.0' in told
+    stated = re.search(r'metergate_member_heard_timestamp_seconds{client_id="dead"} (\S+)', told)
+    assert stated is not None
+    assert float(stated[1]) == NOW.timestamp() - 61
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.READER])

@@ -1,10 +1,14 @@
-"""A close in a process of its own that dies before its n-th step; a step is a statement or a commit."""
+"""A close in a process of its own that dies before its n-th step; a step is a statement or a commit.
+
+It is watched in the drivers: no event of SQLAlchemy sees the statements that go past it.
+"""
 
 import multiprocessing
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
+import psycopg
 from sqlalchemy import event
 
 from billing.close import close
@@ -17,13 +21,35 @@ SECONDS_MAX = 60
 def close_watched(url: str, until: date, now: datetime, on_step: Callable[[str], None]) -> None:
     """Close, and call `on_step` before every statement and every commit."""
     database = Database(url)
-    event.listen(database.engine, "before_cursor_execute", lambda _c, _cursor, sql, *_: on_step(sql))
-    event.listen(database.engine, "commit", lambda _c: on_step("COMMIT"))
+    if database.is_sqlite:
+        event.listen(database.engine, "connect", lambda driver, _record: driver.set_trace_callback(on_step))
+    else:
+        event.listen(database.engine, "connect", lambda driver, _record: watch(driver, on_step))
+        event.listen(database.engine, "commit", lambda _c: on_step("COMMIT"))
     try:
         report = close(database, until, now)
     finally:
         database.dispose()
     assert report.failures == ()
+
+
+def watch(driver: "psycopg.Connection[Any]", on_step: Callable[[str], None]) -> None:
+    """Call `on_step` before each statement of the cursors of this connection."""
+
+    class Watched(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *others: Any, **named: Any) -> Any:
+            on_step(str(query))
+            return super().execute(query, *others, **named)
+
+        def executemany(self, query: Any, *others: Any, **named: Any) -> None:
+            on_step(str(query))
+            super().executemany(query, *others, **named)
+
+        def copy(self, statement: Any, *others: Any, **named: Any) -> Any:
+            on_step(str(statement))
+            return super().copy(statement, *others, **named)
+
+    driver.cursor_factory = Watched
 
 
 def killed(url: str, until: date, now: datetime, step: int) -> int | None:

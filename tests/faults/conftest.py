@@ -18,6 +18,8 @@ from tests.faults.tap import Tap, tapped
 from tests.ingest.conftest import REFERENCE, seed
 
 TOPIC = f"devices/{REFERENCE}/telemetry"
+receivers = pytest.mark.parametrize("receiver", ["native", "paho"])
+"""Both clients: what lies between the commit and the acknowledgement is theirs."""
 
 
 @pytest.fixture

@@ -150,9 +150,11 @@ class GatewayProcess:
     def said(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 
-    def memory_kib(self) -> int:
+    def memory_kib(self, *, peak: bool = False) -> int:
+        """What it has in memory now, or had at the most."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+        name = "VmHWM:" if peak else "VmRSS:"
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name))
 
 
 @contextmanager

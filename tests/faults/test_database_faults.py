@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ WINDOW = 500
 KEEPALIVE_SECONDS = 3
 MEMORY_KIB = 20_000
 """What a gateway may grow by while it waits: a window of messages and the libraries' own buffers."""
+QUIET_SECONDS = 0.5
+"""After which a gateway that has just begun writes nothing of its own."""
 WAITS = "wait for the database"
 
 
@@ -43,10 +46,11 @@ def outlives(
     database: Callable[[], Database],
     fault: Fault | None = None,
     room: int = 0,
+    seconds: float = 0,
 ) -> None:
     """Messages before, during and after a fault: none is acknowledged meanwhile, and afterwards all are there.
 
-    `room` is how many may still find a place on a disk that is full for the next ones.
+    `room` is how many may still find a place on a disk that is full for the next ones; it lasts `seconds` at least.
     """
     gateway.start(fault)
     eventually(lambda: tap.listening, "the session stands")
@@ -54,6 +58,7 @@ def outlives(
         thing.post(TOPIC, sample(number))
     eventually(lambda: len(tap.acknowledged) == BEFORE, "all is well before the fault")
     memory = gateway.memory_kib()
+    broken_at = time.monotonic()
     breaks()
     try:
         for number in range(BEFORE, TOTAL):
@@ -63,10 +68,11 @@ def outlives(
         pings, settled = tap.pings, len(tap.acknowledged)
         assert BEFORE <= settled <= BEFORE + room
         eventually(lambda: tap.pings >= pings + 2, "the connection is kept alive meanwhile")
+        time.sleep(max(0, broken_at + seconds - time.monotonic()))
         assert len(tap.acknowledged) == settled
         # Mosquitto 2.0.11 now and then sends several times what the client said that it takes; our memory is our bound.
         assert WINDOW <= len(tap.conversations[-1].waiting) <= DURING
-        assert gateway.memory_kib() < memory + MEMORY_KIB
+        assert gateway.memory_kib(peak=True) < memory + MEMORY_KIB
     finally:
         mends()
     eventually(lambda: len(tap.acknowledged) == TOTAL, "everything is acknowledged", seconds=30)
@@ -77,10 +83,9 @@ def outlives(
 
 
 @contextmanager
-def waiting_gateway(tap: Tap, url: str, log: Path) -> Iterator[GatewayProcess]:
-    with gateway_process(
-        log, database_url=url, broker_url=tap.url(), receive_window=WINDOW, keepalive_seconds=KEEPALIVE_SECONDS
-    ) as it:
+def waiting_gateway(tap: Tap, url: str, log: Path, **settings: str) -> Iterator[GatewayProcess]:
+    own = {"receive_window": WINDOW, "keepalive_seconds": KEEPALIVE_SECONDS}
+    with gateway_process(log, database_url=url, broker_url=tap.url(), **own, **settings) as it:
         yield it
 
 
@@ -106,18 +111,21 @@ def cluster() -> Iterator[postgres.Cluster]:
         yield it
 
 
-def test_postgresql_goes_down_and_comes_back(
-    broker: Broker, tap: Tap, cluster: postgres.Cluster, tmp_path: Path
+@pytest.mark.parametrize("mode, receiver", [("fast", "native"), ("immediate", "paho")])
+def test_postgresql_goes_down_for_a_minute_and_comes_back(
+    mode: str, receiver: str, broker: Broker, tap: Tap, cluster: postgres.Cluster, tmp_path: Path
 ) -> None:
+    """`fast` lets clients go, `immediate` is a crash, from which the server recovers when it starts."""
     url = prepared(f"{cluster.url}/postgres")
-    with waiting_gateway(tap, url, tmp_path / "log") as gateway, Peer(broker, REFERENCE) as thing:
+    with waiting_gateway(tap, url, tmp_path / "log", receiver=receiver) as gateway, Peer(broker, REFERENCE) as thing:
         outlives(
             gateway,
             tap,
             thing,
-            breaks=lambda: cluster.stop("fast"),
+            breaks=lambda: cluster.stop(mode),
             mends=cluster.start,
             database=lambda: Database(url),
+            seconds=60,
         )
 
 
@@ -167,7 +175,7 @@ def small_disk() -> Iterator[SmallDisk]:
     mounted = shutil.which("mount") and subprocess.run(command, check=False, capture_output=True).returncode == 0
     try:
         if not mounted:
-            pytest.skip("this user cannot mount a small disk; run the tests as root")
+            missing("a small disk to fill", "Run the tests as root, who may mount one.")
         yield SmallDisk(folder)
     finally:
         if mounted:
@@ -223,10 +231,14 @@ def test_a_read_only_file_is_said_in_one_sentence_and_loses_nothing(
         Peer(broker, REFERENCE) as thing,
     ):
         gateway.start(command=True)
-        eventually(lambda: tap.listening, "the session stands")
+        eventually(lambda: "the gateway listens" in gateway.said(), "it is up")
+        thing.publish(TOPIC, sample(0))
+        eventually(lambda: len(tap.acknowledged) == 1, "all is well before the fault")
+        # Killed in the middle of a write it would leave a file that has to be mended, which a read-only one cannot be.
+        time.sleep(QUIET_SECONDS)
         gateway.kill()
         small_disk.remount("ro")
-        for number in range(BEFORE):
+        for number in range(1, BEFORE):
             thing.post(TOPIC, sample(number))
         eventually(lambda: thing.flushed(BEFORE), "the broker took everything")
 
@@ -234,7 +246,7 @@ def test_a_read_only_file_is_said_in_one_sentence_and_loses_nothing(
         eventually(lambda: gateway.said().count(WAITS) >= 2, "it tries again and again")
         assert "readonly" in gateway.said()
         assert "Traceback" not in gateway.said()
-        assert tap.acknowledged == []
+        assert len(tap.acknowledged) == 1
 
         gateway.kill()
         small_disk.remount("rw")

@@ -6,15 +6,13 @@ import pytest
 
 from storage.database import Database
 from tests.brokers import Broker, Peer, eventually
-from tests.faults.conftest import TOPIC, assert_exactly, count, ids, sample
+from tests.faults.conftest import TOPIC, assert_exactly, count, ids, receivers, sample
 from tests.faults.gateway_process import POINTS, Fault, gateway_process
 from tests.faults.tap import Tap
 from tests.ingest.conftest import REFERENCE
 
 TOTAL = 300
 KILLED = -9
-receivers = pytest.mark.parametrize("receiver", ["native", "paho"])
-"""Both clients: what lies between the commit and the acknowledgement is theirs."""
 
 
 @pytest.mark.parametrize("point", POINTS)

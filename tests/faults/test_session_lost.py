@@ -14,7 +14,7 @@ from storage import gaps
 from storage.database import Database
 from storage.tables import ReceptionGap
 from tests.brokers import Broker, Peer, eventually
-from tests.faults.conftest import TOPIC, ids, sample
+from tests.faults.conftest import TOPIC, ids, receivers, sample
 from tests.faults.gateway_process import Fault, gateway_process
 from tests.faults.tap import Tap
 from tests.ingest.conftest import REFERENCE
@@ -40,13 +40,21 @@ def recorded(database: Database) -> list[ReceptionGap]:
         return [each.gap for each in gaps.listed(session)]
 
 
+@receivers
 def test_forgotten_packet_ids_are_not_acknowledged_and_the_gap_is_recorded(
-    broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    receiver: str,
+    broker: Broker,
+    tap: Tap,
+    database: Database,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    settings = {"database_url": database_url, "broker_url": tap.url(), "receiver": receiver}
     other = sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)
     with (
         contextlib.closing(other),
-        gateway_process(tmp_path / "log", database_url=database_url, broker_url=tap.url()) as gateway,
+        gateway_process(tmp_path / "log", **settings) as gateway,
     ):
         gateway.start(Fault(busy_timeout_ms=50))
         eventually(lambda: tap.listening, "the session stands")

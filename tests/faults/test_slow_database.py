@@ -6,7 +6,7 @@ import pytest
 
 from storage.database import Database
 from tests.brokers import Broker, Peer, eventually
-from tests.faults.conftest import TOPIC, assert_exactly, sample
+from tests.faults.conftest import TOPIC, assert_exactly, receivers, sample
 from tests.faults.gateway_process import Fault, gateway_process
 from tests.faults.tap import Tap
 from tests.ingest.conftest import REFERENCE
@@ -20,14 +20,14 @@ def database_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
+@receivers
 def test_a_transaction_longer_than_the_keepalive_does_not_end_the_connection(
-    broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path
+    receiver: str, broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     delivered: list[bytes] = []
+    settings = {"database_url": database_url, "broker_url": tap.url(), "receiver": receiver}
     with (
-        gateway_process(
-            tmp_path / "log", database_url=database_url, broker_url=tap.url(), keepalive_seconds=1, batch_max=50
-        ) as gateway,
+        gateway_process(tmp_path / "log", **settings, keepalive_seconds=1, batch_max=50) as gateway,
         Peer(broker, REFERENCE) as thing,
     ):
         gateway.start(Fault(transaction_seconds=2.5))  # the broker gives up after 1.5

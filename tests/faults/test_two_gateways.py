@@ -4,7 +4,7 @@ from pathlib import Path
 
 from storage.database import Database
 from tests.brokers import Broker, Peer, eventually
-from tests.faults.conftest import TOPIC, assert_exactly, count, sample
+from tests.faults.conftest import TOPIC, assert_exactly, count, receivers, sample
 from tests.faults.gateway_process import gateway_process
 from tests.faults.tap import Tap
 from tests.ingest.conftest import REFERENCE
@@ -12,10 +12,11 @@ from tests.ingest.conftest import REFERENCE
 TOTAL = 400
 
 
+@receivers
 def test_two_gateways_with_one_client_id_lose_and_double_nothing(
-    broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path
+    receiver: str, broker: Broker, tap: Tap, database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    settings = {"database_url": database_url, "broker_url": tap.url(), "receive_window": 20}
+    settings = {"database_url": database_url, "broker_url": tap.url(), "receive_window": 20, "receiver": receiver}
     with (
         gateway_process(tmp_path / "one", **settings) as one,
         gateway_process(tmp_path / "two", **settings) as two,

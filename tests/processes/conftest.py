@@ -112,11 +112,18 @@ def running(arguments: Sequence[str], env: dict[str, str], folder: Path) -> Iter
 
 def answer(arguments: Sequence[str], env: dict[str, str], folder: Path, *, status: int = 0) -> Any:
     """What `metergate ARGUMENTS --json` prints."""
-    ran = subprocess.run(
-        metergate(*arguments, "--json"), cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
+    return json.loads(ran([*arguments, "--json"], env, folder, status=status).stdout)
+
+
+def ran(
+    arguments: Sequence[str], env: dict[str, str], folder: Path, *, status: int = 0
+) -> "subprocess.CompletedProcess[str]":
+    """`metergate ARGUMENTS`, which ends with that status."""
+    process = subprocess.run(
+        metergate(*arguments), cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
     )
-    assert ran.returncode == status, ran.stdout + ran.stderr
-    return json.loads(ran.stdout)
+    assert process.returncode == status, process.stdout + process.stderr
+    return process
 
 
 def publish(broker: Broker, first: int, count: int) -> None:

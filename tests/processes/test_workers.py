@@ -5,13 +5,14 @@ import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from storage import members, usage
+from storage import figures, members, usage
 from storage.database import Database
 from storage.tables import IngestMember
 from tests.brokers import Broker, eventually
-from tests.processes.conftest import PATIENCE_SECONDS, answer, environment, publish, running, stored, stored_ids
+from tests.processes.conftest import PATIENCE_SECONDS, answer, environment, publish, ran, running, stored, stored_ids
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
 
@@ -54,6 +55,34 @@ def test_workers_share_the_messages_and_one_that_is_killed_comes_back(
     assert all(row["messages"] > 0 for row in rows.values())
 
 
+def test_a_worker_whose_database_hangs_stops_within_the_limit_and_what_it_held_comes_again(
+    broker: Broker, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    env = environment(broker, database_url, stop_seconds="2")
+    with running(["--workers", "1"], env, tmp_path) as gateway:
+        eventually(lambda: at_work(database), "it is at work", seconds=PATIENCE_SECONDS)
+        publish(broker, 0, 1)
+        eventually(lambda: stored(database) == 1, "all is well", seconds=PATIENCE_SECONDS)
+        (worker,) = at_work(database).values()
+        with psycopg.connect(database_url) as connection:
+            mine = "datname = current_database() AND pid <> pg_backend_pid()"
+            rows = connection.execute(f"SELECT pid FROM pg_stat_activity WHERE {mine}".encode())
+            backends = [row[0] for row in rows]
+        for backend in backends:
+            os.kill(backend, signal.SIGSTOP)
+        try:
+            publish(broker, 1, 1)
+            assert gateway.stop() == 1
+            assert gateway.said("[ingest-1] metergate: not done within 2 s"), gateway.lines
+            assert not Path(f"/proc/{worker}").exists()
+        finally:
+            for backend in backends:
+                os.kill(backend, signal.SIGCONT)
+    with running(["--workers", "1"], env, tmp_path):
+        eventually(lambda: stored(database) == 2, "it comes again", seconds=PATIENCE_SECONDS)
+    assert stored_ids(database) == {0, 1}
+
+
 @on_sqlite
 def test_workers_end_with_a_supervisor_that_is_killed(
     broker: Broker, database: Database, database_url: str, tmp_path: Path
@@ -64,11 +93,11 @@ def test_workers_end_with_a_supervisor_that_is_killed(
         eventually(lambda: not at_work(database), "the orphan has stopped", seconds=PATIENCE_SECONDS)
 
 
-@on_sqlite
+@pytest.mark.parametrize("database_kind, receiver", [("sqlite", "native"), ("postgresql", "paho")])
 def test_what_a_dead_member_would_get_waits_is_reported_and_is_drained(
-    broker: Broker, database: Database, database_url: str, tmp_path: Path
+    broker: Broker, database: Database, database_url: str, receiver: str, tmp_path: Path
 ) -> None:
-    env = environment(broker, database_url)
+    env = environment(broker, database_url, receiver=receiver)
     with running(["--role", "ingest", "--member", "2"], env, tmp_path) as second:
         second.wait_for("listens under")
         second.stop(signal.SIGKILL)
@@ -80,6 +109,11 @@ def test_what_a_dead_member_would_get_waits_is_reported_and_is_drained(
         report = {row["check"]: row for row in answer(["doctor"], env, tmp_path, status=1)}
         assert report["ingest member metergate-ingest-1"]["state"] == "ok"
         assert "dead since" in report["ingest member metergate-ingest-2"]["detail"]
+        with database.snapshot() as session:
+            told = figures.read(session, datetime.now(tz=UTC))
+        assert told.dead == {("metergate-ingest-1",): False, ("metergate-ingest-2",): True}
+        refused = ran(["sessions", "drain", "metergate-ingest-1"], env, tmp_path, status=1)
+        assert refused.stderr == "metergate: metergate-ingest-1 is at work; stop it first\n"
         drained = answer(["sessions", "drain", "metergate-ingest-2", "--quiet-seconds", "1"], env, tmp_path)
         assert drained == {"client_id": "metergate-ingest-2", "stored": 100}
         publish(broker, 200, 100)
