@@ -15,17 +15,19 @@ MEGABYTES = 2**20 / 10**6
 
 
 def run(*, scale: str, rounds: int) -> Iterator[Figure]:
-    """The peak of each round, on SQLite."""
+    """The peak of each round, on both databases."""
     count = 1_000_000 if scale == "full" else 10_000
-    yield measure(
-        CASE, f"peak memory of the gateway, {count:,} messages waiting in the broker",
-        [peak(count) * MEGABYTES for _ in range(rounds if scale == "full" else 1)], unit="MB", must=120, reach=80,
-    )  # fmt: skip
+    for kind in ("sqlite", "postgresql") if scale == "full" else ("sqlite",):
+        yield measure(
+            CASE, f"peak memory of the gateway, {count:,} messages waiting in the broker, {kind}",
+            [peak(kind, count) * MEGABYTES for _ in range(rounds if scale == "full" else 1)],
+            unit="MB", must=120, reach=80,
+        )  # fmt: skip
 
 
-def peak(count: int) -> float:
+def peak(kind: str, count: int) -> float:
     """Mebibytes at the most, of the process that finds so many messages in its session and stores them."""
-    with stage.store("sqlite") as store, broker() as running:
+    with stage.store(kind) as store, broker() as running:
         stage.make_fleet(store.create("empty"), ingest.OBJECTS)
         url = ingest.fresh(store, "round")
         with gateway(url, running) as process:

@@ -25,6 +25,7 @@ OBJECTS = 1000
 SPACING = timedelta(milliseconds=7)
 BATCH = 4000
 PRESENT = (1_000_000, 10_000_000)
+WORKERS = {"one process": 1, "two processes": 2}
 PAHO = {"paho, MQTT 3.1.1": "3.1.1", "paho, MQTT 5": "5"}
 """paho reads the properties of MQTT 5 slowly; `mosquitto_sub` speaks 3.1.1."""
 ALONE = ("native, MQTT 5", *PAHO)
@@ -56,6 +57,8 @@ def drain_gateway(url: str, count: int, *, workers: int = 0, **settings: str) ->
                 before = watch.since(first)
                 assert before < count, "the first batch that was seen was the last: publish more"
                 ended = wait(lambda: watch.committed(last), "the last message is committed")
+                if workers:  # of several members the last message's own need not be the last to commit
+                    ended = wait(lambda: watch.since(first) == count, "every message is committed")
         return (count - before) / (ended - began)
     finally:
         watch.close()
@@ -186,7 +189,7 @@ def run(*, scale: str, rounds: int, present: Sequence[int] = PRESENT) -> Iterato
 def _of_database(
     store: Store, kind: str, filled: dict[int, str], *, count: int, rounds: int, scale: str
 ) -> Iterator[Figure]:
-    names = ("yardstick", "empty", "bare", *PAHO, "live", "live sub", *(f"live {name}" for name in PAHO))
+    names = ("yardstick", "empty", "bare", *PAHO, *WORKERS, "live", "live sub", *(f"live {name}" for name in PAHO))
     drained: dict[str, list[float]] = {name: [] for name in names}
     alone: dict[str, list[float]] = {name: [] for name in ALONE}
     for present in filled:
@@ -200,6 +203,8 @@ def _of_database(
         for name, version in PAHO.items():
             url = fresh(store, "round")
             drained[name].append(drain_gateway(url, count // 2, receiver="paho", mqtt_version=version))
+        for name, workers in WORKERS.items():
+            drained[name].append(drain_gateway(fresh(store, "round"), count, workers=workers))
         for name in ALONE:
             alone[name].append(drain_alone(count // 2, name))
         drained["live sub"].append(live_yardstick(count))
@@ -228,10 +233,10 @@ def _of_database(
             against="draining into an empty table", must=0.7 if scale == "full" else None,
             reach=0.9 if scale == "full" else None, unit=unit,
         )  # fmt: skip
-    if kind == "postgresql" and scale == "full":
-        two = [drain_gateway(fresh(store, "round"), count, workers=2) for _ in range(3)]
-        one = [drain_gateway(fresh(store, "round"), count, workers=1) for _ in range(3)]
-        yield ratio(CASE, "two ingest processes, postgresql", two, one, against="one ingest process", unit=unit)
+    yield ratio(
+        CASE, f"two ingest processes, {kind}", drained["two processes"], drained["one process"],
+        against="one ingest process", unit=unit,
+    )  # fmt: skip
 
 
 def _of_clients(kind: str, drained: dict[str, list[float]], alone: dict[str, list[float]]) -> Iterator[Figure]:

@@ -2,9 +2,9 @@
 
 A publisher at the whole fleet's rate, Mosquitto with the shipped configuration, `metergate run --workers 2`, PostgreSQL
 that syncs to the disk, then a close. What is counted is processor time of each part, bytes and rows, which hold on a
-noisy machine and at another size; two sizes of fleet are run to see that they do. From the repository:
+noisy machine and at another size; several sizes of fleet are run to see that they do. From the repository:
 
-    .venv/bin/python -m benchmarks.scale --objects 1000 5000 --messages 60000 --write docs/scale.md
+    .venv/bin/python -m benchmarks.scale --write docs/scale.md
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,7 @@ import psycopg
 from benchmarks.stage import BRIDGE, Publisher, packet
 from billing import catalogue
 from billing.registry import NewObject, create_objects
+from gateway.links import packets
 from gateway.supervisor import metergate
 from storage import members, partitions
 from storage.database import Database
@@ -42,6 +44,8 @@ START_MILLIS = 1_649_030_400_000
 MINUTE_MILLIS = 60_000
 OBJECTS_A_CONTRACT = 500
 PATIENCE_SECONDS = 120.0
+CONNECTED = 5_000
+"""Objects that are connected at once, to see what one takes of the broker's memory."""
 STARTS = 5
 """Starts of the command, whose median is taken off a close."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -64,10 +68,12 @@ contracts:
 class Costs:
     """What one run measured; microseconds are processor time."""
 
-    objects: int
-    messages: int
-    wall_messages_a_second: int
+    objects: float
+    messages: float
+    wall_messages_a_second: float
     broker_us_a_message: float
+    broker_kibibytes_a_session: float
+    """Of an object that is connected, with a session that is kept and one subscription; without TLS."""
     ingest_us_a_message: float
     database_us_a_message: float
     record_bytes: float
@@ -76,7 +82,30 @@ class Costs:
     worker_mebibytes: float
     close_us_a_schedule: float
     close_database_us_a_schedule: float
-    close_schedules_a_second: int
+    close_schedules_a_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """The median of a cost over the rounds, the lowest and the highest."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:,g} ({self.low:,g} to {self.high:,g})"
+
+
+def spreads(rounds: list[Costs]) -> dict[str, Spread]:
+    """Of each cost."""
+    columns = {name: [asdict(each)[name] for each in rounds] for name in asdict(rounds[0])}
+    return {name: Spread(median=statistics.median(it), low=min(it), high=max(it)) for name, it in columns.items()}
+
+
+def typical(rounds: list[Costs]) -> Costs:
+    """The medians."""
+    return Costs(**{name: it.median for name, it in spreads(rounds).items()})
 
 
 def cpu_seconds(pid: int, *, with_children: bool = False) -> float:
@@ -155,6 +184,34 @@ def publish(broker: Broker, pieces: list[bytes], rate: float) -> None:
     publisher.close()
 
 
+def session_kibibytes(broker: Broker, count: int) -> float:
+    """What a connected object takes of the broker's memory."""
+    assert broker.process is not None
+    before = _resident(broker.process.pid)
+    sockets = []
+    for number in range(count):
+        one = socket.create_connection(("127.0.0.1", broker.port))
+        sockets.append(one)
+        one.sendall(
+            packets.connect(
+                five=False,
+                client_id=f"object-{number:07d}",
+                user=BRIDGE,
+                password=BRIDGE,
+                keepalive_seconds=0,
+                receive_window=100,
+                maximum_packet_bytes=2**20,
+            )
+        )
+        assert one.recv(4)[3:] == b"\x00", "the broker takes the connection"
+        one.sendall(packets.subscribe(1, [f"devices/OBJECT_{number:07d}/state"], five=False))
+        assert one.recv(5)[:1] == b"\x90", "and the subscription"
+    taken = _resident(broker.process.pid) - before
+    for one in sockets:
+        one.close()
+    return 1024 * taken / count
+
+
 @contextmanager
 def gateway(env: dict[str, str], folder: Path, workers: int) -> Iterator[None]:
     """`metergate run --workers`, with what it says in a file."""
@@ -214,6 +271,7 @@ def measure(folder: Path, *, objects: int, messages: int, rate: float, workers: 
         ).fetchone()
         assert sizes is not None
         closing = _close(env, folder, postmaster)
+        session = session_kibibytes(broker, CONNECTED)
         database.dispose()
     per_message = [1e6 * (late - early) / messages for early, late in zip(before, after, strict=True)]
     return Costs(
@@ -222,6 +280,7 @@ def measure(folder: Path, *, objects: int, messages: int, rate: float, workers: 
         wall_messages_a_second=round(messages / wall),
         database_us_a_message=round(per_message[0], 1),
         broker_us_a_message=round(per_message[1], 1),
+        broker_kibibytes_a_session=round(session, 1),
         ingest_us_a_message=round(per_message[2], 1),
         record_bytes=round(sizes[0] / messages, 1),
         rollup_row_bytes=round(sizes[1] / sizes[2], 1),
@@ -265,6 +324,7 @@ def plan(costs: Costs, *, objects: int, half: float = 0.5) -> dict[str, float]:
         "messages a second": round(rate),
         "usage records a day, millions": round(day / 1e6),
         "broker cores": round(rate * costs.broker_us_a_message / 1e6 / half, 1),
+        "broker memory for connections, GB": round(objects * costs.broker_kibibytes_a_session * 1024 / 1e9, 1),
         "ingest processes": -(-rate * costs.ingest_us_a_message // (1e6 * half)),
         "database cores for ingest": round(rate * costs.database_us_a_message / 1e6 / half, 1),
         "databases, each committing batch after batch": -(-rate * costs.database_us_a_message // (1e6 * half)),
@@ -278,20 +338,21 @@ def plan(costs: Costs, *, objects: int, half: float = 0.5) -> dict[str, float]:
     }
 
 
-def table(runs: list[Costs], *, objects: int, command: str) -> str:
-    """The measured part of the page, in Markdown."""
-    machine = f"2 cores, 24 GiB, shared; Python {platform.python_version()}, one run of each size"
+def table(sizes: list[list[Costs]], *, objects: int, command: str) -> str:
+    """The measured part of the page, in Markdown; `sizes` has the rounds of each size, the last is reckoned from."""
+    machine = f"{os.cpu_count()} cores, shared; Python {platform.python_version()}; median of {len(sizes[0])} rounds"
+    runs = [typical(rounds) for rounds in sizes]
     lines = [
-        f"Measured on {datetime.now(tz=UTC):%Y-%m-%d} with `{command}`: {machine}.",
+        f"Measured on {datetime.now(tz=UTC):%Y-%m-%d} with `{command}`: {machine} (lowest to highest).",
         "",
-        "| Unit cost | " + " | ".join(f"{run.objects} objects" for run in runs) + " |",
+        "| Unit cost | " + " | ".join(f"{run.objects:,g} objects" for run in runs) + " |",
         "|---|" + "---|" * len(runs),
     ]
-    names = [name for name in asdict(runs[0]) if name not in {"objects", "messages"}]
-    for name in names:
-        cells = " | ".join(f"{getattr(run, name):,}" for run in runs)
+    found = [spreads(rounds) for rounds in sizes]
+    for name in [name for name in found[0] if name not in {"objects", "messages"}]:
+        cells = " | ".join(str(spread[name]) for spread in found)
         lines.append(f"| {name.replace('_us_', ' microseconds ').replace('_', ' ')} | {cells} |")
-    head = f"| A fleet of {objects:,} objects, a message a minute | from {runs[-1].objects} objects |"
+    head = f"| A fleet of {objects:,} objects, a message a minute | from {runs[-1].objects:,g} objects |"
     lines += ["", head, "|---|---|"]
     lines += [f"| {name} | {value:,} |" for name, value in plan(runs[-1], objects=objects).items()]
     return "\n".join(lines)
@@ -299,31 +360,36 @@ def table(runs: list[Costs], *, objects: int, command: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objects", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--objects", type=int, nargs="+", default=[1000, 5000, 20000])
     parser.add_argument("--messages", type=int, default=60_000)
+    parser.add_argument("--rounds", type=int, default=5, help="of each size, in turn")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--fleet", type=int, default=1_000_000, help="the fleet to reckon for")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--write", type=Path, help="replace the measured part of this page")
     options = parser.parse_args()
-    runs = []
-    for objects in options.objects:
-        with tempfile.TemporaryDirectory(prefix="metergate-scale-") as folder:
-            runs.append(
-                measure(
-                    Path(folder),
-                    objects=objects,
-                    messages=options.messages,
-                    rate=options.fleet / 60,
-                    workers=options.workers,
+    sizes: dict[int, list[Costs]] = {objects: [] for objects in options.objects}
+    for _ in range(options.rounds):
+        for objects, rounds in sizes.items():
+            with tempfile.TemporaryDirectory(prefix="metergate-scale-") as folder:
+                rounds.append(
+                    measure(
+                        Path(folder),
+                        objects=objects,
+                        messages=options.messages,
+                        rate=options.fleet / 60,
+                        workers=options.workers,
+                    )
                 )
-            )
-    sizes = " ".join(str(objects) for objects in options.objects)
-    command = f"python -m benchmarks.scale --objects {sizes} --messages {options.messages}"
-    text = table(runs, objects=options.fleet, command=command)
+    words = " ".join(str(objects) for objects in sizes)
+    command = f"python -m benchmarks.scale --objects {words} --messages {options.messages} --rounds {options.rounds}"
+    text = table(list(sizes.values()), objects=options.fleet, command=command)
     sys.stdout.write(f"{text}\n")
     if options.json:
-        whole = {"runs": [asdict(run) for run in runs], "plan": plan(runs[-1], objects=options.fleet)}
+        whole = {
+            "runs": [asdict(each) for rounds in sizes.values() for each in rounds],
+            "plan": plan(typical(list(sizes.values())[-1]), objects=options.fleet),
+        }
         options.json.write_text(json.dumps(whole, indent=2))
     if options.write:
         page = options.write.read_text()

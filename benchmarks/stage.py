@@ -30,6 +30,7 @@ from tests import brokers, postgres
 from tests.brokers import ROOT, Broker
 
 BRIDGE = "bridge"
+ANY_PORT = "127.0.0.1:0"
 START = datetime(2026, 6, 1, tzinfo=UTC)
 BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_SECONDS = 300.0
@@ -237,12 +238,12 @@ def gateway(
     function: str = "main",
     **settings: str,
 ) -> Iterator["subprocess.Popen[str]"]:
-    """`metergate run` as a process of its own, from before it listens until it is stopped."""
+    """`metergate run` as a process of its own, with all that it does, from before it listens until it is stopped."""
     environment = {
         **as_installed(),
         "METERGATE_DATABASE_URL": url,
         "METERGATE_BROKER_URL": running.url(),
-        "METERGATE_HTTP_LISTEN": "",
+        "METERGATE_HTTP_LISTEN": ANY_PORT,
         **{f"METERGATE_{key.upper()}": value for key, value in settings.items()},
     }
     code = f"from {module} import {function}; {function}()"
