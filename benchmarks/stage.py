@@ -268,11 +268,15 @@ def gateway(
         process.stdout.close()
 
 
-def listening(process: "subprocess.Popen[str]", url: str = "", workers: int = 0) -> None:
-    """Wait until a gateway says that it listens, and until as many ingest members as it supervises are at work."""
+def listening(process: "subprocess.Popen[str]", url: str = "", workers: int = 0) -> str:
+    """Wait until a gateway says that it listens, and until as many ingest members as it supervises are at work.
+
+    Returns the address of its console.
+    """
     assert process.stdout is not None
     said = "supervises" if workers else "listens"
-    if not any(said in line for line in process.stdout):
+    line = next((line for line in process.stdout if said in line), None)
+    if line is None:
         raise RuntimeError("the gateway ended before it listened")
     if workers:
         database = Database(url)
@@ -284,6 +288,7 @@ def listening(process: "subprocess.Popen[str]", url: str = "", workers: int = 0)
 
         wait(at_work, f"{workers} ingest members are at work")
         database.dispose()
+    return line.rpartition("it serves ")[2].strip()
 
 
 # --- publishing -------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-import xlsxwriter
 from sqlmodel import Session
 
 from billing.archiving import require_records
@@ -235,6 +234,8 @@ def _write_csv(target: Path, columns: Sequence[str], texts: Iterator[tuple[int, 
 def _write_workbook(
     target: Path, session: Session, invoice: Invoice, columns: Sequence[str], rows: Iterator[list[Cell]]
 ) -> int:
+    import xlsxwriter  # noqa: PLC0415 - a gateway that writes no workbook has no need of it
+
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(str(target), options) as workbook:
         bold = workbook.add_format({"bold": True})

@@ -15,6 +15,8 @@ from gateway.cli.output import show_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.types import ASGIApp
+
     from config.settings import Settings
     from gateway.cli.context import House
     from gateway.roles import Parts
@@ -112,11 +114,15 @@ def _served(stack: ExitStack, parts: "House", wake: "Callable[[], None]", does: 
         raise ValueError("the role web has nothing to serve: METERGATE_HTTP_LISTEN is empty; set it to host:port")
     if not does.web or not address:
         return None
-    from gateway.web.application import application
+    from gateway.web.later import Later
     from gateway.web.serving import WebServer
 
-    app = application(parts.database, parts.clock, parts.settings, wake)
-    return stack.enter_context(WebServer(app, address))
+    def made() -> "ASGIApp":
+        from gateway.web.application import application
+
+        return application(parts.database, parts.clock, parts.settings, wake)
+
+    return stack.enter_context(WebServer(Later(made), address))
 
 
 def _give_up(seconds: int) -> None:

@@ -8,9 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-import segno
-import typst
-
 from billing.core.money import format_minor
 from gateway.documents.facts import EInvoice, Party
 from gateway.documents.language import Speech
@@ -35,6 +32,8 @@ def pdf(invoice: EInvoice, speech: Speech, minor_digits: int, annex: Shares | No
         (folder / "code.svg").write_text(code, encoding="utf-8")
         page = folder / "invoice.typ"
         page.write_bytes(resources.files("gateway.documents").joinpath("invoice.typ").read_bytes())
+        import typst  # noqa: PLC0415 - a gateway that sets no page has no need of it
+
         made: bytes = typst.compile(page, root=folder, format="pdf", pdf_standards=STANDARD, ignore_system_fonts=True)
     return made
 
@@ -47,6 +46,8 @@ def payment_code(invoice: EInvoice) -> str:
         return ""
     name, amount = invoice.seller.name[:NAME_OF_PAYEE], f"{EPC_CURRENCY}{invoice.payable}"
     lines = ("BCD", "002", "1", "SCT", "", name, iban, amount, "", "", invoice.number)
+    import segno  # noqa: PLC0415 - as above
+
     svg: str = segno.make("\n".join(lines), error="m", encoding="utf-8", micro=False).svg_inline(border=0)
     return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 

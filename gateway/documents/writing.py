@@ -10,7 +10,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
-from facturx import generate_from_binary
 from sqlmodel import Session
 
 from gateway.documents.cii import cii
@@ -67,6 +66,8 @@ def object_totals(session: Session, number: str) -> list[tuple[str, int]]:
 
 
 def _factur_x(invoice: EInvoice, speech: Speech, minor_digits: int, annex: Shares | None) -> bytes:
+    from facturx import generate_from_binary  # noqa: PLC0415 - 25 MiB with all that it brings, for one form of document
+
     made: bytes = generate_from_binary(
         pdf(invoice, speech, minor_digits, annex),
         cii(invoice),

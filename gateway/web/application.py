@@ -4,11 +4,9 @@ The law: no rule lives here; nothing is open but health; a request is one transa
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 
-import anyio.to_thread
 from fastapi import Depends, FastAPI, Response
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
@@ -39,8 +37,6 @@ from storage.database import Database
 
 PATH_LIMIT = 1000
 """Characters of an address: the longest names, twice."""
-THREADS = 10
-"""Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
 ROUTERS = (
     *(
         health.router,
@@ -71,7 +67,7 @@ def application(
     routes: list[BaseRoute] = [mounted, Route("/metrics", _Metrics(served))]
     house = console.House(database=database, clock=clock, settings=settings, services=services(service), wake=wake)
     routes.append(Mount("/", app=console.application(house)))
-    return Guarded(Door(Starlette(routes=routes, lifespan=_threads)))
+    return Guarded(Door(Starlette(routes=routes)))
 
 
 class Door:
@@ -122,9 +118,3 @@ class _Metrics:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._served(scope, receive, send)
-
-
-@asynccontextmanager
-async def _threads(_app: Starlette) -> AsyncIterator[None]:
-    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    yield

@@ -3,6 +3,7 @@
 TLS is a reverse proxy's: by default only this machine is listened to.
 """
 
+import asyncio
 import errno
 import logging
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from typing import Self
 
+import anyio.to_thread
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -18,6 +20,8 @@ START_SECONDS = 10.0
 STOP_SECONDS = 5
 """How long requests that are worked on may take when the process stops; then their connections are cut."""
 KEEP_ALIVE_SECONDS = 15
+THREADS = 10
+"""Requests that are worked on at once: fewer than the connections that the database's pool hands out (15)."""
 BACKLOG = 128
 """Connections that may wait to be accepted."""
 CONCURRENCY = 200
@@ -40,7 +44,7 @@ class WebServer:
                 app,
                 http="h11",
                 ws="none",
-                lifespan="on",
+                lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -84,7 +88,11 @@ class WebServer:
             self._socket.close()
 
     def _serve(self) -> None:
-        self._server.run(sockets=None if self._socket is None else [self._socket])
+        asyncio.run(self._served())
+
+    async def _served(self) -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        await self._server.serve(sockets=None if self._socket is None else [self._socket])
 
 
 def parsed(address: str) -> tuple[str, int]:
