@@ -102,9 +102,8 @@ def _statement(names: Sequence[str], facts: str, days: str, intake: str) -> str:
         f"WITH numbered AS ({NUMBERED} RETURNING last_batch AS number, {intake} AS intake), "
         "batch AS (SELECT number, coalesce(intake = %s, true) AS stands FROM numbered), "
         f"fact AS (SELECT f.*, number FROM ({facts}) AS f, batch WHERE stands), {days}"
+        f"written AS (INSERT INTO usage_record ({columns}, batch) SELECT {columns}, number FROM fact), "
         f"touched AS (INSERT INTO usage_day (day, batch) SELECT DISTINCT day, number FROM {source} {TOUCH}), "
-        f"added AS ({ROLLUP_INTO} SELECT number, {said} FROM {source} {add('greatest', 'least')}), "
-        # The server begins with the last: a key that is taken fails before the rest is written.
-        f"written AS (INSERT INTO usage_record ({columns}, batch) SELECT {columns}, number FROM fact) "
+        f"added AS ({ROLLUP_INTO} SELECT number, {said} FROM {source} {add('greatest', 'least')}) "
         "SELECT number, stands FROM batch"
     )
