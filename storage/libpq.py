@@ -46,9 +46,10 @@ def ask(connection: Connection, sql: str, values: Sequence[Value]) -> list[str]:
         try:
             try:
                 row = _ask(pgconn, prepared, sql, data, formats)
-            except psycopg.errors.InvalidSqlStatementName:
-                # After a ROLLBACK the driver forgets what is prepared on its connection, ours too.
-                prepared.clear()
+            except (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement):
+                # After a ROLLBACK the driver has the server forget what is prepared, ours too: of this statement the
+                # opposite of what is remembered is true. Others may have been prepared since then.
+                prepared ^= {sql}
                 row = _ask(pgconn, prepared, sql, data, formats)
         except BaseException:
             if pgconn.pipeline_status:  # the answer was not waited for: nobody else could make sense of it

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from storage import libpq
 from storage.database import Database
 from storage.libpq import ask
 
@@ -58,6 +59,14 @@ def test_of_what_fails_nothing_is_left_and_the_transaction_goes_on(server: Datab
             add(connection, 7)
         add(connection, 2)
     assert kept(server) == [*before, 2, 7]
+
+
+def test_a_statement_that_is_there_already_is_taken_as_it_is(server: Database) -> None:
+    with server.transaction() as session:
+        connection = session.connection()
+        assert ask(connection, "SELECT %s::text", ["a"]) == ["a"]
+        connection.info[libpq.PREPARED].clear()
+        assert ask(connection, "SELECT %s::text", ["b"]) == ["b"]
 
 
 def test_a_statement_that_fails_again_and_again_is_prepared_once(server: Database) -> None:
@@ -133,10 +142,11 @@ def test_what_was_prepared_and_is_forgotten_is_prepared_again(server: Database, 
         connection = session.connection()
         for number in before:
             connection.exec_driver_sql(f"INSERT INTO kept VALUES ({number})")
-        # A third one in between takes no name that is still in use.
-        assert ask(connection, "SELECT %s::text || 'c'", ["b"]) == ["bc"]
+        # What is prepared in between is not forgotten, and takes no name that is still in use.
+        for _ in range(2):
+            assert ask(connection, "SELECT %s::text || 'c'", ["b"]) == ["bc"]
+            assert ask(connection, other, ["d"]) == ["d"]
         add(connection, 2)
-        assert ask(connection, other, ["d"]) == ["d"]
     assert kept(server) == [1, 2, *before]
 
 
