@@ -59,7 +59,7 @@ INSERT INTO invoice_line (id, invoice_id, position, label, subscription_name, ch
 SCHEDULE = """
 INSERT INTO invoicing_schedule (id, contract_id, subscription_id, contract_item_id, object_id, charge_id, metric_id,
   starts_on, ends_on, nominal_starts_on, nominal_ends_on, start_at, end_at, due_on, status, revalue, quantity, amount)
-  SELECT ?, 1, 1, i.id, i.object_id, h.id, h.metric_id, ?, ?, ?, ?, 0, 1, ?, 'invoiced', 0, '0', '0'
+  SELECT ?, 1, 1, i.id, i.object_id, h.id, h.metric_id, ?, ?, ?, ?, ?, ?, ?, 'invoiced', 0, '0', '0'
   FROM contract_item i JOIN charge h ON h.id = ? WHERE i.id = ?
 """
 ITEM = """
@@ -99,7 +99,7 @@ def build(url: str, rows: int, *, ordered: bool) -> None:
                 line = number * 10 + charge
                 driver.execute(LINE, values | {"line": line, "position": charge, "name": name})
             objects, first = count // 2, schedule + 1
-            days = (start, end, start, end, end)
+            days = (start, end, start, end, number, number + 1, end)
             driver.executemany(SCHEDULE, ((first + n, *days, n % 2 + 1, n // 2 + 1) for n in range(2 * objects)))
             driver.executemany(SHARE, ((number * 10 + 1, first + 2 * n, "1", "10", 1000) for n in range(objects)))
             driver.executemany(SHARE, ((number * 10 + 2, first + 2 * n + 1, *_used(chance)) for n in range(objects)))
