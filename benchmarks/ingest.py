@@ -176,7 +176,7 @@ def prepared(store: Store, present: int, name: str) -> str:
 
 def run(*, scale: str, rounds: int, present: Sequence[int] = PRESENT) -> Iterator[Figure]:
     """Every figure of the case; `present` are the usage records that are there before, on the full scale."""
-    count = 100_000 if scale == "full" else 30_000
+    count = 100_000 if scale == "full" else 50_000
     presents = present if scale == "full" else (20_000,)
     kinds = ("sqlite", "postgresql") if scale == "full" else ("sqlite",)
     for kind in kinds:

@@ -187,7 +187,7 @@ def publish(broker: Broker, pieces: list[bytes], rate: float) -> None:
 def session_kibibytes(broker: Broker, count: int) -> float:
     """What a connected object takes of the broker's memory."""
     assert broker.process is not None
-    before = _resident(broker.process.pid)
+    before = _memory(broker.process.pid, "VmRSS")
     sockets = []
     for number in range(count):
         one = socket.create_connection(("127.0.0.1", broker.port))
@@ -206,7 +206,7 @@ def session_kibibytes(broker: Broker, count: int) -> float:
         assert one.recv(4)[3:] == b"\x00", "the broker takes the connection"
         one.sendall(packets.subscribe(1, [f"devices/OBJECT_{number:07d}/state"], five=False))
         assert one.recv(5)[:1] == b"\x90", "and the subscription"
-    taken = _resident(broker.process.pid) - before
+    taken = _memory(broker.process.pid, "VmRSS") - before
     for one in sockets:
         one.close()
     return 1024 * taken / count
@@ -251,6 +251,7 @@ def measure(folder: Path, *, objects: int, messages: int, rate: float, workers: 
         connection.execute("CHECKPOINT")
         env = os.environ | {"METERGATE_DATABASE_URL": url, "METERGATE_BROKER_URL": broker.url()}
         assert broker.process is not None
+        session = session_kibibytes(broker, CONNECTED)
         pieces = made(objects, messages)
         with gateway(env, folder, workers):
             eventually(lambda: len(at_work(database)) == workers, "the workers", seconds=PATIENCE_SECONDS)
@@ -263,7 +264,7 @@ def measure(folder: Path, *, objects: int, messages: int, rate: float, workers: 
             wall = time.monotonic() - began
             after = postmaster.seconds(), cpu_seconds(broker.process.pid), sum(cpu_seconds(pid) for pid in pids)
             wal = _wal(connection) - wal
-            memory = max(_resident(pid) for pid in pids)
+            memory = max(_memory(pid, "VmHWM") for pid in pids)
         connection.execute("VACUUM FULL usage_rollup")  # without the old versions of rows that are updated often
         # As autovacuum does within a minute: a plan without statistics reads the whole fleet for each contract.
         connection.execute("ANALYZE")
@@ -273,7 +274,6 @@ def measure(folder: Path, *, objects: int, messages: int, rate: float, workers: 
         ).fetchone()
         assert sizes is not None
         closing = _close(env, folder, postmaster)
-        session = session_kibibytes(broker, CONNECTED)
         database.dispose()
     per_message = [1e6 * (late - early) / messages for early, late in zip(before, after, strict=True)]
     return Costs(
@@ -313,8 +313,9 @@ def _wal(connection: "psycopg.Connection[tuple[Any, ...]]") -> int:
     return int(position)
 
 
-def _resident(pid: int) -> float:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+def _memory(pid: int, name: str) -> float:
+    """Mebibytes that a process has now (VmRSS), or had at the most (VmHWM)."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) / 1024 if found else 0.0
 
 
@@ -329,7 +330,7 @@ def plan(costs: Costs, *, objects: int, half: float = 0.5) -> dict[str, float]:
         "broker memory for connections, GB": round(objects * costs.broker_kibibytes_a_session * 1024 / 1e9, 1),
         "ingest processes": -(-rate * costs.ingest_us_a_message // (1e6 * half)),
         "database cores for ingest": round(rate * costs.database_us_a_message / 1e6 / half, 1),
-        "databases, each committing batch after batch": -(-rate * costs.database_us_a_message // (1e6 * half)),
+        "databases, each committing batch after batch": round(rate * costs.database_us_a_message / (1e6 * half), 2),
         "usage records, GB a day": round(day * costs.record_bytes / 1e9),
         "usage records, TB for 92 days": round(92 * day * costs.record_bytes / 1e12, 1),
         "rollup, GB a year": round(365 * objects * costs.rollup_row_bytes / 1e9),

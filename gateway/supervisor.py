@@ -39,6 +39,7 @@ class Workers:
         self._say = say
         self._backoff_seconds = backoff_seconds
         self._stop_seconds = stop_seconds
+        self._deadline = 0.0
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._running: dict[str, subprocess.Popen[str]] = {}
@@ -59,17 +60,19 @@ class Workers:
         return self
 
     def tell(self) -> None:
-        """Tell all to stop; none is started again."""
+        """Tell all to stop, once; none is started again."""
         with self._lock:
+            if self._stopping.is_set():
+                return  # a second signal would kill one that is just about to end well
+            self._deadline = time.monotonic() + self._stop_seconds
             self._stopping.set()
             for process in self._running.values():
                 process.terminate()
 
     def __exit__(self, *_exc: object) -> None:
         self.tell()
-        deadline = time.monotonic() + self._stop_seconds
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, self._deadline - time.monotonic()))
         with self._lock:
             for name, process in self._running.items():
                 log.error("%s did not stop within %g s and is killed", name, self._stop_seconds)

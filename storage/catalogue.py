@@ -147,11 +147,10 @@ def charges(session: Session, version_ids: Collection[int]) -> dict[int, list[Ch
 
 def metric_has_usage(session: Session, metric_id: int) -> bool:
     """Whether anything was ever measured with this metric; nothing more is until the transaction ends."""
-    connection = session.connection()
-    if not is_sqlite(connection):
-        # Whoever writes usage waits here, and only then sees by which metrics: see storage/intake.py.
-        connection.exec_driver_sql("LOCK TABLE ingest_counter IN SHARE MODE")
     query = select(UsageRollup.metric_id).where(UsageRollup.metric_id == metric_id).limit(1)
+    if session.exec(query).first() is None and not is_sqlite(connection := session.connection()):
+        # Whoever writes usage locks this table first, and sees only after that by which metrics.
+        connection.exec_driver_sql("LOCK TABLE ingest_counter IN SHARE MODE")
     return session.exec(query).first() is not None
 
 

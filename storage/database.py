@@ -41,8 +41,8 @@ class Database:
             if parsed.drivername in {"postgresql", "postgres"}:
                 parsed = parsed.set(drivername="postgresql+psycopg")
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
+            more = {} if self.is_sqlite else {"connect_args": {"client_encoding": "utf8"}}  # as storage/libpq.py sends
             # The one used last is used next: each connection in use is a server process with caches of its own.
-            more = {} if self.is_sqlite else {"connect_args": {"client_encoding": "utf8"}}
             self.engine = create_engine(parsed, pool_use_lifo=True, **more)
         except (ArgumentError, NoSuchModuleError) as error:
             raise StorageError(

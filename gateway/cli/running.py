@@ -122,7 +122,8 @@ def _served(stack: ExitStack, parts: "House", wake: "Callable[[], None]", does: 
 
         return application(parts.database, parts.clock, parts.settings, wake)
 
-    return stack.enter_context(WebServer(Later(made), address))
+    # Where it is the only purpose, what is wrong with it is to be seen at the start.
+    return stack.enter_context(WebServer(Later(made) if does.ingest or does.control else made(), address))
 
 
 def _give_up(seconds: int) -> None:

@@ -27,5 +27,6 @@ class Later:
         with self._lock:
             if self._app is None:
                 self._app = self._make()
-                gc.freeze()  # as with all else that stays for good
+                gc.collect()
+                gc.freeze()  # it stays for good, as all that was there at the start
             return self._app

@@ -59,7 +59,7 @@ def test_a_worker_whose_database_hangs_stops_within_the_limit_and_what_it_held_c
     broker: Broker, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     env = environment(broker, database_url, stop_seconds="2")
-    with running(["--workers", "1"], env, tmp_path) as gateway:
+    with running(["--role", "ingest", "--workers", "1"], env, tmp_path) as gateway:
         eventually(lambda: at_work(database), "it is at work", seconds=PATIENCE_SECONDS)
         publish(broker, 0, 1)
         eventually(lambda: stored(database) == 1, "all is well", seconds=PATIENCE_SECONDS)
@@ -73,7 +73,7 @@ def test_a_worker_whose_database_hangs_stops_within_the_limit_and_what_it_held_c
         try:
             publish(broker, 1, 1)
             assert gateway.stop() == 1
-            assert gateway.said("[ingest-1] metergate: not done within 2 s"), gateway.lines
+            gateway.wait_for("[ingest-1] metergate: not done within 2 s")
             assert not Path(f"/proc/{worker}").exists()
         finally:
             for backend in backends:

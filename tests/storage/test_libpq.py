@@ -103,10 +103,14 @@ def test_who_is_interrupted_while_it_waits_says_so_and_the_next_connection_works
         def register(self, *_: int) -> None:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(select, "poll", Interrupted)
-        with pytest.raises(KeyboardInterrupt), server.transaction() as session:
-            add(session.connection(), 1)
+    def interrupted() -> None:
+        with monkeypatch.context() as patch, server.transaction() as session:
+            connection = session.connection()
+            patch.setattr(select, "poll", Interrupted)
+            add(connection, 1)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     with server.transaction() as session:
         add(session.connection(), 2)
     assert kept(server) == [2]
