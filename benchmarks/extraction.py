@@ -187,7 +187,8 @@ def figures(rows: int, rounds: int, *, ordered: bool) -> Iterator[Figure]:
             whole.append(extracted(url, 1, ours, "csv"))
             of_values.append(plainly(values, plain))
             small.append(extracted(url, 2, ours, "csv"))
-        texts, values = [], held(ours)[1]
+        del texts
+        values = held(ours)[1]
         for _ in range(rounds):
             sheets.append(plain_sheet(values, Path(folder) / "plain.xlsx"))
             books.append(extracted(url, 2, Path(folder) / "ours.xlsx", "xlsx"))

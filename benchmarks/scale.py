@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import socket
 import statistics
 import subprocess
@@ -27,6 +26,9 @@ from typing import Any
 
 import psycopg
 
+from benchmarks import figures
+from benchmarks.figures import Figure
+from benchmarks.memory import peak_mebibytes, resident_mebibytes
 from benchmarks.stage import BRIDGE, Publisher, packet
 from billing import catalogue
 from billing.registry import NewObject, create_objects
@@ -85,27 +87,15 @@ class Costs:
     close_schedules_a_second: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """The median of a cost over the rounds, the lowest and the highest."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.median:,g} ({self.low:,g} to {self.high:,g})"
-
-
-def spreads(rounds: list[Costs]) -> dict[str, Spread]:
-    """Of each cost."""
+def spreads(rounds: list[Costs]) -> dict[str, Figure]:
+    """Of each cost, its median with the lowest and the highest."""
     columns = {name: [asdict(each)[name] for each in rounds] for name in asdict(rounds[0])}
-    return {name: Spread(median=statistics.median(it), low=min(it), high=max(it)) for name, it in columns.items()}
+    return {name: figures.measure("scale", name, values, unit="") for name, values in columns.items()}
 
 
 def typical(rounds: list[Costs]) -> Costs:
     """The medians."""
-    return Costs(**{name: it.median for name, it in spreads(rounds).items()})
+    return Costs(**{name: it.value for name, it in spreads(rounds).items()})
 
 
 def cpu_seconds(pid: int, *, with_children: bool = False) -> float:
@@ -187,7 +177,7 @@ def publish(broker: Broker, pieces: list[bytes], rate: float) -> None:
 def session_kibibytes(broker: Broker, count: int) -> float:
     """What a connected object takes of the broker's memory."""
     assert broker.process is not None
-    before = _memory(broker.process.pid, "VmRSS")
+    before = resident_mebibytes(broker.process.pid)
     sockets = []
     for number in range(count):
         one = socket.create_connection(("127.0.0.1", broker.port))
@@ -206,7 +196,7 @@ def session_kibibytes(broker: Broker, count: int) -> float:
         assert one.recv(4)[3:] == b"\x00", "the broker takes the connection"
         one.sendall(packets.subscribe(1, [f"devices/OBJECT_{number:07d}/state"], five=False))
         assert one.recv(5)[:1] == b"\x90", "and the subscription"
-    taken = _memory(broker.process.pid, "VmRSS") - before
+    taken = resident_mebibytes(broker.process.pid) - before
     for one in sockets:
         one.close()
     return 1024 * taken / count
@@ -264,7 +254,7 @@ def measure(folder: Path, *, objects: int, messages: int, rate: float, workers: 
             wall = time.monotonic() - began
             after = postmaster.seconds(), cpu_seconds(broker.process.pid), sum(cpu_seconds(pid) for pid in pids)
             wal = _wal(connection) - wal
-            memory = max(_memory(pid, "VmHWM") for pid in pids)
+            memory = max(peak_mebibytes(pid) for pid in pids)
         connection.execute("VACUUM FULL usage_rollup")  # without the old versions of rows that are updated often
         # As autovacuum does within a minute: a plan without statistics reads the whole fleet for each contract.
         connection.execute("ANALYZE")
@@ -313,12 +303,6 @@ def _wal(connection: "psycopg.Connection[tuple[Any, ...]]") -> int:
     return int(position)
 
 
-def _memory(pid: int, name: str) -> float:
-    """Mebibytes that a process has now (VmRSS), or had at the most (VmHWM)."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) / 1024 if found else 0.0
-
-
 def plan(costs: Costs, *, objects: int, half: float = 0.5) -> dict[str, float]:
     """A fleet of one message a minute, with every processor at most `half` busy."""
     rate = objects / 60
@@ -353,7 +337,7 @@ def table(sizes: list[list[Costs]], *, objects: int, command: str) -> str:
     ]
     found = [spreads(rounds) for rounds in sizes]
     for name in [name for name in found[0] if name not in {"objects", "messages"}]:
-        cells = " | ".join(str(spread[name]) for spread in found)
+        cells = " | ".join(f"{it[name].value:,g} ({it[name].low:,g} to {it[name].high:,g})" for it in found)
         lines.append(f"| {name.replace('_us_', ' microseconds ').replace('_', ' ')} | {cells} |")
     head = f"| A fleet of {objects:,} objects, a message a minute | from {runs[-1].objects:,g} objects |"
     lines += ["", head, "|---|---|"]

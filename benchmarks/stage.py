@@ -22,6 +22,7 @@ from sqlalchemy import text
 
 from billing import catalogue
 from billing.registry import NewObject, create_objects
+from gateway.cli.demo import ANY_PORT
 from gateway.links import packets
 from storage import members, partitions
 from storage.database import Database
@@ -30,7 +31,6 @@ from tests import brokers, postgres
 from tests.brokers import ROOT, Broker
 
 BRIDGE = "bridge"
-ANY_PORT = "127.0.0.1:0"
 START = datetime(2026, 6, 1, tzinfo=UTC)
 BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_SECONDS = 300.0

@@ -44,17 +44,15 @@ def ask(connection: Connection, sql: str, values: Sequence[Value]) -> list[str]:
     formats = [isinstance(it, bytes | str) for it in values]
     with driver_errors(connection):
         try:
-            try:
-                row = _ask(pgconn, prepared, sql, data, formats)
-            except (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement):
-                # After a ROLLBACK the driver has the server forget what is prepared, ours too: of this statement the
-                # opposite of what is remembered is true. Others may have been prepared since then.
-                prepared ^= {sql}
-                row = _ask(pgconn, prepared, sql, data, formats)
-        except BaseException:
+            row = _ask(pgconn, prepared, sql, data, formats)
+        except (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement):
+            # After a ROLLBACK the driver has the server forget what is prepared, ours too: of this statement the
+            # opposite of what is remembered is true. Others may have been prepared since then.
+            prepared ^= {sql}
+            row = _ask(pgconn, prepared, sql, data, formats)
+        finally:
             if pgconn.pipeline_status:  # the answer was not waited for: nobody else could make sense of it
                 connection.invalidate()
-            raise
     return [(row.get_value(0, column) or b"").decode() for column in range(row.nfields)]
 
 

@@ -24,6 +24,8 @@ Shares = Sequence[tuple[str, int]]
 
 def pdf(invoice: EInvoice, speech: Speech, minor_digits: int, annex: Shares | None = None) -> bytes:
     """The document as PDF/A-3; with an annex, what each object comes to."""
+    import typst  # noqa: PLC0415 - a gateway that sets no page has no need of it
+
     code = payment_code(invoice)
     facts = _data(invoice, speech, minor_digits, annex, code=bool(code))
     with TemporaryDirectory(prefix="metergate-") as name:
@@ -32,22 +34,20 @@ def pdf(invoice: EInvoice, speech: Speech, minor_digits: int, annex: Shares | No
         (folder / "code.svg").write_text(code, encoding="utf-8")
         page = folder / "invoice.typ"
         page.write_bytes(resources.files("gateway.documents").joinpath("invoice.typ").read_bytes())
-        import typst  # noqa: PLC0415 - a gateway that sets no page has no need of it
-
         made: bytes = typst.compile(page, root=folder, format="pdf", pdf_standards=STANDARD, ignore_system_fonts=True)
     return made
 
 
 def payment_code(invoice: EInvoice) -> str:
     """The EPC QR code of a SEPA credit transfer as SVG; empty where there is nothing to pay, or no account."""
+    import segno  # noqa: PLC0415 - as above
+
     iban = (invoice.seller.iban or "").replace(" ", "")
     payable = not invoice.credits and iban and invoice.currency == EPC_CURRENCY
     if not payable or not 0 < Decimal(invoice.payable) <= EPC_MOST:
         return ""
     name, amount = invoice.seller.name[:NAME_OF_PAYEE], f"{EPC_CURRENCY}{invoice.payable}"
     lines = ("BCD", "002", "1", "SCT", "", name, iban, amount, "", "", invoice.number)
-    import segno  # noqa: PLC0415 - as above
-
     svg: str = segno.make("\n".join(lines), error="m", encoding="utf-8", micro=False).svg_inline(border=0)
     return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 

@@ -91,7 +91,7 @@ def test_a_close_killed_before_any_write_is_completed_by_the_next(prepared: str)
         undisturbed = books(url)
     assert len(undisturbed["documents"]) == 4
     assert any("number_series" in step for step in steps), "the numbering is among the steps"
-    assert any("line_share" in step for step in steps), "and what goes past SQLAlchemy"
+    assert prepared.startswith("sqlite") or any(step.startswith("COPY") for step in steps), "what goes past SQLAlchemy"
     assert steps.count("COMMIT") >= 3, "a transaction for each invoice"
 
     for step in chosen(steps, every=prepared.startswith("sqlite")):
